@@ -1,0 +1,475 @@
+//! The checked configuration: what the gateway runs, every name resolved and every default filled in.
+//!
+//! A value of these types is known to be right; only `check` makes one. Names that were looked up are ids, texts that
+//! were parsed stay parsed, and each limit remembers where it came from so that `isobar explain` can say so.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use crate::{Expression, Location, Secret, Template};
+
+/// Everything the gateway needs to start.
+#[derive(Debug, Clone, Serialize)]
+pub struct Config {
+    /// Sockets that serve clients, at least one.
+    pub listen: Vec<Listen>,
+    /// Socket of the admin port, if one is wanted.
+    pub admin: Option<SocketAddr>,
+    /// Folder for spool files and the embedded store.
+    pub state: PathBuf,
+    /// Where the access log goes.
+    pub log: Log,
+    /// Who may call. `None` when the section is missing: then only loopback listeners are allowed and any key passes.
+    pub clients: Option<Vec<Client>>,
+    /// Every account and every plain upstream, in the order written (upstreams first).
+    pub accounts: Vec<Account>,
+    /// Every pool, named ones first, then one for each list written in place in a route.
+    pub pools: Vec<Pool>,
+    /// Every route, in the order written.
+    pub routes: Vec<Route>,
+    /// Limits of the whole process.
+    pub limits: Limits,
+}
+
+/// One socket that serves clients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listen {
+    /// Address; port 0 lets the system choose.
+    pub http: SocketAddr,
+}
+
+/// Access log settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Log {
+    /// Destination of the JSON access log.
+    pub access: AccessLog,
+}
+
+/// Destination of the access log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessLog {
+    /// No access log.
+    Off,
+    /// One JSON object a line on standard output.
+    Stdout,
+    /// One JSON object a line, appended to this file.
+    File(PathBuf),
+}
+
+/// One caller of the gateway.
+#[derive(Debug, Clone, Serialize)]
+pub struct Client {
+    /// Name, as in logs and metrics.
+    pub name: String,
+    /// SHA-256 digests of the keys that this client may present; several while keys rotate.
+    pub keys: Vec<KeyDigest>,
+    /// Requests allowed over all routes.
+    pub rate: Option<Setting<Rate>>,
+}
+
+/// SHA-256 of a client's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDigest(pub [u8; 32]);
+
+impl Serialize for KeyDigest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("sha256:[redacted]")
+    }
+}
+
+/// Index into [`Config::accounts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct AccountId(pub usize);
+
+/// Index into [`Config::pools`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct PoolId(pub usize);
+
+/// Somewhere a request can be sent, with the credential to send along.
+#[derive(Debug, Clone, Serialize)]
+pub struct Account {
+    /// Name, unique among accounts and upstreams.
+    pub name: String,
+    /// Where requests go.
+    pub url: BaseUrl,
+    /// Credential added to every request.
+    pub auth: Auth,
+    /// Time to resolve, connect and, for https, shake hands.
+    pub connect_timeout: Duration,
+    /// How long an idle connection is kept for reuse.
+    pub keep_alive: Duration,
+    /// Requests in flight at once; more wait for none and go to the next account.
+    pub permits: u32,
+    /// When to stop sending to this account for a while.
+    pub breaker: Breaker,
+    /// Health requests sent while nobody asks, if any.
+    pub probe: Option<Probe>,
+}
+
+/// The parts of an upstream's URL.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BaseUrl {
+    /// TLS or not.
+    pub tls: bool,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// Port, explicit or the scheme's.
+    pub port: u16,
+    /// Path put before the request's, without a trailing slash; often empty.
+    pub path: String,
+}
+
+/// How a request proves who we are.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Auth {
+    /// Nothing is added; the client's credential is removed all the same.
+    None,
+    /// `Authorization: Bearer …`.
+    Bearer(Secret),
+    /// `Authorization: Basic …`.
+    Basic {
+        /// User name.
+        user: String,
+        /// Password.
+        password: Secret,
+    },
+    /// A header of this name, lower case.
+    Header {
+        /// Header name.
+        name: String,
+        /// Header value.
+        value: Secret,
+    },
+    /// A query parameter of this name.
+    Query {
+        /// Parameter name.
+        name: String,
+        /// Parameter value.
+        value: Secret,
+    },
+}
+
+/// Circuit breaker, one for each account and operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Breaker {
+    /// Consecutive failures that open it.
+    pub failures: u32,
+    /// How long it stays open before a trial request.
+    pub open_for: Duration,
+    /// Trial requests that must succeed to close it.
+    pub trials: u32,
+}
+
+/// Active health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Probe {
+    /// Path asked for with GET; an answer below 400 is healthy.
+    pub path: String,
+    /// Time between probes.
+    pub every: Duration,
+    /// Time a probe may take.
+    pub timeout: Duration,
+    /// Consecutive failures that make the account unhealthy.
+    pub unhealthy_after: u32,
+    /// Consecutive successes that make it healthy again.
+    pub healthy_after: u32,
+}
+
+/// Equal accounts and the policy that picks among them.
+#[derive(Debug, Clone, Serialize)]
+pub struct Pool {
+    /// Name; a list written in a route gets the route's.
+    pub name: String,
+    /// Accounts in the order written, at least one.
+    pub members: Vec<Member>,
+    /// How the order of attempts is chosen.
+    pub policy: Policy,
+    /// Tried in order; the first whose condition holds replaces the members.
+    pub rules: Vec<Rule>,
+    /// How often and how fast to try again.
+    pub retry: Retry,
+    /// Start a second attempt after this long, for reads only.
+    pub hedge: Option<Duration>,
+    /// Passive ejection of accounts that do worse than the others.
+    pub outlier: Outlier,
+}
+
+/// One account of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// Which account.
+    pub account: AccountId,
+    /// Share under `weighted` and `sticky`; at least 1.
+    pub weight: u32,
+}
+
+/// How a pool orders its accounts for one request.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// As written.
+    Order,
+    /// At random, in proportion to the weights.
+    Weighted,
+    /// Lower of two random picks by peak-EWMA latency times requests in flight.
+    Fastest,
+    /// By consistent hash of a value of the request.
+    Sticky {
+        /// The value, over the request document.
+        by: Template,
+    },
+}
+
+/// A condition on the request and the members to use when it holds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rule {
+    /// CEL over `request` and `client`.
+    pub when: Expression,
+    /// Members to use, in this order.
+    pub members: Vec<Member>,
+}
+
+/// Limits on trying again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Retry {
+    /// Attempts for one request, the first included.
+    pub attempts: u32,
+    /// Further attempts allowed for each request, averaged over ten seconds, that did reach a vendor.
+    pub budget: f64,
+    /// Further attempts a second that are allowed in any case.
+    pub reserve: u32,
+}
+
+/// Passive ejection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Outlier {
+    /// Share of failures over the last requests that ejects an account, in percent.
+    pub failure_percent: u32,
+    /// Requests to see before judging.
+    pub min_requests: u32,
+    /// How long an account is left out.
+    pub eject_for: Duration,
+    /// Share of a pool that may be ejected, in percent; never all of it.
+    pub max_ejected_percent: u32,
+}
+
+/// One entry of the routing table.
+#[derive(Debug, Clone, Serialize)]
+pub struct Route {
+    /// Given name, or the `match` as written.
+    pub name: String,
+    /// Which requests it takes.
+    pub matcher: Matcher,
+    /// What happens to them.
+    pub action: Action,
+    /// Whether a request without a key is served.
+    pub anonymous: bool,
+    /// Names of the clients allowed; `None` is all.
+    pub clients: Option<Vec<String>>,
+    /// Limits of this route, each from the route, the `limits` section or the default.
+    pub limits: RouteLimits,
+    /// Where the route stands.
+    #[serde(skip)]
+    pub at: Arc<Location>,
+}
+
+/// Which requests a route takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Matcher {
+    /// Hosts, lower case; `*.example.com` for any one or more labels before; empty is any host.
+    pub hosts: Vec<String>,
+    /// Path pattern.
+    pub path: PathPattern,
+    /// Methods, upper case; empty is any.
+    pub methods: Vec<String>,
+    /// Headers that must be there, name in lower case; `None` is any value.
+    pub headers: Vec<(String, Option<String>)>,
+}
+
+/// A path, segment by segment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PathPattern {
+    /// The pattern as written: `/users/{id}`, `/files/*`.
+    pub text: String,
+    /// Segments between slashes; `/` alone is one empty literal.
+    pub segments: Vec<Segment>,
+    /// Whether any further segments (or none) may follow: the pattern ended in `/*`.
+    pub rest: bool,
+}
+
+/// One segment of a path pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Segment {
+    /// Exactly this text.
+    Literal(String),
+    /// Any one non-empty segment, under this name.
+    Parameter(String),
+}
+
+/// What a route does.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Send the request to a pool.
+    Forward(Forward),
+    /// Answer at once.
+    Respond(Respond),
+}
+
+/// Forwarding to a pool.
+#[derive(Debug, Clone, Serialize)]
+pub struct Forward {
+    /// Where to.
+    pub pool: PoolId,
+    /// New path, if it changes.
+    pub path: Option<PathRewrite>,
+    /// Changes of the request's headers.
+    pub request_headers: HeaderEdits,
+    /// Changes of the answer's headers.
+    pub response_headers: HeaderEdits,
+    /// What repeating a request does; `None` follows the method.
+    pub effect: Option<Effect>,
+    /// Which of the two paths to use.
+    pub mode: Mode,
+}
+
+/// A path built from pieces: text, parameters of the match, and the rest of the path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PathRewrite(pub Vec<PathPiece>);
+
+/// A piece of a rewritten path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PathPiece {
+    /// This text.
+    Text(String),
+    /// The parameter of this name, as the client sent it.
+    Parameter(String),
+    /// What `/*` matched, without its leading slash (written `*`).
+    Rest,
+}
+
+/// Headers to set and remove.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct HeaderEdits {
+    /// Set, replacing what was there; names in lower case.
+    pub set: Vec<(String, Template)>,
+    /// Removed; names in lower case.
+    pub remove: Vec<String>,
+}
+
+/// What repeating an operation does (DESIGN, words).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Changes nothing.
+    Read,
+    /// Twice is as good as once.
+    Idempotent,
+    /// Safe to repeat with the same key at the same vendor.
+    Keyed,
+    /// Repeating may do it twice.
+    Unsafe,
+}
+
+/// Which of the two paths a forwarded request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Exchange when the body's length is known and within `replay`, stream otherwise.
+    Auto,
+    /// Always the streaming pipeline.
+    Stream,
+    /// Always read the body first; larger than `replay` is 413.
+    Exchange,
+}
+
+/// A fixed answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Respond {
+    /// Status code.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: String,
+}
+
+/// So many requests in so much time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Rate {
+    /// Requests.
+    pub requests: u32,
+    /// Window.
+    pub per: Duration,
+    /// Requests that may come at once; at least 1, by default `requests`.
+    pub burst: u32,
+}
+
+/// A value and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Its origin.
+    pub origin: Origin,
+}
+
+/// Where a setting came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Nothing was written.
+    Default,
+    /// Written here.
+    Written(Arc<Location>),
+}
+
+/// Limits of one route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RouteLimits {
+    /// Largest request body, in bytes.
+    pub body: Setting<u64>,
+    /// Largest body kept for replay on the exchange path, in bytes.
+    pub replay: Setting<u64>,
+    /// Time from the request's head to the answer's head, over all attempts.
+    pub deadline: Setting<Duration>,
+    /// Time of one attempt; `None` shares what is left of the deadline among the attempts still possible.
+    pub attempt: Setting<Option<Duration>>,
+    /// Longest silence between two pieces of a body, either way.
+    pub idle: Setting<Duration>,
+    /// Requests allowed per client.
+    pub rate_client: Setting<Option<Rate>>,
+    /// Requests allowed per client address.
+    pub rate_ip: Setting<Option<Rate>>,
+    /// Requests allowed on the route in all.
+    pub rate_route: Setting<Option<Rate>>,
+}
+
+/// Limits of the whole process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Client connections at once.
+    pub connections: Setting<u32>,
+    /// Client connections at once from one address.
+    pub connections_per_ip: Setting<u32>,
+    /// Bytes of a request's head.
+    pub header_bytes: Setting<u64>,
+    /// Headers of a request.
+    pub headers: Setting<u32>,
+    /// Time to send a request's head.
+    pub header_timeout: Setting<Duration>,
+    /// How long an idle client connection is kept.
+    pub keep_alive: Setting<Duration>,
+    /// Memory for request bodies held for replay, over all requests; beyond it they spill to files.
+    pub body_memory: Setting<u64>,
+    /// Space for spilled bodies, over all requests.
+    pub spool: Setting<u64>,
+    /// Time to finish requests on shutdown.
+    pub drain: Setting<Duration>,
+}
+
