@@ -1,6 +1,41 @@
 //! Text in, checked configuration out.
 //!
-//! `Source` (a file's text) → `Document` (every value with its place) → `Config` (known to be right), or every mistake in it.
-//! This crate knows no vendor, opens no socket, and reads files only in `load`.
+//! [`Source`] (a file's text) → document (every value with its place) → [`Config`] (known to be right), or every mistake
+//! in it. This crate knows no vendor, opens no socket, and touches files and variables only through [`Environment`].
 
-pub mod model;
+mod check;
+mod diagnostic;
+mod document;
+mod expand;
+mod load;
+mod model;
+mod place;
+mod read;
+mod reference;
+mod schema;
+mod secret;
+mod shape;
+mod table;
+mod template;
+mod units;
+
+pub use check::check;
+pub use diagnostic::{Diagnostic, Report, Severity};
+pub use expand::Environment;
+pub use load::{Loaded, Source, load};
+pub use model::{
+    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Config, Effect, Forward,
+    HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin, Outlier,
+    PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond, Retry, Route,
+    RouteLimits, Rule, Segment, Setting,
+};
+pub use place::Location;
+pub use reference::reference;
+pub use schema::schema;
+pub use secret::{Secret, hash_key};
+pub use template::{EvalError, Expression, Template, TemplateError};
+
+/// The effective configuration as JSON, for the admin port: secrets and key digests are left out.
+pub fn redacted(config: &Config) -> serde_json::Value {
+    serde_json::to_value(config).unwrap_or_default()
+}

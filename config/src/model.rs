@@ -277,7 +277,7 @@ pub struct Route {
 }
 
 /// Which requests a route takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Matcher {
     /// Hosts, lower case; `*.example.com` for any one or more labels before; empty is any host.
     pub hosts: Vec<String>,
@@ -290,7 +290,7 @@ pub struct Matcher {
 }
 
 /// A path, segment by segment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct PathPattern {
     /// The pattern as written: `/users/{id}`, `/files/*`.
     pub text: String,
@@ -301,7 +301,7 @@ pub struct PathPattern {
 }
 
 /// One segment of a path pattern.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Segment {
     /// Exactly this text.
@@ -472,4 +472,3 @@ pub struct Limits {
     /// Time to finish requests on shutdown.
     pub drain: Setting<Duration>,
 }
-

@@ -1,0 +1,397 @@
+//! From sources to a configuration: parse, merge, check structure against the table, expand, then read and check
+//! meaning. Every mistake is reported, not the first.
+
+use crate::{
+    diagnostic::{Diagnostic, Report},
+    document::{self, Key, Node, Value},
+    expand::{Environment, expand},
+    load::Source,
+    model::Config,
+    place::Span,
+    read,
+    shape::{Field, Kind, Record, Shape},
+    table::FILE,
+};
+
+/// Checks sources, which are merged; `Some` only when there is no error.
+pub fn check(sources: &[Source], environment: &dyn Environment) -> (Option<Config>, Report) {
+    let mut found = Vec::new();
+    let mut merged: Option<Node> = None;
+    for (index, source) in sources.iter().enumerate() {
+        match document::parse(&source.text, index) {
+            Ok(node) => {
+                merged = Some(match merged {
+                    None => node,
+                    Some(first) => merge(first, node, &mut found),
+                });
+            }
+            Err(mistake) => found.push(mistake),
+        }
+    }
+    let parsed = found.is_empty();
+    let config = merged
+        .filter(|_| parsed)
+        .and_then(|node| of_document(node, sources, environment, &mut found));
+    let report = Report::new(sources.to_vec(), found);
+    (config.filter(|_| !report.has_errors()), report)
+}
+
+fn of_document(
+    mut node: Node,
+    sources: &[Source],
+    environment: &dyn Environment,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Config> {
+    if node.value == Value::Null {
+        let help =
+            "the shortest has `isobar: 1`, `listen`, `upstreams` and `routes`; see the quick start";
+        found.push(Diagnostic::error("E0105", node.at, "the configuration is empty").help(help));
+        return None;
+    }
+    let mut checker = Checker { environment, found };
+    checker.record(&mut node, &FILE);
+    if checker
+        .found
+        .iter()
+        .any(|mistake| mistake.severity == crate::Severity::Error)
+    {
+        // Names are looked up all the same, so that one round shows them too; what depends on the broken parts is left.
+        let mut more = Vec::new();
+        read::config(&node, sources, &mut more);
+        checker.found.extend(
+            more.into_iter()
+                .filter(|mistake| mistake.code.starts_with("E03") || mistake.code == "E0206"),
+        );
+        return None;
+    }
+    let mut more = Vec::new();
+    let config = read::config(&node, sources, &mut more);
+    found.extend(more);
+    config
+}
+
+/// Puts a later file's content with an earlier one's.
+fn merge(mut first: Node, second: Node, found: &mut Vec<Diagnostic>) -> Node {
+    let (Value::Map(into), Value::Map(from)) = (&mut first.value, second.value) else {
+        found.push(
+            Diagnostic::error("E0202", second.at, "a configuration is a map")
+                .help("start with `isobar: 1`"),
+        );
+        return first;
+    };
+    for (key, node) in from {
+        let Some((_, known)) = into.iter_mut().find(|(known, _)| known.text == key.text) else {
+            into.push((key, node));
+            continue;
+        };
+        match (&mut known.value, node.value) {
+            (Value::List(items), Value::List(more)) => items.extend(more),
+            (Value::Map(entries), Value::Map(more)) => merge_maps(entries, more, found),
+            // Every file may say which version it is.
+            (known, same) if key.text == "isobar" && *known == same => {}
+            _ => found.push(
+                Diagnostic::error(
+                    "E0305",
+                    key.at,
+                    format!("`{}` is given in two files", key.text),
+                )
+                .help("keep it in one of them"),
+            ),
+        }
+    }
+    first
+}
+
+fn merge_maps(into: &mut Vec<(Key, Node)>, from: Vec<(Key, Node)>, found: &mut Vec<Diagnostic>) {
+    for (key, node) in from {
+        if into.iter().any(|(known, _)| known.text == key.text) {
+            found.push(
+                Diagnostic::error(
+                    "E0305",
+                    key.at,
+                    format!("`{}` is given in two files", key.text),
+                )
+                .help("give one of them another name"),
+            );
+        } else {
+            into.push((key, node));
+        }
+    }
+}
+
+/// Checks nodes against shapes, and expands texts where they stand.
+struct Checker<'a> {
+    environment: &'a dyn Environment,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+impl Checker<'_> {
+    fn node(&mut self, node: &mut Node, shape: &'static Shape) {
+        match shape {
+            Shape::Text(kind) => self.text(node, *kind),
+            Shape::Integer(least, most) => match node.value {
+                Value::Integer(number) if (*least..=*most).contains(&number) => {}
+                Value::Integer(number) => self.range(
+                    node.at,
+                    &number.to_string(),
+                    &least.to_string(),
+                    &most.to_string(),
+                ),
+                _ => self.wrong(node, "a whole number", "write digits, without quotes"),
+            },
+            Shape::Number(least, most) => {
+                #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
+                let number = match node.value {
+                    Value::Integer(number) => Some(number as f64),
+                    Value::Float(number) => Some(number),
+                    _ => None,
+                };
+                match number {
+                    Some(number) if (*least..=*most).contains(&number) => {}
+                    Some(number) => self.range(
+                        node.at,
+                        &number.to_string(),
+                        &least.to_string(),
+                        &most.to_string(),
+                    ),
+                    None => self.wrong(node, "a number", "write digits, without quotes"),
+                }
+            }
+            Shape::Bool => {
+                if !matches!(node.value, Value::Bool(_)) {
+                    self.wrong(
+                        node,
+                        "`true` or `false`",
+                        "YAML 1.2 knows `true` and `false` only, without quotes",
+                    );
+                }
+            }
+            Shape::Choice(words) => match &node.value {
+                Value::Text(word) if words.contains(&word.as_str()) => {}
+                Value::Text(word) => {
+                    let mistake = Diagnostic::error(
+                        "E0205",
+                        node.at,
+                        format!("`{word}` is not one of the choices"),
+                    );
+                    self.found
+                        .push(mistake.did_you_mean(word, words.iter().copied()));
+                }
+                _ => self.wrong(node, "a word", "choose one of the words of the reference"),
+            },
+            Shape::List(least, item) => self.list(node, *least, item),
+            Shape::Map(value) => self.map(node, value, Kind::Name),
+            Shape::Headers(value) => self.map(node, value, Kind::HeaderName),
+            Shape::Record(record) => self.record(node, record),
+            Shape::OneOf(record) => self.one_of(node, record),
+            Shape::Either(shapes) => self.either(node, shapes),
+            Shape::Nothing => {
+                if node.value != Value::Null {
+                    self.wrong(node, "nothing", "leave the value out");
+                }
+            }
+        }
+    }
+
+    fn text(&mut self, node: &mut Node, kind: Kind) {
+        let written = match &node.value {
+            Value::Text(text) => text.clone(),
+            // `replay: 1024` and `key: 12345` are texts to everyone but YAML.
+            Value::Integer(number)
+                if matches!(kind, Kind::Size | Kind::Plain | Kind::Template | Kind::Name) =>
+            {
+                number.to_string()
+            }
+            _ => {
+                let help = format!("write a {}, such as `{}`", kind.name(), kind.example());
+                return self.wrong(node, "a text", &help);
+            }
+        };
+        let expanded = match expand(node, &written, self.environment) {
+            Ok(expanded) => expanded,
+            Err(mistake) => return self.found.push(mistake),
+        };
+        match kind {
+            Kind::Secret if !expanded.from_outside => {
+                let message = "a secret stands in the configuration file";
+                self.found.push(
+                    Diagnostic::warning("E0604", node.at, message)
+                        .help("keep it outside: `${VENDOR_KEY}` or `file(vendor.key)`"),
+                );
+            }
+            Kind::Key => self.key(node.at, &expanded.text, expanded.from_outside),
+            _ => {
+                if let Err((code, message, help)) = kind.check(&expanded.text) {
+                    self.found
+                        .push(Diagnostic::error(code, node.at, message).help(help));
+                }
+            }
+        }
+        node.value = Value::Text(expanded.text);
+    }
+
+    fn key(&mut self, at: Span, text: &str, from_outside: bool) {
+        if let Some(digest) = text.strip_prefix("sha256:") {
+            if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                self.found.push(
+                    Diagnostic::error(
+                        "E0411",
+                        at,
+                        "`sha256:` is not followed by 64 hexadecimal digits",
+                    )
+                    .help("`isobar key` makes a key and its digest"),
+                );
+            }
+        } else if !from_outside {
+            self.found.push(Diagnostic::error("E0605", at, "a client's key stands in the configuration file").help("write its digest (`isobar key --hash`), or take it from `${VARIABLE}` or `file(PATH)`"));
+        } else if text.len() < 16 {
+            self.found.push(
+                Diagnostic::error("E0606", at, "a client's key has fewer than 16 characters")
+                    .help("`isobar key` makes a good one"),
+            );
+        }
+    }
+
+    fn list(&mut self, node: &mut Node, least: usize, item: &'static Shape) {
+        let at = node.at;
+        let Value::List(items) = &mut node.value else {
+            return self.wrong(node, "a list", "write `[a, b]`, or one `- item` a line");
+        };
+        if items.len() < least {
+            self.found.push(
+                Diagnostic::error("E0207", at, "the list is empty")
+                    .help("give at least one item, or leave the key out"),
+            );
+        }
+        for node in items {
+            self.node(node, item);
+        }
+    }
+
+    fn map(&mut self, node: &mut Node, value: &'static Shape, keys: Kind) {
+        let Value::Map(entries) = &mut node.value else {
+            return self.wrong(node, "a map", "write `name: value`, one a line");
+        };
+        for (key, node) in entries {
+            if let Err((code, message, help)) = keys.check(&key.text) {
+                self.found
+                    .push(Diagnostic::error(code, key.at, message).help(help));
+            }
+            if keys == Kind::HeaderName {
+                key.text.make_ascii_lowercase();
+            }
+            self.node(node, value);
+        }
+    }
+
+    fn record(&mut self, node: &mut Node, record: &'static Record) {
+        let at = node.at;
+        let Value::Map(entries) = &mut node.value else {
+            return self.wrong(node, "a map", &format!("known keys: {}", known(record)));
+        };
+        for (key, node) in entries.iter_mut() {
+            match record.fields.iter().find(|field| field.key == key.text) {
+                Some(field) => self.node(node, &field.shape),
+                None => {
+                    let message =
+                        format!("`{}` is not a key of {}", key.text, article(record.name));
+                    let mistake = Diagnostic::error("E0201", key.at, message);
+                    self.found.push(
+                        mistake
+                            .did_you_mean(&key.text, record.fields.iter().map(|field| field.key)),
+                    );
+                }
+            }
+        }
+        let missing = |field: &&Field| {
+            field.required && !entries.iter().any(|(key, _)| key.text == field.key)
+        };
+        for field in record.fields.iter().filter(missing) {
+            let message = format!("`{}` is missing", field.key);
+            self.found
+                .push(Diagnostic::error("E0203", at, message).help(field.doc));
+        }
+    }
+
+    fn one_of(&mut self, node: &mut Node, record: &'static Record) {
+        self.record(node, record);
+        if let Value::Map(entries) = &node.value
+            && entries.len() != 1
+        {
+            let message = format!("{} is exactly one of {}", record.name, known(record));
+            self.found
+                .push(Diagnostic::error("E0208", node.at, message).help("keep one of them"));
+        }
+    }
+
+    fn either(&mut self, node: &mut Node, shapes: &'static [Shape]) {
+        let fits = |shape: &&Shape| {
+            matches!(
+                (&node.value, shape),
+                (Value::Text(_) | Value::Integer(_), Shape::Text(_))
+                    | (Value::Text(_), Shape::Choice(_))
+                    | (Value::List(_), Shape::List(..))
+                    | (Value::Map(_), Shape::Record(_))
+                    | (Value::Null, Shape::Nothing)
+            )
+        };
+        match shapes.iter().find(fits) {
+            Some(shape) => self.node(node, shape),
+            None => {
+                let wanted: Vec<&str> = shapes.iter().map(kind_of).collect();
+                self.wrong(
+                    node,
+                    &wanted.join(" or "),
+                    "the reference has an example of each",
+                );
+            }
+        }
+    }
+
+    fn wrong(&mut self, node: &Node, wanted: &str, help: &str) {
+        let message = format!("this should be {wanted}, and is {}", node.kind());
+        self.found
+            .push(Diagnostic::error("E0202", node.at, message).help(help));
+    }
+
+    fn range(&mut self, at: Span, number: &str, least: &str, most: &str) {
+        let message = format!("{number} is out of range");
+        self.found.push(
+            Diagnostic::error("E0204", at, message)
+                .help(format!("at least {least} and at most {most}")),
+        );
+    }
+}
+
+fn kind_of(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Text(_) => "a text",
+        Shape::Integer(..) => "a whole number",
+        Shape::Number(..) => "a number",
+        Shape::Bool => "`true` or `false`",
+        Shape::Choice(_) => "a word",
+        Shape::List(..) => "a list",
+        Shape::Map(_) | Shape::Headers(_) | Shape::Record(_) | Shape::OneOf(_) => "a map",
+        Shape::Either(_) => "one of several",
+        Shape::Nothing => "nothing",
+    }
+}
+
+fn known(record: &Record) -> String {
+    record
+        .fields
+        .iter()
+        .map(|field| format!("`{}`", field.key))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn article(name: &str) -> String {
+    match name {
+        "file" => "the configuration".to_owned(),
+        "limits" | "route limits" | "header edits" | "rates" | "log" | "listen" | "auth"
+        | "retry" | "forward" | "match" | "respond" => format!("`{name}`"),
+        name if name.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {name}"),
+        name => format!("a {name}"),
+    }
+}

@@ -1,0 +1,91 @@
+//! `${VARIABLE}`, `${VARIABLE:-default}` and `file(path)` in texts. Expanded after parsing, so that what a variable
+//! holds can never change the file's structure.
+
+use std::{io, path::Path};
+
+use crate::{diagnostic::Diagnostic, document::Node};
+
+/// What a configuration may ask of the outside; checking itself touches nothing else.
+pub trait Environment {
+    /// The value of an environment variable.
+    fn variable(&self, name: &str) -> Option<String>;
+    /// The text of a file, relative to the configuration's folder.
+    fn file(&self, path: &Path) -> io::Result<String>;
+}
+
+/// A text with what it named put in.
+pub(crate) struct Expanded {
+    pub(crate) text: String,
+    /// Whether any of it came from outside the file.
+    pub(crate) from_outside: bool,
+}
+
+/// Expands a text node's value.
+pub(crate) fn expand(
+    node: &Node,
+    text: &str,
+    environment: &dyn Environment,
+) -> Result<Expanded, Diagnostic> {
+    if let Some(path) = text
+        .strip_prefix("file(")
+        .and_then(|rest| rest.strip_suffix(')'))
+    {
+        return match environment.file(Path::new(path.trim())) {
+            Ok(text) => Ok(Expanded {
+                text: text.trim_end_matches(['\n', '\r']).to_owned(),
+                from_outside: true,
+            }),
+            Err(error) => {
+                let message = format!("the file `{}` cannot be read: {error}", path.trim());
+                Err(Diagnostic::error("E0602", node.at, message)
+                    .help("paths are relative to the configuration file"))
+            }
+        };
+    }
+    let mut expanded = Expanded {
+        text: String::with_capacity(text.len()),
+        from_outside: false,
+    };
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        if let Some(literal) = before.strip_suffix('$') {
+            expanded.text.push_str(literal);
+            expanded.text.push_str("${");
+            rest = after;
+            continue;
+        }
+        expanded.text.push_str(before);
+        let Some((inside, after)) = after.split_once('}') else {
+            let message = "`${` has no `}`";
+            return Err(Diagnostic::error("E0603", node.at, message)
+                .help("write `${NAME}`, or `$${` for the characters themselves"));
+        };
+        let (name, default) = inside
+            .split_once(":-")
+            .map_or((inside, None), |(name, default)| (name, Some(default)));
+        let good = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if !good {
+            let message = format!("`{name}` is not the name of a variable");
+            return Err(Diagnostic::error("E0603", node.at, message)
+                .help("names have letters, digits and `_`"));
+        }
+        match environment
+            .variable(name)
+            .or_else(|| default.map(str::to_owned))
+        {
+            Some(value) => expanded.text.push_str(&value),
+            None => {
+                let message = format!("the variable `{name}` is not set");
+                return Err(Diagnostic::error("E0601", node.at, message)
+                    .help(format!("set it, or give a default: `${{{name}:-default}}`")));
+            }
+        }
+        expanded.from_outside = true;
+        rest = after;
+    }
+    expanded.text.push_str(rest);
+    Ok(expanded)
+}

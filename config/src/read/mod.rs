@@ -1,0 +1,450 @@
+//! Makes the typed configuration from a document whose structure is known to be right, and checks its meaning.
+
+mod limits;
+mod meaning;
+mod pools;
+mod routes;
+pub(crate) mod texts;
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{
+    diagnostic::Diagnostic,
+    document::{Node, Value},
+    load::Source,
+    model::{
+        AccessLog, Account, AccountId, Auth, Breaker, Client, Config, KeyDigest, Listen, Log, Pool,
+        PoolId, Probe, Rate, Setting,
+    },
+    place::{Location, Span},
+    secret::{Secret, hash_key},
+    units,
+};
+
+/// What is known while reading: names and where they stand.
+pub(crate) struct Reader<'a> {
+    sources: &'a [Source],
+    found: &'a mut Vec<Diagnostic>,
+    accounts: Vec<Account>,
+    account_spans: Vec<Span>,
+    account_ids: HashMap<String, AccountId>,
+    pools: Vec<Pool>,
+    pool_spans: Vec<Span>,
+    pool_ids: HashMap<String, PoolId>,
+    used_accounts: Vec<bool>,
+    used_pools: Vec<bool>,
+    clients: Vec<String>,
+}
+
+/// Reads the whole configuration. What it returns is only to be used when no error was found before or in it.
+pub(crate) fn config(
+    node: &Node,
+    sources: &[Source],
+    found: &mut Vec<Diagnostic>,
+) -> Option<Config> {
+    let mut reader = Reader {
+        sources,
+        found,
+        accounts: Vec::new(),
+        account_spans: Vec::new(),
+        account_ids: HashMap::new(),
+        pools: Vec::new(),
+        pool_spans: Vec::new(),
+        pool_ids: HashMap::new(),
+        used_accounts: Vec::new(),
+        used_pools: Vec::new(),
+        clients: Vec::new(),
+    };
+    reader.version(node);
+    let listen = reader.listen(node);
+    let admin = node
+        .get("admin")
+        .and_then(Node::text)
+        .and_then(|text| text.parse().ok());
+    let clients = reader.clients(node);
+    reader.upstreams(node);
+    reader.accounts(node);
+    reader.named_pools(node);
+    let defaults = node.get("limits");
+    let routes = reader.routes(node, defaults);
+    let limits = reader.process_limits(defaults);
+    let log = node
+        .get("log")
+        .and_then(|log| log.get("access"))
+        .and_then(Node::text)
+        .unwrap_or("stdout");
+    let config = Config {
+        listen,
+        admin,
+        state: PathBuf::from(node.get("state").and_then(Node::text).unwrap_or("./state")),
+        log: Log {
+            access: match log.strip_prefix("file:") {
+                Some(path) => AccessLog::File(PathBuf::from(path)),
+                None if log == "off" => AccessLog::Off,
+                None => AccessLog::Stdout,
+            },
+        },
+        clients,
+        accounts: std::mem::take(&mut reader.accounts),
+        pools: std::mem::take(&mut reader.pools),
+        routes,
+        limits,
+    };
+    reader.meaning(node, &config);
+    Some(config)
+}
+
+impl Reader<'_> {
+    fn error(
+        &mut self,
+        code: &'static str,
+        at: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.found
+            .push(Diagnostic::error(code, at, message).help(help));
+    }
+
+    fn warning(
+        &mut self,
+        code: &'static str,
+        at: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.found
+            .push(Diagnostic::warning(code, at, message).help(help));
+    }
+
+    fn location(&self, at: Span) -> Arc<Location> {
+        let file = self
+            .sources
+            .get(at.source)
+            .map_or("", |source| source.name.as_str());
+        Arc::new(Location {
+            file: file.into(),
+            line: at.line,
+            column: at.column,
+        })
+    }
+
+    fn version(&mut self, node: &Node) {
+        let Some(version) = node.get("isobar") else {
+            return;
+        };
+        if let Value::Integer(number) = version.value
+            && number != 1
+        {
+            self.error(
+                "E0206",
+                version.at,
+                format!("version {number} of the format is not known"),
+                "this program reads version 1: `isobar: 1`",
+            );
+        }
+    }
+
+    fn listen(&mut self, node: &Node) -> Vec<Listen> {
+        let mut listen: Vec<Listen> = Vec::new();
+        for address in node
+            .get("listen")
+            .map(Node::items)
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|item| item.get("http"))
+        {
+            let Some(http) = address.text().and_then(|text| text.parse().ok()) else {
+                continue;
+            };
+            let next = Listen { http };
+            if next.http.port() != 0 && listen.contains(&next) {
+                self.error(
+                    "E0504",
+                    address.at,
+                    format!("`{http}` is listened on twice"),
+                    "remove one of them",
+                );
+            }
+            listen.push(next);
+        }
+        listen
+    }
+
+    fn clients(&mut self, node: &Node) -> Option<Vec<Client>> {
+        let mut clients: Vec<Client> = Vec::new();
+        for (name, client) in node.get("clients")?.entries() {
+            let written = client
+                .get("key")
+                .into_iter()
+                .chain(client.get("keys").map(Node::items).unwrap_or_default());
+            let keys: Vec<(KeyDigest, Span)> = written
+                .filter_map(|key| Some((digest(key.text()?), key.at)))
+                .collect();
+            if keys.is_empty() && client.kind() == "a map" {
+                self.error(
+                    "E0203",
+                    client.at,
+                    format!("client `{}` has no key", name.text),
+                    "`isobar key` makes one",
+                );
+            }
+            for (key, at) in &keys {
+                if clients.iter().any(|other| other.keys.contains(key)) {
+                    self.error(
+                        "E0308",
+                        *at,
+                        "two clients have the same key",
+                        "give each its own, or merge them",
+                    );
+                }
+            }
+            let keys = keys.into_iter().map(|(key, _)| key).collect();
+            let rate = client.get("rate").and_then(|written| {
+                Some(Setting {
+                    value: rate(written)?,
+                    origin: crate::model::Origin::Written(self.location(written.at)),
+                })
+            });
+            clients.push(Client {
+                name: name.text.clone(),
+                keys,
+                rate,
+            });
+            self.clients.push(name.text.clone());
+        }
+        Some(clients)
+    }
+
+    fn upstreams(&mut self, node: &Node) {
+        for (name, written) in node.get("upstreams").map(Node::entries).unwrap_or_default() {
+            let url = written
+                .text()
+                .or_else(|| written.get("url").and_then(Node::text))
+                .unwrap_or_default();
+            let account = Account {
+                name: name.text.clone(),
+                url: texts::base_url(url).unwrap_or(crate::model::BaseUrl {
+                    tls: false,
+                    host: String::new(),
+                    port: 0,
+                    path: String::new(),
+                }),
+                auth: Auth::None,
+                connect_timeout: Duration::from_secs(2),
+                keep_alive: Duration::from_secs(30),
+                permits: 1_024,
+                breaker: Breaker {
+                    failures: 5,
+                    open_for: Duration::from_secs(10),
+                    trials: 1,
+                },
+                probe: None,
+            };
+            let account = overridden(account, written);
+            self.add_account(account, name.at);
+        }
+    }
+
+    fn accounts(&mut self, node: &Node) {
+        for (name, written) in node.get("accounts").map(Node::entries).unwrap_or_default() {
+            let Some(upstream) = written.get("upstream") else {
+                continue;
+            };
+            let Some(id) = self.account(upstream) else {
+                continue;
+            };
+            let Some(base) = self.accounts.get(id.0).cloned() else {
+                continue;
+            };
+            let account = overridden(
+                Account {
+                    name: name.text.clone(),
+                    ..base
+                },
+                written,
+            );
+            self.add_account(account, name.at);
+        }
+    }
+
+    fn add_account(&mut self, account: Account, at: Span) {
+        if self.account_ids.contains_key(&account.name) {
+            self.error(
+                "E0304",
+                at,
+                format!("`{}` is an upstream and an account", account.name),
+                "give one of them another name",
+            );
+            return;
+        }
+        self.account_ids
+            .insert(account.name.clone(), AccountId(self.accounts.len()));
+        self.accounts.push(account);
+        self.account_spans.push(at);
+        self.used_accounts.push(false);
+    }
+
+    /// The account that a text names; an unknown name is reported.
+    fn account(&mut self, node: &Node) -> Option<AccountId> {
+        let name = node.text()?;
+        if let Some(id) = self.account_ids.get(name) {
+            if let Some(used) = self.used_accounts.get_mut(id.0) {
+                *used = true;
+            }
+            return Some(*id);
+        }
+        let mistake = Diagnostic::error(
+            "E0301",
+            node.at,
+            format!("there is no account or upstream `{name}`"),
+        );
+        let known: Vec<&str> = self
+            .accounts
+            .iter()
+            .map(|account| account.name.as_str())
+            .collect();
+        self.found.push(mistake.did_you_mean(name, known));
+        None
+    }
+}
+
+/// `account` with what `written` says instead.
+fn overridden(mut account: Account, written: &Node) -> Account {
+    if let Some(auth) = written.get("auth") {
+        account.auth = read_auth(auth);
+    }
+    set(
+        &mut account.connect_timeout,
+        written.get("connect_timeout").and_then(duration),
+    );
+    set(
+        &mut account.keep_alive,
+        written.get("keep_alive").and_then(duration),
+    );
+    set(&mut account.permits, written.get("permits").and_then(count));
+    if let Some(breaker) = written.get("breaker") {
+        set(
+            &mut account.breaker.failures,
+            breaker.get("failures").and_then(count),
+        );
+        set(
+            &mut account.breaker.open_for,
+            breaker.get("open_for").and_then(duration),
+        );
+        set(
+            &mut account.breaker.trials,
+            breaker.get("trials").and_then(count),
+        );
+    }
+    if let Some(probe) = written.get("probe") {
+        account.probe = Some(Probe {
+            path: probe
+                .get("path")
+                .and_then(Node::text)
+                .unwrap_or("/")
+                .to_owned(),
+            every: probe
+                .get("every")
+                .and_then(duration)
+                .unwrap_or(Duration::from_secs(5)),
+            timeout: probe
+                .get("timeout")
+                .and_then(duration)
+                .unwrap_or(Duration::from_secs(1)),
+            unhealthy_after: probe.get("unhealthy_after").and_then(count).unwrap_or(3),
+            healthy_after: probe.get("healthy_after").and_then(count).unwrap_or(2),
+        });
+    }
+    account
+}
+
+fn read_auth(node: &Node) -> Auth {
+    let text = |node: &Node, key: &str| {
+        node.get(key)
+            .and_then(Node::text)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    if let Some(key) = node.get("bearer").and_then(Node::text) {
+        return Auth::Bearer(Secret::new(key));
+    }
+    if let Some(basic) = node.get("basic") {
+        return Auth::Basic {
+            user: text(basic, "user"),
+            password: Secret::new(text(basic, "password")),
+        };
+    }
+    if let Some(header) = node.get("header") {
+        return Auth::Header {
+            name: text(header, "name").to_ascii_lowercase(),
+            value: Secret::new(text(header, "value")),
+        };
+    }
+    match node.get("query") {
+        Some(query) => Auth::Query {
+            name: text(query, "name"),
+            value: Secret::new(text(query, "value")),
+        },
+        None => Auth::None,
+    }
+}
+
+fn digest(key: &str) -> KeyDigest {
+    let hex = if key.starts_with("sha256:") {
+        key.to_ascii_lowercase()
+    } else {
+        hash_key(key)
+    };
+    let hex = hex
+        .strip_prefix("sha256:")
+        .unwrap_or_default()
+        .as_bytes()
+        .to_vec();
+    let mut digest = [0; 32];
+    for (byte, pair) in digest.iter_mut().zip(hex.chunks(2)) {
+        *byte = std::str::from_utf8(pair)
+            .ok()
+            .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+            .unwrap_or_default();
+    }
+    KeyDigest(digest)
+}
+
+fn set<T>(value: &mut T, written: Option<T>) {
+    if let Some(written) = written {
+        *value = written;
+    }
+}
+
+fn duration(node: &Node) -> Option<Duration> {
+    units::duration(node.text()?)
+}
+
+fn size(node: &Node) -> Option<u64> {
+    units::size(node.text()?)
+}
+
+fn count(node: &Node) -> Option<u32> {
+    if let Value::Integer(number) = node.value {
+        u32::try_from(number).ok()
+    } else {
+        None
+    }
+}
+
+fn rate(node: &Node) -> Option<Rate> {
+    if let Some(text) = node.text() {
+        return units::rate(text);
+    }
+    let requests = node.get("requests").and_then(count)?;
+    let per = node
+        .get("per")
+        .and_then(duration)
+        .filter(|per| !per.is_zero())?;
+    Some(Rate {
+        requests,
+        per,
+        burst: node.get("burst").and_then(count).unwrap_or(requests),
+    })
+}

@@ -1,0 +1,424 @@
+//! Routes: what they match and what they do.
+
+use std::collections::HashMap;
+
+use http::{HeaderName, HeaderValue};
+
+use super::{Reader, count, texts};
+use crate::{
+    diagnostic::Diagnostic,
+    document::{Node, Value},
+    model::{
+        Action, Effect, Forward, HeaderEdits, Matcher, Mode, PathPiece, PathRewrite, PoolId,
+        Respond, Route, Segment,
+    },
+    place::Span,
+    template::Template,
+};
+
+/// Headers of the connection's framing; only the gateway writes them.
+const FRAMING: [&str; 6] = [
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+];
+
+impl Reader<'_> {
+    pub(super) fn routes(&mut self, node: &Node, defaults: Option<&Node>) -> Vec<Route> {
+        let mut routes: Vec<Route> = Vec::new();
+        let mut seen: HashMap<Matcher, u32> = HashMap::new();
+        for written in node.get("routes").map(Node::items).unwrap_or_default() {
+            let Some(route) = self.route(written, defaults, &routes) else {
+                continue;
+            };
+            let at = written
+                .get("match")
+                .map_or(written.at, |matched| matched.at);
+            match seen.get(&anonymised(&route.matcher)) {
+                Some(line) => self.error("E0501", at, "an earlier route matches the same requests", format!("the one in line {line} always wins; remove one, or narrow it by method, host or header")),
+                None => drop(seen.insert(anonymised(&route.matcher), at.line)),
+            }
+            routes.push(route);
+        }
+        routes
+    }
+
+    fn route(
+        &mut self,
+        written: &Node,
+        defaults: Option<&Node>,
+        earlier: &[Route],
+    ) -> Option<Route> {
+        let matched = written.get("match")?;
+        let matcher = read_match(matched)?;
+        let name = self.route_name(written, matched, earlier)?;
+        let action = match (written.get("forward"), written.get("respond")) {
+            (Some(forward), None) => Action::Forward(self.forward(forward, &name, &matcher)?),
+            (None, Some(respond)) => Action::Respond(self.respond(respond)),
+            (Some(_), Some(second)) => {
+                self.error(
+                    "E0502",
+                    second.at,
+                    "a route does one thing",
+                    "keep `forward` or `respond`",
+                );
+                return None;
+            }
+            (None, None) => {
+                self.error(
+                    "E0502",
+                    matched.at,
+                    "the route does nothing",
+                    "add `forward: [upstream]` or `respond: { … }`",
+                );
+                return None;
+            }
+        };
+        let clients = written
+            .get("clients")
+            .map(|listed| self.client_names(listed));
+        let anonymous = written.get("anonymous");
+        if let (
+            Some(clients),
+            Some(Node {
+                value: Value::Bool(true),
+                at,
+            }),
+        ) = (&clients, anonymous)
+            && !clients.is_empty()
+        {
+            self.error(
+                "E0503",
+                *at,
+                "a route for some clients cannot be anonymous",
+                "remove `anonymous` or `clients`",
+            );
+        }
+        let limits = self.route_limits(written.get("limits"), defaults);
+        Some(Route {
+            name,
+            matcher,
+            action,
+            anonymous: matches!(
+                anonymous,
+                Some(Node {
+                    value: Value::Bool(true),
+                    ..
+                })
+            ),
+            clients,
+            limits,
+            at: self.location(written.at),
+        })
+    }
+
+    /// The given name, or the match as written, made unique.
+    fn route_name(&mut self, written: &Node, matched: &Node, earlier: &[Route]) -> Option<String> {
+        let taken = |name: &str| earlier.iter().any(|route| route.name == name);
+        if let Some(given) = written.get("name") {
+            let name = given.text()?.to_owned();
+            if taken(&name) {
+                self.error(
+                    "E0304",
+                    given.at,
+                    format!("two routes are named `{name}`"),
+                    "metrics and breakers go by this name; make it unique",
+                );
+            }
+            return Some(name);
+        }
+        let base = match matched.text() {
+            Some(text) => text.trim().to_owned(),
+            None => matched.get("path").and_then(Node::text)?.to_owned(),
+        };
+        let numbered = (2..).map(|number| format!("{base} #{number}"));
+        std::iter::once(base.clone())
+            .chain(numbered)
+            .find(|name| !taken(name))
+    }
+
+    fn client_names(&mut self, listed: &Node) -> Vec<String> {
+        let mut names = Vec::new();
+        for item in listed.items() {
+            let Some(name) = item.text() else { continue };
+            if self.clients.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            } else {
+                let mistake =
+                    Diagnostic::error("E0303", item.at, format!("there is no client `{name}`"));
+                let known = self.clients.clone();
+                self.found
+                    .push(mistake.did_you_mean(name, known.iter().map(String::as_str)));
+            }
+        }
+        names
+    }
+
+    fn forward(&mut self, written: &Node, route: &str, matcher: &Matcher) -> Option<Forward> {
+        let pool = self.forward_pool(written, route)?;
+        if let Some(used) = self.used_pools.get_mut(pool.0) {
+            *used = true;
+        }
+        let path = written
+            .get("path")
+            .and_then(|node| Some((texts::path_rewrite(node.text()?).ok()?, node.at)));
+        if let Some((rewrite, at)) = &path {
+            self.check_rewrite(rewrite, matcher, *at);
+        }
+        let effect = written
+            .get("effect")
+            .and_then(Node::text)
+            .map(|word| match word {
+                "read" => Effect::Read,
+                "idempotent" => Effect::Idempotent,
+                "keyed" => Effect::Keyed,
+                _ => Effect::Unsafe,
+            });
+        let hedged = self
+            .pools
+            .get(pool.0)
+            .is_some_and(|pool| pool.hedge.is_some());
+        if let Some(node) = written
+            .get("effect")
+            .filter(|_| hedged && matches!(effect, Some(Effect::Keyed | Effect::Unsafe)))
+        {
+            self.error(
+                "E0803",
+                node.at,
+                "a request with this effect must never be sent twice at once, and its pool hedges",
+                "use a pool without `hedge`",
+            );
+        }
+        Some(Forward {
+            pool,
+            path: path.map(|(rewrite, _)| rewrite),
+            request_headers: self.edits(written.get("request_headers")),
+            response_headers: self.edits(written.get("response_headers")),
+            effect,
+            mode: match written.get("mode").and_then(Node::text) {
+                Some("stream") => Mode::Stream,
+                Some("exchange") => Mode::Exchange,
+                _ => Mode::Auto,
+            },
+        })
+    }
+
+    fn forward_pool(&mut self, written: &Node, route: &str) -> Option<PoolId> {
+        if written.text().is_some() {
+            return self.pool(written);
+        }
+        if !written.items().is_empty() {
+            return Some(self.add_pool(route.to_owned(), written, written.at));
+        }
+        match (written.get("pool"), written.get("members")) {
+            (Some(pool), None) => {
+                for key in ["policy", "rules", "retry", "hedge", "outlier"] {
+                    if let Some(extra) = written.get(key) {
+                        self.error(
+                            "E0505",
+                            extra.at,
+                            format!("`{key}` belongs to the pool"),
+                            "set it where the pool is, or list `members` here",
+                        );
+                    }
+                }
+                self.pool(pool)
+            }
+            (None, Some(_)) => Some(self.add_pool(route.to_owned(), written, written.at)),
+            (Some(second), Some(_)) => {
+                self.error(
+                    "E0502",
+                    second.at,
+                    "`pool` and `members` say the same thing twice",
+                    "keep one of them",
+                );
+                None
+            }
+            (None, None) => {
+                if written.kind() == "a map" {
+                    self.error(
+                        "E0203",
+                        written.at,
+                        "`pool` or `members` is missing",
+                        "say where requests go: `members: [a, b]` or `pool: NAME`",
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    fn check_rewrite(&mut self, rewrite: &PathRewrite, matcher: &Matcher, at: Span) {
+        for piece in &rewrite.0 {
+            match piece {
+                PathPiece::Rest if !matcher.path.rest => {
+                    self.error(
+                        "E0309",
+                        at,
+                        "`{*}` is what `/*` matched, and the match has no `/*`",
+                        "end the match's path in `/*`",
+                    );
+                }
+                PathPiece::Parameter(name) => {
+                    let known: Vec<&str> = matcher
+                        .path
+                        .segments
+                        .iter()
+                        .filter_map(|segment| match segment {
+                            Segment::Parameter(name) => Some(name.as_str()),
+                            Segment::Literal(_) => None,
+                        })
+                        .collect();
+                    if !known.contains(&name.as_str()) {
+                        let mistake = Diagnostic::error(
+                            "E0309",
+                            at,
+                            format!("the match has no parameter `{name}`"),
+                        );
+                        self.found.push(mistake.did_you_mean(name, known));
+                    }
+                }
+                PathPiece::Text(_) | PathPiece::Rest => {}
+            }
+        }
+    }
+
+    fn edits(&mut self, written: Option<&Node>) -> HeaderEdits {
+        let mut edits = HeaderEdits::default();
+        let Some(written) = written else { return edits };
+        for (name, value) in written.get("set").map(Node::entries).unwrap_or_default() {
+            self.check_header(&name.text, name.at);
+            let Some(template) = value.text().and_then(|text| Template::parse(text).ok()) else {
+                continue;
+            };
+            if template
+                .literal()
+                .is_some_and(|text| HeaderValue::from_str(text).is_err())
+            {
+                self.error(
+                    "E0410",
+                    value.at,
+                    "this text cannot be a header's value",
+                    "remove line breaks and control characters",
+                );
+            }
+            edits.set.push((name.text.clone(), template));
+        }
+        for item in written.get("remove").map(Node::items).unwrap_or_default() {
+            let Some(name) = item.text().map(str::to_ascii_lowercase) else {
+                continue;
+            };
+            self.check_header(&name, item.at);
+            if edits.set.iter().any(|(set, _)| *set == name) {
+                self.error(
+                    "E0811",
+                    item.at,
+                    format!("`{name}` is set and removed"),
+                    "setting replaces what was there; remove it here",
+                );
+            }
+            edits.remove.push(name);
+        }
+        edits
+    }
+
+    fn check_header(&mut self, name: &str, at: Span) {
+        if FRAMING.contains(&name) || name.starts_with("isobar-") {
+            self.error(
+                "E0810",
+                at,
+                format!("`{name}` is written by the gateway alone"),
+                "leave it out",
+            );
+        }
+    }
+
+    fn respond(&mut self, written: &Node) -> Respond {
+        let mut headers = Vec::new();
+        for (name, value) in written
+            .get("headers")
+            .map(Node::entries)
+            .unwrap_or_default()
+        {
+            self.check_header(&name.text, name.at);
+            let text = value.text().unwrap_or_default();
+            if HeaderName::try_from(name.text.as_str()).is_ok()
+                && HeaderValue::from_str(text).is_err()
+            {
+                self.error(
+                    "E0410",
+                    value.at,
+                    "this text cannot be a header's value",
+                    "remove line breaks and control characters",
+                );
+            }
+            headers.push((name.text.clone(), text.to_owned()));
+        }
+        let status = written
+            .get("status")
+            .and_then(count)
+            .and_then(|status| u16::try_from(status).ok())
+            .unwrap_or(200);
+        Respond {
+            status,
+            headers,
+            body: written
+                .get("body")
+                .and_then(Node::text)
+                .unwrap_or_default()
+                .to_owned(),
+        }
+    }
+}
+
+fn read_match(node: &Node) -> Option<Matcher> {
+    if let Some(text) = node.text() {
+        return texts::match_text(text).ok();
+    }
+    let words = |key: &str| -> Vec<String> {
+        let Some(node) = node.get(key) else {
+            return Vec::new();
+        };
+        node.text()
+            .into_iter()
+            .chain(node.items().iter().filter_map(Node::text))
+            .map(str::to_owned)
+            .collect()
+    };
+    let header = |(name, value): &(crate::document::Key, Node)| {
+        (name.text.clone(), value.text().map(str::to_owned))
+    };
+    Some(Matcher {
+        hosts: words("host")
+            .iter()
+            .filter_map(|host| texts::host(host).ok())
+            .collect(),
+        path: texts::path_pattern(node.get("path")?.text()?).ok()?,
+        methods: words("method"),
+        headers: node
+            .get("header")
+            .map(Node::entries)
+            .unwrap_or_default()
+            .iter()
+            .map(header)
+            .collect(),
+    })
+}
+
+/// The matcher with its parameters' names taken out: two that are then equal match the same requests.
+fn anonymised(matcher: &Matcher) -> Matcher {
+    let mut matcher = matcher.clone();
+    for segment in &mut matcher.path.segments {
+        if let Segment::Parameter(name) = segment {
+            name.clear();
+        }
+    }
+    matcher.path.text.clear();
+    matcher.hosts.sort();
+    matcher.methods.sort();
+    matcher.headers.sort();
+    matcher
+}

@@ -1,0 +1,670 @@
+//! Every key of the configuration file, once.
+
+use crate::shape::{
+    Field, Kind, Record,
+    Shape::{
+        self, Bool, Choice, Either, Headers, Integer, List, Map, Nothing, Number, OneOf, Text,
+    },
+};
+
+const fn text(kind: Kind) -> Shape {
+    Text(kind)
+}
+
+/// The file.
+pub(crate) static FILE: Record = Record {
+    name: "file",
+    doc: "A configuration file, or a folder of them that are merged: maps by key, lists one after the other.",
+    fields: &[
+        Field::required(
+            "isobar",
+            Integer(i64::MIN, i64::MAX),
+            "Version of the format: 1.",
+        ),
+        Field::required(
+            "listen",
+            List(1, &Shape::Record(&LISTEN)),
+            "Sockets that serve clients.",
+        ),
+        Field::optional(
+            "admin",
+            text(Kind::Address),
+            "none",
+            "Address of the admin port: health, metrics, status, reload.",
+        ),
+        Field::optional(
+            "state",
+            text(Kind::Plain),
+            "./state",
+            "Folder for spool files and stored state, relative to the configuration's.",
+        ),
+        Field::optional("log", Shape::Record(&LOG), "", "Logs."),
+        Field::optional(
+            "clients",
+            Map(&Shape::Record(&CLIENT)),
+            "any key is accepted, on loopback only",
+            "Who may call, by name.",
+        ),
+        Field::optional(
+            "upstreams",
+            Map(&Either(&[text(Kind::Url), Shape::Record(&UPSTREAM)])),
+            "",
+            "HTTP services by name: a URL, or a map.",
+        ),
+        Field::optional(
+            "accounts",
+            Map(&Shape::Record(&ACCOUNT)),
+            "",
+            "Credentials at upstreams, by name; each inherits the upstream's settings and may override them.",
+        ),
+        Field::optional(
+            "pools",
+            Map(&Either(&[List(1, &MEMBER), Shape::Record(&POOL)])),
+            "",
+            "Equal accounts by name: a list, or a map.",
+        ),
+        Field::required(
+            "routes",
+            List(1, &Shape::Record(&ROUTE)),
+            "What is served. The most specific path wins; among equals, the first written.",
+        ),
+        Field::optional(
+            "limits",
+            Shape::Record(&LIMITS),
+            "",
+            "Limits of the process, and defaults for every route.",
+        ),
+    ],
+};
+
+static LISTEN: Record = Record {
+    name: "listen",
+    doc: "One socket.",
+    fields: &[Field::required(
+        "http",
+        text(Kind::Address),
+        "Address for plain HTTP.",
+    )],
+};
+
+static LOG: Record = Record {
+    name: "log",
+    doc: "Logs.",
+    fields: &[Field::optional(
+        "access",
+        text(Kind::AccessLog),
+        "stdout",
+        "Where the access log goes, one JSON object a line: `stdout`, `off` or `file:PATH`.",
+    )],
+};
+
+static CLIENT: Record = Record {
+    name: "client",
+    doc: "A caller. Keys are sent as `Authorization: Bearer KEY`, `x-api-key`, `api-key` or `x-goog-api-key`.",
+    fields: &[
+        Field::optional(
+            "key",
+            text(Kind::Key),
+            "",
+            "The key: its `sha256:` digest (`isobar key` makes both), or `${VARIABLE}` or `file(PATH)` with the key itself.",
+        ),
+        Field::optional(
+            "keys",
+            List(1, &Text(Kind::Key)),
+            "",
+            "Several keys, while they are rotated.",
+        ),
+        Field::optional("rate", RATE, "none", "Requests over all routes."),
+    ],
+};
+
+const RATE: Shape = Either(&[Text(Kind::Rate), Shape::Record(&RATE_RECORD)]);
+
+static RATE_RECORD: Record = Record {
+    name: "rate",
+    doc: "So many requests in so much time.",
+    fields: &[
+        Field::required("requests", Integer(1, 1_000_000_000), "Requests."),
+        Field::required("per", text(Kind::Duration), "Window."),
+        Field::optional(
+            "burst",
+            Integer(1, 1_000_000_000),
+            "`requests`",
+            "Requests that may come at once.",
+        ),
+    ],
+};
+
+static UPSTREAM: Record = Record {
+    name: "upstream",
+    doc: "An HTTP service.",
+    fields: &[
+        Field::required(
+            "url",
+            text(Kind::Url),
+            "Where it is. A path is put before the request's.",
+        ),
+        AUTH_FIELD,
+        CONNECT_TIMEOUT,
+        KEEP_ALIVE,
+        PERMITS,
+        BREAKER_FIELD,
+        PROBE_FIELD,
+    ],
+};
+
+static ACCOUNT: Record = Record {
+    name: "account",
+    doc: "A credential at an upstream.",
+    fields: &[
+        Field::required("upstream", text(Kind::Plain), "Name of the upstream."),
+        AUTH_FIELD,
+        CONNECT_TIMEOUT,
+        KEEP_ALIVE,
+        PERMITS,
+        BREAKER_FIELD,
+        PROBE_FIELD,
+    ],
+};
+
+const AUTH_FIELD: Field = Field::optional(
+    "auth",
+    OneOf(&AUTH),
+    "none",
+    "Credential that is added to every request. The client's own never passes where one is set.",
+);
+const CONNECT_TIMEOUT: Field = Field::optional(
+    "connect_timeout",
+    Text(Kind::Duration),
+    "2s",
+    "Time to resolve and connect.",
+);
+const KEEP_ALIVE: Field = Field::optional(
+    "keep_alive",
+    Text(Kind::Duration),
+    "30s",
+    "How long an idle connection is kept; shorter than the upstream's own.",
+);
+const PERMITS: Field = Field::optional(
+    "permits",
+    Integer(1, 1_000_000),
+    "1024",
+    "Requests in flight at once; one more goes to the next account.",
+);
+const BREAKER_FIELD: Field = Field::optional(
+    "breaker",
+    Shape::Record(&BREAKER),
+    "",
+    "Circuit breaker, one for each route.",
+);
+const PROBE_FIELD: Field = Field::optional(
+    "probe",
+    Shape::Record(&PROBE),
+    "none",
+    "Active health check.",
+);
+
+static AUTH: Record = Record {
+    name: "auth",
+    doc: "How a request proves who we are: exactly one of these.",
+    fields: &[
+        Field::optional(
+            "bearer",
+            text(Kind::Secret),
+            "",
+            "`Authorization: Bearer …`.",
+        ),
+        Field::optional(
+            "basic",
+            Shape::Record(&BASIC),
+            "",
+            "`Authorization: Basic …`.",
+        ),
+        Field::optional("header", Shape::Record(&AUTH_HEADER), "", "A header."),
+        Field::optional(
+            "query",
+            Shape::Record(&AUTH_QUERY),
+            "",
+            "A query parameter.",
+        ),
+    ],
+};
+
+static BASIC: Record = Record {
+    name: "basic",
+    doc: "User and password.",
+    fields: &[
+        Field::required("user", text(Kind::Plain), "User."),
+        Field::required("password", text(Kind::Secret), "Password."),
+    ],
+};
+
+static AUTH_HEADER: Record = Record {
+    name: "auth header",
+    doc: "A header with a secret.",
+    fields: &[
+        Field::required("name", text(Kind::HeaderName), "Name."),
+        Field::required("value", text(Kind::Secret), "Value."),
+    ],
+};
+
+static AUTH_QUERY: Record = Record {
+    name: "auth query",
+    doc: "A query parameter with a secret.",
+    fields: &[
+        Field::required("name", text(Kind::Plain), "Name."),
+        Field::required("value", text(Kind::Secret), "Value."),
+    ],
+};
+
+static BREAKER: Record = Record {
+    name: "breaker",
+    doc: "Stops sending to an account that keeps failing.",
+    fields: &[
+        Field::optional(
+            "failures",
+            Integer(1, 1_000_000),
+            "5",
+            "Consecutive failures that open it.",
+        ),
+        Field::optional(
+            "open_for",
+            text(Kind::Duration),
+            "10s",
+            "How long it stays open before a trial.",
+        ),
+        Field::optional(
+            "trials",
+            Integer(1, 1_000),
+            "1",
+            "Trial requests that must succeed to close it.",
+        ),
+    ],
+};
+
+static PROBE: Record = Record {
+    name: "probe",
+    doc: "Asks with GET whether an account is well; an answer below 400 says so.",
+    fields: &[
+        Field::required("path", text(Kind::ProbePath), "Path to ask for."),
+        Field::optional("every", text(Kind::Duration), "5s", "Time between probes."),
+        Field::optional(
+            "timeout",
+            text(Kind::Duration),
+            "1s",
+            "Time a probe may take.",
+        ),
+        Field::optional(
+            "unhealthy_after",
+            Integer(1, 1_000),
+            "3",
+            "Consecutive failures that take the account out.",
+        ),
+        Field::optional(
+            "healthy_after",
+            Integer(1, 1_000),
+            "2",
+            "Consecutive successes that bring it back.",
+        ),
+    ],
+};
+
+static MEMBER: Shape = Either(&[Text(Kind::Plain), Shape::Record(&MEMBER_RECORD)]);
+
+static MEMBER_RECORD: Record = Record {
+    name: "member",
+    doc: "One account of a pool.",
+    fields: &[
+        Field::required("use", text(Kind::Plain), "Name of an account or upstream."),
+        Field::optional(
+            "weight",
+            Integer(1, 1_000_000),
+            "1",
+            "Share under `weighted` and `sticky`.",
+        ),
+    ],
+};
+
+const POLICY: Shape = Either(&[
+    Choice(&["order", "weighted", "fastest"]),
+    Shape::Record(&STICKY),
+]);
+
+static STICKY: Record = Record {
+    name: "sticky policy",
+    doc: "Ties equal values to the same account while it lasts.",
+    fields: &[Field::required(
+        "sticky",
+        text(Kind::Template),
+        "Value that is hashed, from the request.",
+    )],
+};
+
+macro_rules! pool_fields {
+    ($($first:expr),*) => {
+        &[
+            $($first,)*
+            Field::optional("policy", POLICY, "order", "`order`: as written. `weighted`: at random by weight. `fastest`: the better of two by latency and load. `{ sticky: … }`: by consistent hash."),
+            Field::optional("rules", List(0, &Shape::Record(&RULE)), "none", "The first rule whose condition holds replaces the members."),
+            Field::optional("retry", Shape::Record(&RETRY), "", "How often to try again."),
+            Field::optional("hedge", Text(Kind::Duration), "none", "Start a second attempt after this long; for reads only."),
+            Field::optional("outlier", Shape::Record(&OUTLIER), "", "Leaves out an account that fails more than the others; never the last one."),
+        ]
+    };
+}
+
+static POOL: Record = Record {
+    name: "pool",
+    doc: "Equal accounts, and how one is picked.",
+    fields: pool_fields![Field::required(
+        "members",
+        List(1, &MEMBER),
+        "Accounts and upstreams, in order."
+    )],
+};
+
+static RULE: Record = Record {
+    name: "rule",
+    doc: "Other members for some requests.",
+    fields: &[
+        Field::required(
+            "when",
+            text(Kind::Condition),
+            "Condition in CEL over `request` (method, host, path, ip, headers, query, params) and `client` (name).",
+        ),
+        Field::required(
+            "members",
+            List(1, &MEMBER),
+            "Members of the pool to use instead, in order.",
+        ),
+    ],
+};
+
+static RETRY: Record = Record {
+    name: "retry",
+    doc: "Limits on trying again. What may be tried again at all is decided by the verdict and the effect.",
+    fields: &[
+        Field::optional(
+            "attempts",
+            Integer(1, 64),
+            "3, or the number of members if that is less",
+            "Attempts that reach a vendor, for one request. Attempts that were never sent are not counted.",
+        ),
+        Field::optional(
+            "budget",
+            Number(0.0, 10.0),
+            "0.2",
+            "Further attempts for each request, on average.",
+        ),
+        Field::optional(
+            "reserve",
+            Integer(0, 1_000_000),
+            "10",
+            "Further attempts a second that are allowed in any case.",
+        ),
+    ],
+};
+
+static OUTLIER: Record = Record {
+    name: "outlier",
+    doc: "Passive ejection.",
+    fields: &[
+        Field::optional(
+            "failure_percent",
+            Integer(1, 100),
+            "50",
+            "Share of failures that ejects.",
+        ),
+        Field::optional(
+            "min_requests",
+            Integer(1, 1_000_000),
+            "20",
+            "Requests to see before judging, over ten to twenty seconds.",
+        ),
+        Field::optional(
+            "eject_for",
+            text(Kind::Duration),
+            "30s",
+            "How long an account is left out.",
+        ),
+        Field::optional(
+            "max_ejected_percent",
+            Integer(0, 100),
+            "50",
+            "Share of the pool that may be left out at once.",
+        ),
+    ],
+};
+
+static ROUTE: Record = Record {
+    name: "route",
+    doc: "Which requests, and what happens to them: `forward` or `respond`.",
+    fields: &[
+        Field::required(
+            "match",
+            Either(&[Text(Kind::Match), Shape::Record(&MATCH)]),
+            "`/path`, `GET /path`, or a map.",
+        ),
+        Field::optional(
+            "name",
+            text(Kind::Name),
+            "the match as written",
+            "Name in metrics and logs.",
+        ),
+        Field::optional(
+            "forward",
+            Either(&[Text(Kind::Plain), List(1, &MEMBER), Shape::Record(&FORWARD)]),
+            "",
+            "A pool's name, a list of accounts and upstreams, or a map.",
+        ),
+        Field::optional("respond", Shape::Record(&RESPOND), "", "A fixed answer."),
+        Field::optional("anonymous", Bool, "false", "Serve requests without a key."),
+        Field::optional(
+            "clients",
+            List(1, &Text(Kind::Plain)),
+            "all",
+            "Clients that may use it.",
+        ),
+        Field::optional(
+            "limits",
+            Shape::Record(&ROUTE_LIMITS),
+            "",
+            "Limits of this route.",
+        ),
+    ],
+};
+
+static MATCH: Record = Record {
+    name: "match",
+    doc: "Everything given must fit.",
+    fields: &[
+        Field::required(
+            "path",
+            text(Kind::Path),
+            "`/exact`, `/users/{id}`, `/files/*`.",
+        ),
+        Field::optional(
+            "host",
+            Either(&[Text(Kind::Host), List(1, &Text(Kind::Host))]),
+            "any",
+            "Host, or `*.example.com` for any below it.",
+        ),
+        Field::optional(
+            "method",
+            Either(&[Text(Kind::Method), List(1, &Text(Kind::Method))]),
+            "any",
+            "Methods.",
+        ),
+        Field::optional(
+            "header",
+            Headers(&Either(&[Text(Kind::Plain), Nothing])),
+            "any",
+            "Headers that must be there, with this value or (empty) any.",
+        ),
+    ],
+};
+
+static FORWARD: Record = Record {
+    name: "forward",
+    doc: "Sends the request to a pool: `pool`, or `members` with the pool's settings in place.",
+    fields: pool_fields![
+        Field::optional("pool", Text(Kind::Plain), "", "Name of a pool."),
+        Field::optional(
+            "members",
+            List(1, &MEMBER),
+            "",
+            "Accounts and upstreams, in order."
+        ),
+        Field::optional(
+            "path",
+            Text(Kind::TargetPath),
+            "the client's",
+            "New path; `{name}` is a parameter of the match, `{*}` what `/*` matched."
+        ),
+        Field::optional(
+            "request_headers",
+            Shape::Record(&EDITS),
+            "",
+            "Changes of the request's headers."
+        ),
+        Field::optional(
+            "response_headers",
+            Shape::Record(&EDITS),
+            "",
+            "Changes of the answer's headers."
+        ),
+        Field::optional(
+            "effect",
+            Choice(&["read", "idempotent", "keyed", "unsafe"]),
+            "by method: GET, HEAD, OPTIONS read; PUT, DELETE idempotent; others unsafe",
+            "What repeating a request does. `keyed`: safe to repeat at the same account with the client's `Idempotency-Key`."
+        ),
+        Field::optional(
+            "mode",
+            Choice(&["auto", "stream", "exchange"]),
+            "auto",
+            "`exchange` reads the body first and can send it again. `stream` passes any size through. `auto`: exchange when the length is known and within `replay`."
+        )
+    ],
+};
+
+static EDITS: Record = Record {
+    name: "header edits",
+    doc: "Headers to set and to remove.",
+    fields: &[
+        Field::optional(
+            "set",
+            Headers(&Text(Kind::Template)),
+            "",
+            "Values to set: texts, or templates over the request.",
+        ),
+        Field::optional(
+            "remove",
+            List(1, &Text(Kind::HeaderName)),
+            "",
+            "Names to remove.",
+        ),
+    ],
+};
+
+static RESPOND: Record = Record {
+    name: "respond",
+    doc: "A fixed answer.",
+    fields: &[
+        Field::optional("status", Integer(200, 599), "200", "Status."),
+        Field::optional("headers", Headers(&Text(Kind::Plain)), "", "Headers."),
+        Field::optional("body", text(Kind::Plain), "empty", "Body."),
+    ],
+};
+
+macro_rules! route_limits {
+    ($($more:expr),*) => {
+        &[
+            Field::optional("body", Text(Kind::Size), "100MiB", "Largest request body."),
+            Field::optional("replay", Text(Kind::Size), "1MiB", "Largest body that is kept to be sent again."),
+            Field::optional("deadline", Text(Kind::Duration), "30s", "Time to the answer's head, over all attempts. A client may shorten it with `isobar-deadline`."),
+            Field::optional("attempt", Text(Kind::Duration), "an even share of the deadline", "Time of one attempt."),
+            Field::optional("idle", Text(Kind::Duration), "60s", "Longest silence within a body, either way."),
+            Field::optional("rate", Either(&[Text(Kind::Rate), Shape::Record(&RATES)]), "none", "Requests per client (a text), or per client, address and route (a map)."),
+            $($more),*
+        ]
+    };
+}
+
+static ROUTE_LIMITS: Record = Record {
+    name: "route limits",
+    doc: "Limits of one route.",
+    fields: route_limits![],
+};
+
+static RATES: Record = Record {
+    name: "rates",
+    doc: "Rate limits by scope.",
+    fields: &[
+        Field::optional(
+            "client",
+            RATE,
+            "none",
+            "Per client; anonymous callers count by address.",
+        ),
+        Field::optional("ip", RATE, "none", "Per client address."),
+        Field::optional("route", RATE, "none", "Over all callers."),
+    ],
+};
+
+/// Limits of the process and defaults of the routes.
+pub(crate) static LIMITS: Record = Record {
+    name: "limits",
+    doc: "Limits of the process, and the defaults of every route's.",
+    fields: route_limits![
+        Field::optional(
+            "connections",
+            Integer(1, 10_000_000),
+            "10000",
+            "Client connections at once."
+        ),
+        Field::optional(
+            "connections_per_ip",
+            Integer(1, 10_000_000),
+            "1000",
+            "Client connections at once from one address."
+        ),
+        Field::optional(
+            "header_bytes",
+            Text(Kind::Size),
+            "64KiB",
+            "Largest request head."
+        ),
+        Field::optional("headers", Integer(1, 256), "100", "Headers of a request."),
+        Field::optional(
+            "header_timeout",
+            Text(Kind::Duration),
+            "10s",
+            "Time to send a request's head."
+        ),
+        Field::optional(
+            "keep_alive",
+            Text(Kind::Duration),
+            "75s",
+            "How long an idle client connection is kept."
+        ),
+        Field::optional(
+            "body_memory",
+            Text(Kind::Size),
+            "256MiB",
+            "Memory for kept bodies, over all requests; beyond it they go to files."
+        ),
+        Field::optional(
+            "spool",
+            Text(Kind::Size),
+            "4GiB",
+            "Disk space for kept bodies."
+        ),
+        Field::optional(
+            "drain",
+            Text(Kind::Duration),
+            "30s",
+            "Time that running requests get on shutdown."
+        )
+    ],
+};
