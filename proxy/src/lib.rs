@@ -1,0 +1,10 @@
+//! The gateway: the only crate that names Pingora or opens sockets. The binary `isobar` is a thin shell around it.
+
+mod admin;
+mod edge;
+mod host;
+mod pool;
+mod route;
+mod serve;
+
+pub use host::{Drained, Host, Reload, ReloadError, StartError};

@@ -1,0 +1,285 @@
+//! Prometheus metrics. Handles are looked up when a plan is compiled, never per request.
+
+use isobar_adapters::Verdict;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// Upper bounds of the latency histograms, in seconds.
+const SECONDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+
+/// Every metric of one gateway.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_seconds: HistogramVec,
+    bytes: IntCounterVec,
+    attempts: IntCounterVec,
+    attempt_seconds: HistogramVec,
+    limited: IntCounterVec,
+    pub(crate) in_flight: IntGauge,
+    pub(crate) connections: IntGauge,
+    pub(crate) refused_connections: IntCounterVec,
+    pub(crate) reloads: IntCounterVec,
+    pub(crate) generation: IntGauge,
+    pub(crate) panics: IntCounter,
+    breaker: IntGaugeVec,
+    account_in_flight: IntGaugeVec,
+    account_available: IntGaugeVec,
+    account_latency: prometheus::GaugeVec,
+    body_bytes: IntGaugeVec,
+    unlogged: IntGauge,
+}
+
+/// Counters of one route.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteCounters {
+    /// By class of status: `1xx` to `5xx`, and `none` for a client that left before the answer.
+    by_class: [IntCounter; 6],
+    pub(crate) seconds: Histogram,
+    pub(crate) bytes_in: IntCounter,
+    pub(crate) bytes_out: IntCounter,
+    pub(crate) limited: [IntCounter; 3],
+}
+
+/// Counters of one account in one pool.
+#[derive(Debug, Clone)]
+pub(crate) struct AttemptCounters {
+    by_verdict: [IntCounter; Verdict::ALL.len()],
+    pub(crate) seconds: Histogram,
+}
+
+/// What is read at scrape time.
+pub(crate) struct Scrape<'a> {
+    pub(crate) accounts: Vec<AccountGauges<'a>>,
+    pub(crate) body_memory: u64,
+    pub(crate) body_spool: u64,
+    pub(crate) unlogged: usize,
+}
+
+/// Gauges of one account.
+pub(crate) struct AccountGauges<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) in_flight: u32,
+    pub(crate) available: bool,
+    pub(crate) latency_ms: f64,
+    /// Operation, and 0 closed, 1 half open, 2 open.
+    pub(crate) breakers: Vec<(&'a str, i64)>,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let register = Register(&registry);
+        Ok(Self {
+            requests: register.counters(
+                "isobar_requests_total",
+                "Requests by route and class of status.",
+                &["route", "status"],
+            )?,
+            request_seconds: register.seconds(
+                "isobar_request_seconds",
+                "Time from head to last byte.",
+                &["route"],
+            )?,
+            bytes: register.counters(
+                "isobar_bytes_total",
+                "Body bytes by route and direction.",
+                &["route", "direction"],
+            )?,
+            attempts: register.counters(
+                "isobar_attempts_total",
+                "Attempts by pool, account and verdict.",
+                &["pool", "account", "verdict"],
+            )?,
+            attempt_seconds: register.seconds(
+                "isobar_attempt_seconds",
+                "Time from sending to the answer's head.",
+                &["pool", "account"],
+            )?,
+            limited: register.counters(
+                "isobar_limited_total",
+                "Requests over a rate limit.",
+                &["route", "scope"],
+            )?,
+            in_flight: register.gauge("isobar_requests_in_flight", "Requests being served.")?,
+            connections: register.gauge("isobar_connections", "Open client connections.")?,
+            refused_connections: register.counters(
+                "isobar_connections_refused_total",
+                "Client connections closed by the guard.",
+                &["reason"],
+            )?,
+            reloads: register.counters(
+                "isobar_reloads_total",
+                "Reloads of the configuration.",
+                &["result"],
+            )?,
+            generation: register.gauge(
+                "isobar_config_generation",
+                "Plans swapped in since the start.",
+            )?,
+            panics: register.counter("isobar_panics_total", "Panics caught while serving.")?,
+            breaker: register.gauges(
+                "isobar_breaker_state",
+                "0 closed, 1 half open, 2 open.",
+                &["account", "operation"],
+            )?,
+            account_in_flight: register.gauges(
+                "isobar_account_in_flight",
+                "Requests in flight at an account.",
+                &["account"],
+            )?,
+            account_available: register.gauges(
+                "isobar_account_available",
+                "1 unless probes or ejection advise against it.",
+                &["account"],
+            )?,
+            account_latency: register.fractions(
+                "isobar_account_latency_ms",
+                "Peak-EWMA latency of an account.",
+                &["account"],
+            )?,
+            body_bytes: register.gauges(
+                "isobar_body_bytes",
+                "Request bodies held for replay.",
+                &["place"],
+            )?,
+            unlogged: register.gauge(
+                "isobar_access_log_dropped",
+                "Access log lines dropped because the writer was behind.",
+            )?,
+            registry,
+        })
+    }
+
+    pub(crate) fn route(&self, name: &str) -> RouteCounters {
+        let class = |class: &str| self.requests.with_label_values(&[name, class]);
+        let limited = |scope: &str| self.limited.with_label_values(&[name, scope]);
+        RouteCounters {
+            by_class: ["none", "1xx", "2xx", "3xx", "4xx", "5xx"].map(class),
+            seconds: self.request_seconds.with_label_values(&[name]),
+            bytes_in: self.bytes.with_label_values(&[name, "in"]),
+            bytes_out: self.bytes.with_label_values(&[name, "out"]),
+            limited: ["client", "ip", "route"].map(limited),
+        }
+    }
+
+    pub(crate) fn attempts(&self, pool: &str, account: &str) -> AttemptCounters {
+        AttemptCounters {
+            by_verdict: Verdict::ALL.map(|verdict| {
+                self.attempts
+                    .with_label_values(&[pool, account, verdict.name()])
+            }),
+            seconds: self.attempt_seconds.with_label_values(&[pool, account]),
+        }
+    }
+
+    /// The metrics in Prometheus's text format.
+    pub(crate) fn render(&self, scrape: &Scrape<'_>) -> String {
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.breaker.reset();
+        self.account_in_flight.reset();
+        self.account_available.reset();
+        self.account_latency.reset();
+        for account in &scrape.accounts {
+            let name = &[account.name];
+            self.account_in_flight
+                .with_label_values(name)
+                .set(account.in_flight.into());
+            self.account_available
+                .with_label_values(name)
+                .set(account.available.into());
+            self.account_latency
+                .with_label_values(name)
+                .set(account.latency_ms);
+            for (operation, state) in &account.breakers {
+                self.breaker
+                    .with_label_values(&[account.name, operation])
+                    .set(*state);
+            }
+        }
+        self.body_bytes
+            .with_label_values(&["memory"])
+            .set(signed(scrape.body_memory));
+        self.body_bytes
+            .with_label_values(&["spool"])
+            .set(signed(scrape.body_spool));
+        self.unlogged
+            .set(i64::try_from(scrape.unlogged).unwrap_or(i64::MAX));
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
+    }
+}
+
+impl RouteCounters {
+    /// Counts a request that ended with this status, 0 for none.
+    pub(crate) fn ended(&self, status: u16) {
+        let class = usize::from(status / 100);
+        if let Some(counter) = self.by_class.get(class).or(self.by_class.first()) {
+            counter.inc();
+        }
+    }
+}
+
+impl AttemptCounters {
+    pub(crate) fn ended(&self, verdict: Verdict) {
+        let at = Verdict::ALL.iter().position(|known| *known == verdict);
+        if let Some(counter) = at.and_then(|at| self.by_verdict.get(at)) {
+            counter.inc();
+        }
+    }
+}
+
+struct Register<'a>(&'a Registry);
+
+impl Register<'_> {
+    fn add<C: prometheus::core::Collector + Clone + 'static>(
+        &self,
+        collector: C,
+    ) -> prometheus::Result<C> {
+        self.0.register(Box::new(collector.clone()))?;
+        Ok(collector)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+        self.add(IntCounter::new(name, help)?)
+    }
+
+    fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
+        self.add(IntGauge::new(name, help)?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn fractions(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> prometheus::Result<prometheus::GaugeVec> {
+        self.add(prometheus::GaugeVec::new(Opts::new(name, help), labels)?)
+    }
+
+    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<HistogramVec> {
+        self.add(HistogramVec::new(
+            HistogramOpts::new(name, help).buckets(SECONDS.to_vec()),
+            labels,
+        )?)
+    }
+}

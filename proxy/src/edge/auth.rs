@@ -1,0 +1,217 @@
+//! Who is calling: API keys, compared as digests.
+
+use std::collections::HashMap;
+
+use http::{HeaderMap, HeaderName, header};
+use isobar_config::Client;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// Headers in which clients' SDKs send a key, besides `Authorization: Bearer`.
+pub(crate) const KEY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
+
+/// The configured clients by the digest of their keys.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    names: Vec<String>,
+    by_digest: HashMap<[u8; 32], usize>,
+    open: bool,
+}
+
+/// Who a request is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// A configured client, by index.
+    Client(usize),
+    /// Somebody with a key, where no clients are configured; the number tells keys apart.
+    AnyKey(u64),
+    /// Nobody in particular.
+    Anonymous,
+}
+
+/// What authentication found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) caller: Caller,
+    /// Whether a key of ours was presented; then no header that may hold one reaches a vendor.
+    pub(crate) consumed: bool,
+}
+
+impl Clients {
+    /// `None` is a configuration without a `clients` section: any key is accepted.
+    pub(crate) fn new(clients: Option<&[Client]>) -> Self {
+        let mut table = Self {
+            open: clients.is_none(),
+            ..Self::default()
+        };
+        for (index, client) in clients.unwrap_or_default().iter().enumerate() {
+            table.names.push(client.name.clone());
+            table
+                .by_digest
+                .extend(client.keys.iter().map(|digest| (digest.0, index)));
+        }
+        table
+    }
+
+    pub(crate) fn name(&self, caller: Caller) -> Option<&str> {
+        match caller {
+            Caller::Client(index) => self.names.get(index).map(String::as_str),
+            Caller::AnyKey(_) | Caller::Anonymous => None,
+        }
+    }
+
+    /// Who is calling, or `None` when a key is needed and missing or wrong.
+    pub(crate) fn identify(
+        &self,
+        headers: &HeaderMap,
+        anonymous_allowed: bool,
+    ) -> Option<Identity> {
+        for key in presented(headers) {
+            let digest: [u8; 32] = Sha256::digest(key).into();
+            // The map finds by digest, which a caller cannot steer; the comparison that decides is constant-time.
+            let known = self
+                .by_digest
+                .get_key_value(&digest)
+                .filter(|(known, _)| bool::from(known.ct_eq(&digest)));
+            if let Some((_, index)) = known {
+                return Some(Identity {
+                    caller: Caller::Client(*index),
+                    consumed: true,
+                });
+            }
+            if self.open && !anonymous_allowed {
+                let [a, b, c, d, e, f, g, h, ..] = digest;
+                let number = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+                return Some(Identity {
+                    caller: Caller::AnyKey(number),
+                    consumed: true,
+                });
+            }
+        }
+        anonymous_allowed.then_some(Identity {
+            caller: Caller::Anonymous,
+            consumed: false,
+        })
+    }
+}
+
+fn presented(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.as_bytes().split_at_checked(7)?;
+        scheme
+            .eq_ignore_ascii_case(b"bearer ")
+            .then(|| key.trim_ascii())
+    });
+    let others = KEY_HEADERS
+        .into_iter()
+        .filter_map(|name| headers.get(name).map(http::HeaderValue::as_bytes));
+    bearer
+        .into_iter()
+        .chain(others)
+        .filter(|key| !key.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use isobar_config::KeyDigest;
+
+    use super::*;
+
+    fn clients() -> Clients {
+        let client = |name: &str, keys: &[&str]| Client {
+            name: name.to_owned(),
+            keys: keys
+                .iter()
+                .map(|key| KeyDigest(Sha256::digest(key).into()))
+                .collect(),
+            rate: None,
+        };
+        Clients::new(Some(&[
+            client("shop", &["old-key", "new-key"]),
+            client("lab", &["lab-key"]),
+        ]))
+    }
+
+    fn check(
+        clients: &Clients,
+        header: Option<(&'static str, &str)>,
+        anonymous: bool,
+        expected: Option<Caller>,
+    ) {
+        let mut headers = HeaderMap::new();
+        if let Some((name, value)) = header {
+            headers.insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        let found = clients
+            .identify(&headers, anonymous)
+            .map(|identity| identity.caller);
+        assert_eq!(found, expected, "{header:?}, anonymous {anonymous}");
+    }
+
+    #[test]
+    fn a_known_key_is_found_wherever_sdks_put_it() {
+        let clients = clients();
+        check(
+            &clients,
+            Some(("authorization", "Bearer lab-key")),
+            false,
+            Some(Caller::Client(1)),
+        );
+        check(
+            &clients,
+            Some(("authorization", "bearer new-key")),
+            false,
+            Some(Caller::Client(0)),
+        );
+        for name in ["x-api-key", "api-key", "x-goog-api-key"] {
+            check(
+                &clients,
+                Some((name, "old-key")),
+                true,
+                Some(Caller::Client(0)),
+            );
+        }
+    }
+
+    #[test]
+    fn a_wrong_or_missing_key_is_nobody() {
+        let clients = clients();
+        for header in [
+            None,
+            Some(("authorization", "Bearer nope")),
+            Some(("authorization", "Basic lab-key")),
+            Some(("x-api-key", "")),
+        ] {
+            check(&clients, header, false, None);
+            check(&clients, header, true, Some(Caller::Anonymous));
+        }
+    }
+
+    #[test]
+    fn without_clients_any_key_passes_and_none_does_not() {
+        let open = Clients::new(None);
+        let found = open.identify(
+            &HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"))]),
+            false,
+        );
+        assert!(matches!(
+            found,
+            Some(Identity {
+                caller: Caller::AnyKey(_),
+                consumed: true
+            })
+        ));
+        check(&open, None, false, None);
+        check(
+            &open,
+            Some(("authorization", "Bearer x")),
+            true,
+            Some(Caller::Anonymous),
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! What is remembered of one request while it is served.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use isobar_config::Effect;
+use prometheus::IntGauge;
+use serde_json::Value as Json;
+
+use super::{
+    auth::{Caller, Identity},
+    headers::{self, About},
+    limit::Standing,
+    problem::Problem,
+    stream::Streaming,
+    trace::Trace,
+};
+use crate::{
+    pool::{Account, Candidate, Pool, deadline::Deadline},
+    route::snapshot::{Action, Forward, Route, Snapshot},
+    serve::tried::Tried,
+};
+
+/// Context of one request. Dropping it gives back everything it holds, also when serving panics.
+pub(crate) struct Context {
+    pub(crate) started: Instant,
+    pub(crate) plan: Option<Arc<Snapshot>>,
+    pub(crate) in_flight: Option<InFlight>,
+    pub(crate) trace: Trace,
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) route: Option<usize>,
+    pub(crate) identity: Identity,
+    pub(crate) host: String,
+    /// Path as matched.
+    pub(crate) path: String,
+    pub(crate) document: Option<Json>,
+    pub(crate) standing: Option<Standing>,
+    pub(crate) tried: Vec<Tried>,
+    pub(crate) served_by: Option<Arc<Account>>,
+    pub(crate) problem: Option<Problem>,
+    pub(crate) streaming: Option<Streaming>,
+    /// The client left, or its answer broke off.
+    pub(crate) cut: bool,
+    pub(crate) gone: bool,
+}
+
+/// Counts a request while it lives.
+pub(crate) struct InFlight(IntGauge);
+
+impl InFlight {
+    pub(crate) fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Context {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            plan: None,
+            in_flight: None,
+            trace: Trace::continue_from(None),
+            ip: None,
+            route: None,
+            identity: Identity {
+                caller: Caller::Anonymous,
+                consumed: false,
+            },
+            host: String::new(),
+            path: String::new(),
+            document: None,
+            standing: None,
+            tried: Vec::new(),
+            served_by: None,
+            problem: None,
+            streaming: None,
+            cut: false,
+            gone: false,
+        }
+    }
+
+    pub(crate) fn client_name<'p>(&self, plan: &'p Snapshot) -> Option<&'p str> {
+        plan.clients.name(self.identity.caller)
+    }
+
+    /// What the vendor is told of the client.
+    pub(crate) fn about(&self, upgrade: bool) -> About<'_> {
+        About {
+            address: self
+                .ip
+                .and_then(|ip| HeaderValue::try_from(ip.to_string()).ok()),
+            host: &self.host,
+            traceparent: HeaderValue::try_from(self.trace.header())
+                .unwrap_or(HeaderValue::from_static("")),
+            key_consumed: self.identity.consumed,
+            upgrade,
+        }
+    }
+
+    /// Headers that every answer carries.
+    pub(crate) fn own_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let vendor = self
+            .served_by
+            .as_ref()
+            .map_or("none", |account| account.name());
+        let mut own = Vec::with_capacity(5);
+        let mut add = |name: HeaderName, text: String| {
+            own.extend(HeaderValue::try_from(text).ok().map(|value| (name, value)))
+        };
+        add(headers::VENDOR, vendor.to_owned());
+        add(
+            headers::ATTEMPTS,
+            crate::serve::tried::made(&self.tried).to_string(),
+        );
+        add(
+            headers::SERVER_TIMING,
+            crate::serve::tried::server_timing(&self.tried, self.started.elapsed()),
+        );
+        if let Some(standing) = &self.standing {
+            add(headers::RATE_LIMIT_POLICY, standing.policy_header());
+            add(headers::RATE_LIMIT, standing.header());
+        }
+        own
+    }
+
+    /// The pool's members for this request: those of the first rule that holds, or all.
+    pub(crate) fn members<'p>(&self, pool: &'p Pool) -> &'p [Candidate] {
+        let document = self.document.as_ref().unwrap_or(&Json::Null);
+        let chosen = pool
+            .rules
+            .iter()
+            .find(|(when, _)| match when.holds(document) {
+                Ok(holds) => holds,
+                Err(error) => {
+                    log::warn!(
+                        "a rule of pool `{}` cannot be decided and counts as false: {error}",
+                        pool.name
+                    );
+                    false
+                }
+            });
+        chosen.map_or(&pool.members, |(_, members)| members)
+    }
+
+    /// Hash of the value that ties this request to an account, under `sticky`; the client's address where the value is
+    /// missing.
+    pub(crate) fn sticky(&self, pool: &Pool) -> u64 {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        let isobar_config::Policy::Sticky { by } = &pool.policy else {
+            return 0;
+        };
+        let mut hasher = DefaultHasher::new();
+        match by.render(self.document.as_ref().unwrap_or(&Json::Null)) {
+            Ok(Some(value)) if !value.is_null() => value.to_string().hash(&mut hasher),
+            _ => self.ip.hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+}
+
+/// The route of a request and its forwarding, once both are known.
+pub(crate) fn forward_of(plan: &Snapshot, route: Option<usize>) -> Option<(&Route, &Forward)> {
+    let route = plan.routes.get(route?)?;
+    match &route.action {
+        Action::Forward(forward) => Some((route, forward)),
+        Action::Respond(_) => None,
+    }
+}
+
+/// What repeating this request does: as the route says, or by its method and `Idempotency-Key`.
+pub(crate) fn effect(forward: &Forward, method: &http::Method, headers: &HeaderMap) -> Effect {
+    let by_method = match method.as_str() {
+        "GET" | "HEAD" | "OPTIONS" => Effect::Read,
+        "PUT" | "DELETE" => Effect::Idempotent,
+        _ => Effect::Unsafe,
+    };
+    match forward.effect.unwrap_or(by_method) {
+        // Without a key there is nothing to repeat safely with.
+        Effect::Keyed if !headers.contains_key(headers::IDEMPOTENCY_KEY) => Effect::Unsafe,
+        effect => effect,
+    }
+}
+
+/// The moment by which an answer must begin: the route's deadline, or the client's if it is sooner.
+pub(crate) fn deadline(started: Instant, allowed: Duration, headers: &HeaderMap) -> Deadline {
+    let wanted = headers
+        .get(headers::DEADLINE)
+        .and_then(|value| parse_deadline(value.to_str().ok()?));
+    Deadline::after(
+        started,
+        wanted.map_or(allowed, |wanted| wanted.min(allowed)),
+    )
+}
+
+/// `1500`, `1500ms` or `2s`.
+fn parse_deadline(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    if let Some(millis) = text.strip_suffix("ms") {
+        return millis.parse().ok().map(Duration::from_millis);
+    }
+    match text.strip_suffix('s') {
+        Some(seconds) => seconds.parse().ok().map(Duration::from_secs),
+        None => text.parse().ok().map(Duration::from_millis),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_may_shorten_the_deadline_and_not_lengthen_it() {
+        let start = Instant::now();
+        let check = |text: &'static str, expected: u64| {
+            let headers =
+                HeaderMap::from_iter([(headers::DEADLINE, HeaderValue::from_static(text))]);
+            let left = deadline(start, Duration::from_secs(30), &headers).left(start);
+            assert_eq!(left, Some(Duration::from_millis(expected)), "{text}");
+        };
+        check("1500", 1_500);
+        check("250ms", 250);
+        check("2s", 2_000);
+        check("90s", 30_000);
+        check("soon", 30_000);
+    }
+}

@@ -1,0 +1,696 @@
+//! The life of a request, from its head to its line in the log.
+//!
+//! Pingora calls the hooks of `ProxyHttp`; the order of everything we do is in [`Gateway::serve`]. A forwarded request
+//! takes the exchange path (served here) or the stream path (Pingora's pipeline, hooks in `stream.rs`).
+
+use std::{hash::Hasher as _, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use http::{HeaderValue, header};
+use isobar_config::Mode;
+use pingora_core::{Error, ErrorSource, ErrorType, Result, upstreams::peer::HttpPeer};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+
+use super::{
+    access_log::{AccessLog, Line},
+    auth::Caller,
+    context::{self, Context, InFlight},
+    document::document,
+    front,
+    headers::{self, Block as _},
+    limit::{Limit, Standing},
+    problem::{Kind, Problem},
+    stream::{self, Streaming},
+    trace::{TRACEPARENT, Trace},
+    validate, write,
+};
+use crate::{
+    pool::picker::Picker,
+    route::{
+        registry::Registry,
+        router::{Captures, Found, Subject},
+        snapshot::{Action, Forward, Route, Snapshot},
+    },
+    serve::{
+        body::{Full, Kept},
+        exchange::Exchange,
+        outgoing::{self, Outgoing},
+        tried::Tried,
+    },
+};
+
+/// Serves requests.
+pub(crate) struct Gateway {
+    pub(crate) plan: Arc<ArcSwap<Snapshot>>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) log: Arc<AccessLog>,
+}
+
+/// A request that may proceed.
+struct Admitted {
+    length: Option<u64>,
+    has_body: bool,
+}
+
+impl Gateway {
+    /// Everything that happens to a request before Pingora's pipeline, in order; `true` when it has been answered.
+    async fn serve(&self, session: &mut Session, cx: &mut Context) -> Result<bool> {
+        let plan = self.plan.load_full();
+        cx.plan = Some(Arc::clone(&plan));
+        let admitted = match admit(session, cx, &plan) {
+            Ok(admitted) => admitted,
+            Err(problem) => return refuse(session, cx, problem).await,
+        };
+        let Some(route) = cx.route.and_then(|index| plan.routes.get(index)) else {
+            return refuse(
+                session,
+                cx,
+                Problem::new(500, Kind::Internal, "the route is gone"),
+            )
+            .await;
+        };
+        match &route.action {
+            Action::Respond(respond) => {
+                write::fixed(session, cx, respond).await?;
+                Ok(true)
+            }
+            Action::Forward(forward) => {
+                cx.document = forward
+                    .needs_document
+                    .then(|| describe(session, cx, &plan, route));
+                if takes_stream(session, forward, route, &admitted) {
+                    self.begin_stream(session, cx, route, forward).await?;
+                    return Ok(false);
+                }
+                self.exchange(session, cx, route, forward, &admitted).await
+            }
+        }
+    }
+
+    async fn begin_stream(
+        &self,
+        session: &mut Session,
+        cx: &mut Context,
+        route: &Route,
+        forward: &Forward,
+    ) -> Result<()> {
+        expect_continue(session).await?;
+        let request = session.req_header();
+        let effect = context::effect(forward, &request.method, &request.headers);
+        let has_key = request.headers.contains_key(headers::IDEMPOTENCY_KEY);
+        let deadline = context::deadline(cx.started, route.limits.deadline, &request.headers);
+        let picker = Picker::new(cx.members(&forward.pool).len(), cx.sticky(&forward.pool));
+        forward.pool.budget.deposit(&forward.pool.retry);
+        cx.streaming = Some(Streaming::new(
+            picker,
+            effect,
+            has_key,
+            deadline,
+            session.is_upgrade_req(),
+        ));
+        Ok(())
+    }
+
+    async fn exchange(
+        &self,
+        session: &mut Session,
+        cx: &mut Context,
+        route: &Route,
+        forward: &Forward,
+        admitted: &Admitted,
+    ) -> Result<bool> {
+        let body = match self.read_body(session, route, admitted).await {
+            Ok(body) => body,
+            Err(Unread::Problem(problem)) => return refuse(session, cx, problem).await,
+            Err(Unread::Gone(error)) => {
+                cx.gone = true;
+                return Err(error);
+            }
+        };
+        // The client's connection is watched while the vendor is called, so the head is looked at in a copy.
+        let request = session.req_header().clone();
+        let mut tried: Vec<Tried> = Vec::with_capacity(1);
+        let outcome = {
+            let members = cx.members(&forward.pool);
+            let exchange = Exchange {
+                pool: &forward.pool,
+                members,
+                outgoing: Outgoing {
+                    method: &request.method,
+                    path: path_for(forward, route, &cx.path),
+                    query: request.uri.query(),
+                    headers: &request.headers,
+                    about: cx.about(false),
+                    edits: &forward.request_headers,
+                    document: cx.document.as_ref(),
+                },
+                body,
+                effect: context::effect(forward, &request.method, &request.headers),
+                has_key: request.headers.contains_key(headers::IDEMPOTENCY_KEY),
+                deadline: context::deadline(cx.started, route.limits.deadline, &request.headers),
+                attempt: route.limits.attempt,
+            };
+            let picker = Picker::new(members.len(), cx.sticky(&forward.pool));
+            let work = exchange.run(picker, &mut tried);
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    biased;
+                    outcome = &mut work => break Ok(outcome),
+                    gone = session.as_downstream_mut().read_body_or_idle(true) => if let Err(error) = gone {
+                        break Err(error);
+                    },
+                }
+            }
+        };
+        cx.tried = tried;
+        match outcome {
+            Err(gone) => {
+                cx.gone = true;
+                Err(gone.into_down())
+            }
+            Ok(Err(problem)) => refuse(session, cx, problem).await,
+            Ok(Ok(answer)) => {
+                write::answer(
+                    session,
+                    cx,
+                    answer,
+                    &forward.response_headers,
+                    route.limits.idle,
+                )
+                .await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Reads the whole body, within the route's limits and the budget.
+    async fn read_body(
+        &self,
+        session: &mut Session,
+        route: &Route,
+        admitted: &Admitted,
+    ) -> Result<Kept, Unread> {
+        if !admitted.has_body {
+            return Ok(Kept::Empty);
+        }
+        expect_continue(session).await.map_err(Unread::Gone)?;
+        let limit = route.limits.replay.min(route.limits.body);
+        let reading = async {
+            let mut keeping = self
+                .registry
+                .space
+                .keep(admitted.length.unwrap_or(limit))
+                .await?;
+            let mut read = 0_u64;
+            while let Some(piece) = session
+                .as_downstream_mut()
+                .read_request_body()
+                .await
+                .map_err(Unread::from_client)?
+            {
+                read += piece.len() as u64;
+                if read > limit {
+                    return Err(Unread::Problem(too_large(limit)));
+                }
+                if !piece.is_empty() {
+                    keeping.push(piece).await?;
+                }
+            }
+            Ok(keeping.done().await?)
+        };
+        match tokio::time::timeout(route.limits.deadline, reading).await {
+            Ok(read) => read,
+            Err(_) => Err(Unread::slow()),
+        }
+    }
+
+    fn settle(&self, session: &Session, cx: &mut Context) {
+        let Some(plan) = cx.plan.take() else { return };
+        let status = match session.response_written() {
+            Some(head) => head.status.as_u16(),
+            None => 0,
+        };
+        let (bytes_in, bytes_out) = (
+            session.body_bytes_read() as u64,
+            session.body_bytes_sent() as u64,
+        );
+        let took = cx.started.elapsed();
+        let route = cx.route.and_then(|index| plan.routes.get(index));
+        if let Some(route) = route {
+            route.counters.ended(status);
+            route.counters.seconds.observe(took.as_secs_f64());
+            route.counters.bytes_in.inc_by(bytes_in);
+            route.counters.bytes_out.inc_by(bytes_out);
+        }
+        if !self.log.is_on() {
+            return;
+        }
+        let attempts: Vec<_> = cx.tried.iter().map(Tried::attempt).collect();
+        let time = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
+        let ip = cx.ip.map(|ip| ip.to_string());
+        self.log.write(&Line {
+            time: time.as_secs_f64(),
+            request: &cx.trace.id(),
+            client: cx.client_name(&plan),
+            ip: ip.as_deref().unwrap_or_default(),
+            method: session.req_header().method.as_str(),
+            host: &cx.host,
+            path: &cx.path,
+            route: route.map_or("", |route| &route.name),
+            status,
+            ms: took.as_secs_f64() * 1e3,
+            bytes_in,
+            bytes_out,
+            vendor: cx.served_by.as_ref().map(|account| account.name()),
+            attempts: &attempts,
+            problem: cx.problem.as_ref().map(|problem| problem.kind.name()),
+            cut: cx.cut || cx.gone,
+            generation: plan.generation,
+        });
+    }
+}
+
+/// Why a body was not read.
+enum Unread {
+    Problem(Problem),
+    Gone(Box<Error>),
+}
+
+impl Unread {
+    fn from_client(error: Box<Error>) -> Self {
+        if matches!(error.etype, ErrorType::ReadTimedout) {
+            Self::slow()
+        } else {
+            Self::Gone(error.into_down())
+        }
+    }
+
+    fn slow() -> Self {
+        Self::Problem(Problem::new(
+            408,
+            Kind::ClientTooSlow,
+            "the body did not arrive in the time the route allows",
+        ))
+    }
+}
+
+impl From<Full> for Unread {
+    fn from(full: Full) -> Self {
+        Self::Problem(match full {
+            Full::NoSpace => {
+                let mut problem = Problem::new(
+                    503,
+                    Kind::Overloaded,
+                    "no memory or spool space is left for the body",
+                );
+                problem.retry_after = Some(Duration::from_secs(1));
+                problem
+            }
+            Full::Io(error) => {
+                log::error!("a spool file cannot be written: {error}");
+                Problem::new(500, Kind::Internal, "a spool file cannot be written")
+            }
+        })
+    }
+}
+
+fn too_large(limit: u64) -> Problem {
+    Problem::new(
+        413,
+        Kind::TooLarge,
+        format!("the route takes bodies of at most {limit} bytes"),
+    )
+}
+
+/// Answers with a problem and ends the request.
+async fn refuse(session: &mut Session, cx: &mut Context, problem: Problem) -> Result<bool> {
+    write::problem(session, cx, problem).await?;
+    Ok(true)
+}
+
+/// Tells a client that waits for it to send its body.
+async fn expect_continue(session: &mut Session) -> Result<()> {
+    let waits = session
+        .get_header(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if waits {
+        // Otherwise Pingora takes the 100 for an early answer and closes the connection.
+        session.set_close_on_response_before_downstream_finish(false);
+        session.write_continue_response().await?;
+    }
+    Ok(())
+}
+
+/// Validate, route, authenticate, authorise, limit, check the length: in this order, without waiting.
+fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Admitted, Problem> {
+    let raw = session
+        .as_http1()
+        .map(pingora_core::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
+    let request = session.req_header();
+    cx.trace = Trace::continue_from(request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes));
+    cx.ip = session
+        .client_addr()
+        .and_then(|address| address.as_inet())
+        .map(std::net::SocketAddr::ip);
+    let head = validate::Head {
+        method: &request.method,
+        version: request.version,
+        path: request.uri.path(),
+        headers: &request.headers,
+        raw: raw.as_deref(),
+    };
+    let valid = validate::validate(head, plan.head_limits).map_err(refusal)?;
+    cx.host = valid.host.into_owned();
+    cx.path = valid.path.into_owned();
+    let admitted = Admitted {
+        length: valid.length,
+        has_body: valid.has_body,
+    };
+    let subject = Subject {
+        host: &cx.host,
+        path: &cx.path,
+        method: &request.method,
+        headers: &request.headers,
+    };
+    let index = match plan.router.find(subject) {
+        Found::Route(index) => index,
+        Found::OtherMethods(allow) => {
+            let problem = Problem::new(
+                405,
+                Kind::MethodNotAllowed,
+                "the path is served with other methods",
+            );
+            return Err(Problem { allow, ..problem });
+        }
+        Found::Nothing => {
+            return Err(Problem::new(
+                404,
+                Kind::NoRoute,
+                "no route takes this host and path",
+            ));
+        }
+    };
+    cx.route = Some(index);
+    let Some(route) = plan.routes.get(index) else {
+        return Err(Problem::new(500, Kind::Internal, "the route is gone"));
+    };
+    let Some(identity) = plan.clients.identify(&request.headers, route.anonymous) else {
+        return Err(Problem::new(
+            401,
+            Kind::Unauthenticated,
+            "send a valid key as `Authorization: Bearer KEY` or `x-api-key`",
+        ));
+    };
+    cx.identity = identity;
+    if let Some(allowed) = &route.clients
+        && !matches!(identity.caller, Caller::Client(client) if allowed.contains(&client))
+    {
+        return Err(Problem::new(
+            403,
+            Kind::Forbidden,
+            "the route is for other clients",
+        ));
+    }
+    limit(cx, plan, route)?;
+    if let Some(length) = admitted.length.filter(|length| *length > route.limits.body) {
+        log::debug!("a body of {length} bytes is over the route's limit");
+        return Err(too_large(route.limits.body));
+    }
+    session.set_read_timeout(Some(route.limits.idle));
+    session.set_write_timeout(Some(route.limits.idle));
+    if admitted.length.is_some()
+        && session
+            .req_header()
+            .headers
+            .get_all(header::CONTENT_LENGTH)
+            .iter()
+            .nth(1)
+            .is_some()
+    {
+        let folded = HeaderValue::from(admitted.length.unwrap_or_default());
+        session.req_header_mut().set(header::CONTENT_LENGTH, folded);
+    }
+    Ok(admitted)
+}
+
+fn refusal(refusal: validate::Refusal) -> Problem {
+    let kind = match refusal.status {
+        431 => Kind::HeadTooLarge,
+        405 => Kind::MethodNotAllowed,
+        _ => Kind::BadRequest,
+    };
+    Problem::new(refusal.status, kind, refusal.reason)
+}
+
+/// Counts the request against every limit that holds for it; the tightest one is told to the client.
+fn limit(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem> {
+    let client = match cx.identity.caller {
+        Caller::Client(index) => Some(index as u64),
+        Caller::AnyKey(number) => Some(number),
+        Caller::Anonymous => None,
+    };
+    let address = cx.ip.map(hash);
+    let own = match cx.identity.caller {
+        Caller::Client(index) => plan.client_limits.get(index).and_then(Option::as_ref),
+        Caller::AnyKey(_) | Caller::Anonymous => None,
+    };
+    // Anonymous callers share the client limit by address.
+    let checks: [(Option<&Arc<Limit>>, u64, usize); 4] = [
+        (own, 0, 0),
+        (
+            route.limits.client.as_ref(),
+            client.or(address).unwrap_or_default(),
+            0,
+        ),
+        (route.limits.ip.as_ref(), address.unwrap_or_default(), 1),
+        (route.limits.all.as_ref(), 0, 2),
+    ];
+    for (limit, key, scope) in checks {
+        let Some(limit) = limit else { continue };
+        let standing: Standing = limit.check(key);
+        cx.standing = Some(standing.tighter(cx.standing));
+        if let Some(wait) = standing.wait {
+            cx.standing = Some(standing);
+            if let Some(counter) = route.counters.limited.get(scope) {
+                counter.inc();
+            }
+            let mut problem = Problem::new(
+                429,
+                Kind::RateLimited,
+                format!("the {} limit is used up", standing.name),
+            );
+            problem.retry_after = Some(wait);
+            return Err(problem);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn hash(value: impl std::hash::Hash) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn describe(session: &Session, cx: &Context, plan: &Snapshot, route: &Route) -> serde_json::Value {
+    let request = session.req_header();
+    let captures = Captures::of(&route.pattern, &cx.path);
+    document(
+        &request.method,
+        &cx.host,
+        &cx.path,
+        request.uri.query(),
+        &request.headers,
+        &captures,
+        cx.ip,
+        cx.client_name(plan),
+    )
+}
+
+/// Whether Pingora's pipeline serves it: upgrades, and bodies too large or of unknown length to keep for replay.
+fn takes_stream(session: &Session, forward: &Forward, route: &Route, admitted: &Admitted) -> bool {
+    if session.is_upgrade_req() {
+        return true;
+    }
+    match forward.mode {
+        Mode::Stream => true,
+        Mode::Exchange => false,
+        Mode::Auto => match admitted.length {
+            Some(length) => length > route.limits.replay,
+            None => admitted.has_body,
+        },
+    }
+}
+
+/// The path that vendors see, before an account's own prefix.
+pub(crate) fn path_for<'a>(
+    forward: &Forward,
+    route: &Route,
+    path: &'a str,
+) -> std::borrow::Cow<'a, str> {
+    match &forward.path {
+        None => std::borrow::Cow::Borrowed(path),
+        Some(rewrite) => std::borrow::Cow::Owned(outgoing::rewrite(
+            rewrite,
+            &Captures::of(&route.pattern, path),
+        )),
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new()
+    }
+
+    fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
+
+    async fn early_request_filter(&self, session: &mut Session, cx: &mut Context) -> Result<()> {
+        front::request_began();
+        cx.in_flight = Some(InFlight::new(&self.registry.metrics.in_flight));
+        headers::settle_connection(session.req_header_mut());
+        // Pingora would keep an idle HTTP/1.1 connection for ever.
+        if session.get_keepalive().is_some() {
+            let seconds = self.plan.load().keep_alive.as_secs().max(1);
+            session.set_keepalive(Some(seconds));
+        }
+        session.set_total_drain_timeout(Some(Duration::from_secs(5)));
+        session.set_pipelining_enabled(true);
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, cx: &mut Context) -> Result<bool> {
+        let served = AssertUnwindSafe(self.serve(session, cx))
+            .catch_unwind()
+            .await;
+        served.unwrap_or_else(|_| {
+            self.registry.metrics.panics.inc();
+            cx.problem = Some(Problem::new(
+                500,
+                Kind::Internal,
+                "the gateway failed while serving the request",
+            ));
+            Err(Error::explain(ErrorType::InternalError, "panicked"))
+        })
+    }
+
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        cx: &mut Context,
+    ) -> Result<Box<HttpPeer>> {
+        stream::peer(&self.registry, session, cx).await
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _: &HttpPeer,
+        cx: &mut Context,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        stream::connect_failed(session, cx, error)
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        cx: &mut Context,
+    ) -> Result<()> {
+        stream::write_request(session, request, cx)
+    }
+
+    async fn request_body_filter(
+        &self,
+        session: &mut Session,
+        _: &mut Option<Bytes>,
+        _: bool,
+        cx: &mut Context,
+    ) -> Result<()> {
+        stream::check_body(session, cx)
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        cx: &mut Context,
+    ) -> Result<()> {
+        stream::answered(session, answer, cx)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        cx: &mut Context,
+        _: bool,
+    ) -> Box<Error> {
+        stream::broken(session, cx, error)
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        cx: &mut Context,
+    ) -> FailToProxy {
+        let begun = session
+            .response_written()
+            .is_some_and(|head| !head.status.is_informational());
+        let client_left =
+            cx.gone || *error.esource() == ErrorSource::Downstream && cx.problem.is_none();
+        cx.cut |= begun;
+        if begun || client_left {
+            cx.gone |= client_left;
+            return FailToProxy {
+                error_code: 0,
+                can_reuse_downstream: false,
+            };
+        }
+        let problem = cx
+            .problem
+            .take()
+            .unwrap_or_else(|| stream::problem_of(error));
+        let status = problem.status;
+        session.set_keepalive(None);
+        if let Err(error) = write::problem(session, cx, problem).await {
+            log::debug!("the client left before it could be told: {error}");
+        }
+        FailToProxy {
+            error_code: status,
+            can_reuse_downstream: false,
+        }
+    }
+
+    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
+        // The access log and the metrics tell every failure, with its attempts.
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _: &Session,
+        _: &Context,
+        _: &Error,
+        _: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+
+    async fn logging(&self, session: &mut Session, _: Option<&Error>, cx: &mut Context) {
+        front::request_ended();
+        self.settle(session, cx);
+    }
+}

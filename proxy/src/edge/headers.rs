@@ -1,0 +1,301 @@
+//! Which headers cross the gateway, in each direction; the same for both paths.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use super::{auth::KEY_HEADERS, trace::TRACEPARENT};
+use crate::pool::{Account, Credential};
+
+/// Names the account that answered.
+pub(crate) const VENDOR: HeaderName = HeaderName::from_static("isobar-vendor");
+/// Counts the attempts made.
+pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("isobar-attempts");
+/// Time that the client gives, in milliseconds or as `2s`; the route's deadline still holds.
+pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("isobar-deadline");
+/// The client's key for an operation that must not be repeated.
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Headers of one connection (RFC 9110 §7.6.1), and those that speak to a proxy.
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Names that only the gateway may set; a client's copies are dropped.
+const OURS: [&str; 6] = [
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "forwarded",
+    "x-forwarded-port",
+];
+
+/// Both kinds of header block that requests travel in.
+pub(crate) trait Block {
+    fn map(&self) -> &HeaderMap;
+    fn set(&mut self, name: HeaderName, value: HeaderValue);
+    fn remove(&mut self, name: &HeaderName);
+}
+
+impl Block for HeaderMap {
+    fn map(&self) -> &HeaderMap {
+        self
+    }
+
+    fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.insert(name, value);
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove(name);
+    }
+}
+
+impl Block for RequestHeader {
+    fn map(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        // Fails only on names and values that are not headers, and these are.
+        let _ = self.insert_header(name, value);
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
+}
+
+impl Block for ResponseHeader {
+    fn map(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        let _ = self.insert_header(name, value);
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.remove_header(name);
+    }
+}
+
+/// What the edge knows about a client, for the vendor.
+#[derive(Debug)]
+pub(crate) struct About<'a> {
+    pub(crate) address: Option<HeaderValue>,
+    pub(crate) host: &'a str,
+    pub(crate) traceparent: HeaderValue,
+    /// A key of ours was presented.
+    pub(crate) key_consumed: bool,
+    /// The request asks for a WebSocket and takes the streaming path.
+    pub(crate) upgrade: bool,
+}
+
+/// Turns a client's headers into a vendor's. The route's edits come after.
+pub(crate) fn to_vendor(headers: &mut impl Block, account: &Account, about: &About<'_>) {
+    drop_ours(headers);
+    drop_hop_by_hop(headers, about.upgrade);
+    headers.remove(&header::EXPECT);
+    if about.key_consumed || account.has_credential() {
+        headers.remove(&header::AUTHORIZATION);
+        for name in &KEY_HEADERS {
+            headers.remove(name);
+        }
+    }
+    if let Some(address) = &about.address {
+        headers.set(FORWARDED_FOR, address.clone());
+    }
+    headers.set(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    if let Ok(host) = HeaderValue::from_str(about.host) {
+        headers.set(FORWARDED_HOST, host);
+    }
+    headers.set(
+        HeaderName::from_static(TRACEPARENT),
+        about.traceparent.clone(),
+    );
+    headers.set(header::HOST, account.authority.clone());
+    if let Credential::Header(name, value) = &account.credential {
+        headers.set(name.clone(), value.clone());
+    }
+}
+
+/// Turns a vendor's headers into a client's.
+pub(crate) fn to_client(headers: &mut impl Block) {
+    let has_own = headers
+        .map()
+        .keys()
+        .any(|name| name.as_str().starts_with("isobar-"));
+    if has_own {
+        let names: Vec<HeaderName> = headers
+            .map()
+            .keys()
+            .filter(|name| name.as_str().starts_with("isobar-"))
+            .cloned()
+            .collect();
+        for name in &names {
+            headers.remove(name);
+        }
+    }
+    drop_hop_by_hop(headers, false);
+}
+
+fn drop_ours(headers: &mut impl Block) {
+    let ours = |name: &HeaderName| {
+        let text = name.as_str();
+        // `x_forwarded_for` is the same header to a CGI-like backend.
+        text.starts_with("isobar-") || text.contains('_') || OURS.contains(&text)
+    };
+    if headers.map().keys().any(ours) {
+        let names: Vec<HeaderName> = headers
+            .map()
+            .keys()
+            .filter(|name| ours(name))
+            .cloned()
+            .collect();
+        for name in names {
+            let aliased = name.as_str().replace('_', "-");
+            if !name.as_str().contains('_')
+                || aliased.starts_with("isobar-")
+                || OURS.contains(&aliased.as_str())
+            {
+                headers.remove(&name);
+            }
+        }
+    }
+}
+
+fn drop_hop_by_hop(headers: &mut impl Block, keep_upgrade: bool) {
+    for name in &HOP_BY_HOP {
+        if keep_upgrade && (name == header::UPGRADE || name == header::CONNECTION) {
+            continue;
+        }
+        if headers.map().contains_key(name) {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Headers that a client may call hop-by-hop in `Connection` without effect: removing them would change what the
+/// vendor does, or what we set.
+fn is_end_to_end(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "idempotency-key"
+            | "host"
+            | "content-length"
+            | "content-type"
+            | "content-encoding"
+            | "cookie"
+            | "traceparent"
+            | "tracestate"
+            | "accept"
+            | "x-api-key"
+            | "api-key"
+            | "x-goog-api-key"
+            | "forwarded"
+    ) || name.starts_with("x-forwarded-")
+        || name.starts_with("isobar-")
+}
+
+/// Applies the client's `Connection` at once: drops the headers it names that may be named, and leaves only `close`,
+/// `keep-alive` and `upgrade` in it, so that nothing later strips what we set.
+pub(crate) fn settle_connection(headers: &mut impl Block) {
+    if !headers.map().contains_key(header::CONNECTION) {
+        return;
+    }
+    let mut kept = Vec::new();
+    let mut named = Vec::new();
+    for value in headers.map().get_all(header::CONNECTION) {
+        for token in value.to_str().unwrap_or_default().split(',') {
+            let token = token.trim().to_ascii_lowercase();
+            match token.as_str() {
+                "close" | "keep-alive" | "upgrade" => kept.push(token),
+                "" => {}
+                name if is_end_to_end(name) => {}
+                name => named.extend(HeaderName::try_from(name).ok()),
+            }
+        }
+    }
+    for name in &named {
+        headers.remove(name);
+    }
+    headers.remove(&header::CONNECTION);
+    if let Ok(value) = HeaderValue::try_from(kept.join(", "))
+        && !kept.is_empty()
+    {
+        headers.set(header::CONNECTION, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        map
+    }
+
+    #[test]
+    fn a_client_cannot_strip_what_the_vendor_must_see() {
+        let mut headers = map(&[
+            ("connection", "close, Authorization, idempotency-key"),
+            ("connection", "x-hop, x-forwarded-for"),
+            ("idempotency-key", "k"),
+            ("x-hop", "1"),
+        ]);
+        settle_connection(&mut headers);
+        assert_eq!(
+            headers,
+            map(&[("idempotency-key", "k"), ("connection", "close")])
+        );
+    }
+
+    #[test]
+    fn our_own_headers_cannot_be_forged_under_any_spelling() {
+        let mut headers = map(&[
+            ("isobar-vendor", "x"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x_forwarded_for", "1.2.3.4"),
+            ("x_real_ip", "1.2.3.4"),
+            ("isobar_attempts", "9"),
+            ("my_field", "kept"),
+        ]);
+        drop_ours(&mut headers);
+        assert_eq!(headers, map(&[("my_field", "kept")]));
+    }
+
+    #[test]
+    fn hop_by_hop_headers_stay_on_their_hop() {
+        let mut headers = map(&[
+            ("connection", "upgrade"),
+            ("upgrade", "h2c"),
+            ("te", "trailers"),
+            ("keep-alive", "5"),
+            ("a", "b"),
+        ]);
+        to_client(&mut headers);
+        assert_eq!(headers, map(&[("a", "b")]));
+    }
+}

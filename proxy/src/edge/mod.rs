@@ -1,0 +1,16 @@
+//! Where clients come in: connection guard, validation, authentication, limits, routing, both paths, and what is told
+//! of each request afterwards.
+
+pub(crate) mod access_log;
+pub(crate) mod auth;
+pub(crate) mod context;
+pub(crate) mod document;
+pub(crate) mod front;
+pub(crate) mod gateway;
+pub(crate) mod headers;
+pub(crate) mod limit;
+pub(crate) mod problem;
+pub(crate) mod stream;
+pub(crate) mod trace;
+pub(crate) mod validate;
+mod write;

@@ -1,0 +1,158 @@
+//! Failures as the client sees them: RFC 9457 problem documents that list what was tried.
+
+use std::{fmt, time::Duration};
+
+use bytes::Bytes;
+use isobar_adapters::Fault;
+use serde::Serialize;
+
+/// Media type of a problem document.
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
+
+/// One failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) status: u16,
+    pub(crate) kind: Kind,
+    pub(crate) detail: String,
+    /// `Retry-After`, when waiting helps.
+    pub(crate) retry_after: Option<Duration>,
+    /// `Allow`, for 405.
+    pub(crate) allow: Vec<String>,
+}
+
+/// What went wrong, in terms of what the client can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    BadRequest,
+    Unauthenticated,
+    Forbidden,
+    NoRoute,
+    MethodNotAllowed,
+    TooLarge,
+    HeadTooLarge,
+    RateLimited,
+    NoAccount,
+    VendorBroken,
+    VendorTimeout,
+    OutcomeUnknown,
+    Overloaded,
+    ClientTooSlow,
+    Internal,
+}
+
+impl Kind {
+    /// The last part of the problem's `type`; stable.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad-request",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::NoRoute => "no-route",
+            Self::MethodNotAllowed => "method-not-allowed",
+            Self::TooLarge => "body-too-large",
+            Self::HeadTooLarge => "head-too-large",
+            Self::RateLimited => "rate-limited",
+            Self::NoAccount => "no-account-available",
+            Self::VendorBroken => "vendor-broken",
+            Self::VendorTimeout => "vendor-timeout",
+            Self::OutcomeUnknown => "outcome-unknown",
+            Self::Overloaded => "overloaded",
+            Self::ClientTooSlow => "client-too-slow",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::BadRequest => "The request is malformed",
+            Self::Unauthenticated => "A valid key is needed",
+            Self::Forbidden => "This client may not use this route",
+            Self::NoRoute => "No route matches the request",
+            Self::MethodNotAllowed => "The route does not take this method",
+            Self::TooLarge => "The request's body is too large",
+            Self::HeadTooLarge => "The request's head is too large",
+            Self::RateLimited => "Too many requests",
+            Self::NoAccount => "No account can take the request now",
+            Self::VendorBroken => "No account gave a usable answer",
+            Self::VendorTimeout => "No account answered in time",
+            Self::OutcomeUnknown => "The request was sent and its outcome is unknown",
+            Self::Overloaded => "The gateway has no room for the request",
+            Self::ClientTooSlow => "The request's body did not arrive in time",
+            Self::Internal => "The gateway failed",
+        }
+    }
+}
+
+/// One attempt, as problem documents, logs and `Server-Timing` tell it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Attempt {
+    /// Account that was tried or passed over.
+    pub(crate) vendor: String,
+    /// Verdict, or `skipped`.
+    pub(crate) verdict: &'static str,
+    /// Fault, status or reason for passing it over.
+    pub(crate) reason: Reason,
+    /// Milliseconds it took.
+    #[serde(rename = "ms")]
+    pub(crate) millis: u64,
+}
+
+/// Why an attempt ended as it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Fault(Fault),
+    Status(u16),
+    Skipped(&'static str),
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fault(fault) => f.write_str(fault.name()),
+            Self::Status(status) => write!(f, "status_{status}"),
+            Self::Skipped(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Problem {
+    pub(crate) fn new(status: u16, kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            kind,
+            detail: detail.into(),
+            retry_after: None,
+            allow: Vec::new(),
+        }
+    }
+
+    /// The document; `trace` names the request in the logs.
+    pub(crate) fn document(&self, trace: &str, attempts: &[Attempt]) -> Bytes {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            r#type: String,
+            title: &'static str,
+            status: u16,
+            detail: &'a str,
+            instance: String,
+            #[serde(skip_serializing_if = "<[_]>::is_empty")]
+            attempts: &'a [Attempt],
+        }
+        let document = Document {
+            r#type: format!("urn:isobar:problem:{}", self.kind.name()),
+            title: self.kind.title(),
+            status: self.status,
+            detail: &self.detail,
+            instance: format!("urn:isobar:request:{trace}"),
+            attempts,
+        };
+        serde_json::to_vec(&document).map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from)
+    }
+}

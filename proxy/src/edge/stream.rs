@@ -1,0 +1,529 @@
+//! The stream path: what we do at the hooks of Pingora's pipeline.
+//!
+//! Bodies of any size pass through. Another account is tried while Pingora can still replay the request (nothing read,
+//! or at most 64 KiB) and the verdict table allows it; the table, the picker and the settlement are the exchange path's.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{StatusCode, header};
+use isobar_adapters::{Evidence, Fault, Next, Verdict, next};
+use isobar_config::Effect;
+use pingora_core::{
+    Error, ErrorSource, ErrorType, Result,
+    upstreams::peer::{ALPN, HttpPeer},
+};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
+
+use super::{
+    context::{Context, forward_of},
+    gateway::path_for,
+    headers::{self, Block as _},
+    problem::{Kind, Problem, Reason},
+};
+use crate::{
+    pool::{
+        Candidate,
+        breaker::Pass,
+        deadline::Deadline,
+        health::Permit,
+        picker::{Picker, Ticket},
+        settle::settle,
+    },
+    route::{
+        registry::Registry,
+        snapshot::{Forward, Route, Snapshot},
+    },
+    serve::{
+        answer::retry_after,
+        exchange::{self, reason},
+        outgoing::{self, Outgoing},
+        tried::Tried,
+    },
+};
+
+/// Interim answers (1xx) that a vendor may send before the final one.
+const INTERIM: u32 = 16;
+
+/// State of one streamed request.
+pub(crate) struct Streaming {
+    picker: Picker,
+    effect: Effect,
+    has_key: bool,
+    deadline: Deadline,
+    upgrade: bool,
+    /// Account chosen for the next attempt.
+    ticket: Option<Ticket>,
+    running: Option<Running>,
+    /// Held until the answer is through.
+    permit: Option<Permit>,
+    sent: u32,
+    interim: u32,
+}
+
+/// The attempt that is under way.
+struct Running {
+    index: usize,
+    pass: Pass,
+    permit: Permit,
+    started: Instant,
+}
+
+impl Streaming {
+    pub(crate) fn new(
+        picker: Picker,
+        effect: Effect,
+        has_key: bool,
+        deadline: Deadline,
+        upgrade: bool,
+    ) -> Self {
+        Self {
+            picker,
+            effect,
+            has_key,
+            deadline,
+            upgrade,
+            ticket: None,
+            running: None,
+            permit: None,
+            sent: 0,
+            interim: 0,
+        }
+    }
+}
+
+/// The plan's parts that a hook needs, borrowed apart from the context.
+struct Scene<'p> {
+    route: &'p Route,
+    forward: &'p Forward,
+    members: &'p [Candidate],
+}
+
+fn scene<'p>(plan: &'p Snapshot, cx: &Context) -> Option<Scene<'p>> {
+    let (route, forward) = forward_of(plan, cx.route)?;
+    Some(Scene {
+        route,
+        forward,
+        members: cx.members(&forward.pool),
+    })
+}
+
+fn lost() -> Box<Error> {
+    Error::explain(
+        ErrorType::InternalError,
+        "a streamed request has lost its state",
+    )
+}
+
+/// Chooses where the next attempt goes.
+pub(crate) async fn peer(
+    registry: &Registry,
+    session: &mut Session,
+    cx: &mut Context,
+) -> Result<Box<HttpPeer>> {
+    let plan = cx.plan.clone().ok_or_else(lost)?;
+    let Scene {
+        route,
+        forward,
+        members,
+    } = scene(&plan, cx).ok_or_else(lost)?;
+    loop {
+        let streaming = cx.streaming.as_mut().ok_or_else(lost)?;
+        let chosen = match streaming.ticket.take() {
+            Some(ticket) => Some(ticket),
+            None => streaming
+                .picker
+                .pick(members, forward.pool.order(), Instant::now()),
+        };
+        let Some(Ticket {
+            index,
+            pass,
+            permit,
+        }) = chosen
+        else {
+            let problem = if streaming.sent == 0 && cx.tried.is_empty() {
+                exchange::nobody(&streaming.picker)
+            } else {
+                Problem::new(
+                    502,
+                    Kind::VendorBroken,
+                    "every attempt that is allowed was made and none was answered",
+                )
+            };
+            record_skips(cx, members);
+            return Err(fail(cx, problem));
+        };
+        let Some(candidate) = members.get(index) else {
+            return Err(lost());
+        };
+        let (started, account) = (Instant::now(), &candidate.account);
+        streaming.running = Some(Running {
+            index,
+            pass,
+            permit,
+            started,
+        });
+        let allowed = streaming.deadline.share(started, route.limits.attempt, 1);
+        let url = &account.settings.url;
+        let found = tokio::time::timeout(
+            account.settings.connect_timeout,
+            registry.resolver.address(&url.host, url.port),
+        )
+        .await;
+        let address = match found {
+            Ok(Ok(address)) => address,
+            Ok(Err(error)) => {
+                log::debug!("{error}");
+                ended(session, cx, Evidence::NotSent(Fault::Dns), None);
+                continue;
+            }
+            Err(_) => {
+                ended(session, cx, Evidence::NotSent(Fault::ConnectTimeout), None);
+                continue;
+            }
+        };
+        let upgrade = cx
+            .streaming
+            .as_ref()
+            .is_some_and(|streaming| streaming.upgrade);
+        let mut peer = HttpPeer::new(address, url.tls, url.host.clone());
+        let silence = if upgrade {
+            route.limits.idle
+        } else {
+            allowed
+                .unwrap_or(Duration::from_millis(1))
+                .min(route.limits.idle)
+        };
+        let options = &mut peer.options;
+        options.alpn = ALPN::H1;
+        options.connection_timeout = Some(account.settings.connect_timeout);
+        options.total_connection_timeout = Some(account.settings.connect_timeout);
+        options.read_timeout = Some(silence);
+        options.write_timeout = Some(route.limits.idle);
+        options.idle_timeout = Some(account.settings.keep_alive);
+        // Connections are shared only within one account.
+        peer.group_key = super::gateway::hash(account.name());
+        return Ok(Box::new(peer));
+    }
+}
+
+/// Turns the client's head into the account's.
+pub(crate) fn write_request(
+    session: &Session,
+    request: &mut RequestHeader,
+    cx: &mut Context,
+) -> Result<()> {
+    let plan = cx.plan.clone().ok_or_else(lost)?;
+    let Scene {
+        route,
+        forward,
+        members,
+    } = scene(&plan, cx).ok_or_else(lost)?;
+    let streaming = cx.streaming.as_ref().ok_or_else(lost)?;
+    let index = streaming.running.as_ref().ok_or_else(lost)?.index;
+    let account = &members.get(index).ok_or_else(lost)?.account;
+    let client = session.req_header();
+    let outgoing = Outgoing {
+        method: &client.method,
+        path: path_for(forward, route, &cx.path),
+        query: client.uri.query(),
+        headers: &client.headers,
+        about: cx.about(streaming.upgrade),
+        edits: &forward.request_headers,
+        document: cx.document.as_ref(),
+    };
+    let unwritable =
+        |error: outgoing::Unwritable| Error::explain(ErrorType::InternalError, error.to_string());
+    let target = outgoing.target(account).map_err(unwritable)?;
+    request.set_uri(http::Uri::from(target));
+    let chunked = client.headers.contains_key(header::TRANSFER_ENCODING);
+    outgoing
+        .write_headers(request, account)
+        .map_err(unwritable)?;
+    if chunked {
+        request.set(
+            header::TRANSFER_ENCODING,
+            http::HeaderValue::from_static("chunked"),
+        );
+    }
+    Ok(())
+}
+
+/// Stops a body that grows past the route's limit.
+pub(crate) fn check_body(session: &Session, cx: &mut Context) -> Result<()> {
+    let Some(plan) = cx.plan.clone() else {
+        return Err(lost());
+    };
+    let Some(Scene { route, .. }) = scene(&plan, cx) else {
+        return Err(lost());
+    };
+    let upgraded = session.was_upgraded();
+    if !upgraded && session.body_bytes_read() as u64 > route.limits.body {
+        let limit = route.limits.body;
+        let problem = Problem::new(
+            413,
+            Kind::TooLarge,
+            format!("the route takes bodies of at most {limit} bytes"),
+        );
+        return Err(fail(cx, problem));
+    }
+    Ok(())
+}
+
+/// Judges the answer's head; an `Err` that says retry sends Pingora to the next account.
+pub(crate) fn answered(
+    session: &Session,
+    answer: &mut ResponseHeader,
+    cx: &mut Context,
+) -> Result<()> {
+    let plan = cx.plan.clone().ok_or_else(lost)?;
+    let Scene {
+        forward, members, ..
+    } = scene(&plan, cx).ok_or_else(lost)?;
+    let streaming = cx.streaming.as_mut().ok_or_else(lost)?;
+    if answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS {
+        streaming.interim += 1;
+        if streaming.interim > INTERIM {
+            return Err(
+                Error::explain(ErrorType::InvalidHTTPHeader, "too many interim answers").into_up(),
+            );
+        }
+        return Ok(());
+    }
+    if answer.status == StatusCode::SWITCHING_PROTOCOLS && !session.is_upgrade_req() {
+        return Err(Error::explain(
+            ErrorType::InvalidHTTPHeader,
+            "an upgrade that nobody asked for",
+        )
+        .into_up());
+    }
+    let Some(candidate) = streaming
+        .running
+        .as_ref()
+        .and_then(|running| members.get(running.index))
+    else {
+        return Ok(());
+    };
+    let account = Arc::clone(&candidate.account);
+    let evidence = Evidence::Answered {
+        status: answer.status.as_u16(),
+        retry_after: answer.headers.contains_key(header::RETRY_AFTER),
+        own_credential: account.has_credential(),
+    };
+    if let Some(running) = &streaming.running {
+        account
+            .health
+            .observe(running.started.elapsed(), Instant::now());
+    }
+    if ended(session, cx, evidence, retry_after(&answer.headers)) {
+        let mut error = Error::explain(
+            ErrorType::HTTPStatus(answer.status.as_u16()),
+            "the next account is tried",
+        )
+        .into_up();
+        error.set_retry(true);
+        return Err(error);
+    }
+    cx.served_by = Some(account);
+    let upgraded = answer.status == StatusCode::SWITCHING_PROTOCOLS;
+    let chunked = answer.headers.contains_key(header::TRANSFER_ENCODING);
+    let upgrade = upgraded
+        .then(|| answer.headers.get(header::UPGRADE).cloned())
+        .flatten();
+    headers::to_client(answer);
+    if let Some(protocol) = upgrade {
+        answer.set(
+            header::CONNECTION,
+            http::HeaderValue::from_static("upgrade"),
+        );
+        answer.set(header::UPGRADE, protocol);
+    }
+    if chunked {
+        // Pingora's framing looks for it.
+        answer.set(
+            header::TRANSFER_ENCODING,
+            http::HeaderValue::from_static("chunked"),
+        );
+    }
+    outgoing::apply(&forward.response_headers, answer, cx.document.as_ref())
+        .map_err(|error| Error::explain(ErrorType::InternalError, error.to_string()))?;
+    for (name, value) in cx.own_headers() {
+        answer.set(name, value);
+    }
+    Ok(())
+}
+
+/// No connection to the account.
+pub(crate) fn connect_failed(
+    session: &Session,
+    cx: &mut Context,
+    mut error: Box<Error>,
+) -> Box<Error> {
+    let fault = match error.etype {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Fault::ConnectTimeout,
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::TLSWantX509Lookup => {
+            Fault::Tls
+        }
+        _ => Fault::Connect,
+    };
+    let again = ended(session, cx, Evidence::NotSent(fault), None);
+    error.set_retry(again);
+    error
+}
+
+/// The connection was there and something broke.
+pub(crate) fn broken(session: &Session, cx: &mut Context, mut error: Box<Error>) -> Box<Error> {
+    error.retry.decide_reuse(false);
+    if *error.esource() == ErrorSource::Downstream {
+        // Nothing is known of the account; its pass is dropped without a verdict.
+        cx.gone |= cx.problem.is_none();
+        error.set_retry(false);
+        return error;
+    }
+    if matches!(error.etype, ErrorType::HTTPStatus(_)) && (error.retry() || cx.problem.is_some()) {
+        return error;
+    }
+    let running = cx
+        .streaming
+        .as_ref()
+        .is_some_and(|streaming| streaming.running.is_some());
+    if !running {
+        // The head was through: the answer broke off, or one of our own hooks failed.
+        cx.cut = true;
+        error.set_retry(false);
+        return error;
+    }
+    let fault = match error.etype {
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Fault::Timeout,
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error => Fault::Malformed,
+        _ => Fault::Reset,
+    };
+    let again = ended(session, cx, Evidence::Broken(fault), None);
+    error.set_retry(again);
+    error
+}
+
+/// Settles the attempt under way and decides what follows; `true` when another account is ready to be tried. When none
+/// is, the problem that the client should see is in the context.
+fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<Duration>) -> bool {
+    let Some(plan) = cx.plan.clone() else {
+        return false;
+    };
+    let Some(Scene {
+        forward, members, ..
+    }) = scene(&plan, cx)
+    else {
+        return false;
+    };
+    let Some(streaming) = cx.streaming.as_mut() else {
+        return false;
+    };
+    let Some(Running {
+        index,
+        pass,
+        permit,
+        started,
+    }) = streaming.running.take()
+    else {
+        return false;
+    };
+    let Some(candidate) = members.get(index) else {
+        return false;
+    };
+    let (now, pool) = (Instant::now(), &forward.pool);
+    let verdict = Verdict::of(evidence, streaming.effect);
+    let took = now.saturating_duration_since(started);
+    candidate.counters.ended(verdict);
+    candidate.counters.seconds.observe(took.as_secs_f64());
+    settle(candidate, members, &pool.outlier, pass, verdict, wait, now);
+    cx.tried.push(Tried {
+        account: Arc::clone(&candidate.account),
+        verdict: Some(verdict),
+        reason: reason(evidence),
+        took,
+    });
+    streaming.sent += u32::from(verdict != Verdict::NotSent);
+
+    let then = next(verdict, streaming.effect);
+    let replayable =
+        !session.as_downstream().retry_buffer_truncated() && session.response_written().is_none();
+    let allowed = verdict == Verdict::NotSent
+        || streaming.sent < pool.retry.attempts && pool.budget.withdraw(&pool.retry, now);
+    let in_time = streaming.deadline.left(now).is_some();
+    if replayable && in_time && allowed {
+        streaming.ticket = match then {
+            Next::Other => streaming.picker.pick(members, pool.order(), now),
+            Next::Resolve if streaming.has_key => streaming.picker.again(index, members, now),
+            Next::Resolve | Next::Answer | Next::Stop => None,
+        };
+    }
+    if streaming.ticket.is_some() {
+        return true;
+    }
+    streaming.permit = Some(permit);
+    if then != Next::Answer {
+        record_skips(cx, members);
+        if !matches!(evidence, Evidence::Answered { .. }) {
+            cx.problem = Some(exchange::broken(
+                evidence,
+                matches!(then, Next::Stop | Next::Resolve),
+            ));
+        }
+    }
+    false
+}
+
+fn record_skips(cx: &mut Context, members: &[Candidate]) {
+    let Some(streaming) = &cx.streaming else {
+        return;
+    };
+    for (index, skip) in streaming.picker.skipped() {
+        if let Some(candidate) = members.get(*index) {
+            let account = Arc::clone(&candidate.account);
+            cx.tried.push(Tried {
+                account,
+                verdict: None,
+                reason: Reason::Skipped(skip.name()),
+                took: Duration::ZERO,
+            });
+        }
+    }
+}
+
+/// Remembers the problem that `fail_to_proxy` writes.
+fn fail(cx: &mut Context, problem: Problem) -> Box<Error> {
+    let error = Error::explain(
+        ErrorType::HTTPStatus(problem.status),
+        problem.detail.clone(),
+    );
+    cx.problem = Some(problem);
+    error
+}
+
+/// The problem for an error that no hook of ours explained.
+pub(crate) fn problem_of(error: &Error) -> Problem {
+    match (error.esource(), error.etype()) {
+        (
+            ErrorSource::Upstream,
+            ErrorType::ReadTimedout | ErrorType::WriteTimedout | ErrorType::ConnectTimedout,
+        ) => Problem::new(
+            504,
+            Kind::VendorTimeout,
+            "the vendor did not answer in time",
+        ),
+        (ErrorSource::Upstream, _) => Problem::new(
+            502,
+            Kind::VendorBroken,
+            "the vendor's answer could not be used",
+        ),
+        (ErrorSource::Downstream, _) => {
+            Problem::new(400, Kind::BadRequest, "the request could not be read")
+        }
+        (ErrorSource::Internal | ErrorSource::Unset, _) => {
+            Problem::new(500, Kind::Internal, "the gateway failed")
+        }
+    }
+}

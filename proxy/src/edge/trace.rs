@@ -1,0 +1,96 @@
+//! W3C trace context: taken from the client when it is well formed, made otherwise.
+
+use std::fmt::Write as _;
+
+/// Header of the trace context.
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+/// Ids of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trace {
+    id: u128,
+    /// Span of this gateway, the parent of every attempt's.
+    span: u64,
+    flags: u8,
+}
+
+impl Trace {
+    /// Continues the client's trace, or starts one.
+    pub(crate) fn continue_from(header: Option<&[u8]>) -> Self {
+        let parent = header.and_then(parse);
+        let (id, flags) = parent.unwrap_or_else(|| (fastrand::u128(1..), 1));
+        Self {
+            id,
+            span: fastrand::u64(1..),
+            flags,
+        }
+    }
+
+    /// Value for an attempt.
+    pub(crate) fn header(&self) -> String {
+        let mut text = String::with_capacity(55);
+        let _ = write!(
+            text,
+            "00-{:032x}-{:016x}-{:02x}",
+            self.id, self.span, self.flags
+        );
+        text
+    }
+
+    /// Trace id, which also names the request in logs and problem documents.
+    pub(crate) fn id(&self) -> String {
+        format!("{:032x}", self.id)
+    }
+}
+
+/// `00-<32 hex>-<16 hex>-<2 hex>`; later versions may have more (W3C Trace Context §3.2, §4).
+fn parse(header: &[u8]) -> Option<(u128, u8)> {
+    let text = std::str::from_utf8(header).ok()?;
+    let mut parts = text.split('-');
+    let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let lower_hex = |part: &str, length| {
+        part.len() == length
+            && part
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let known =
+        lower_hex(version, 2) && version != "ff" && (version != "00" || parts.next().is_none());
+    if !known || !lower_hex(id, 32) || !lower_hex(span, 16) || !lower_hex(flags, 2) {
+        return None;
+    }
+    let id = u128::from_str_radix(id, 16).ok().filter(|id| *id != 0)?;
+    u64::from_str_radix(span, 16)
+        .ok()
+        .filter(|span| *span != 0)?;
+    Some((id, u8::from_str_radix(flags, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_good_parent_is_continued_under_a_new_span() {
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let trace = Trace::continue_from(Some(parent.as_bytes()));
+        let made = trace.header();
+        assert_eq!(trace.id(), "0af7651916cd43dd8448eb211c80319c");
+        assert!(made.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && made.ends_with("-00"));
+        assert_ne!(made, parent);
+    }
+
+    #[test]
+    fn a_bad_parent_is_replaced() {
+        for bad in [
+            "",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! Refuses requests that two parsers could read in two ways, before anything else looks at them.
+//!
+//! Pingora's parser has already refused the grossest shapes; what it lets through is listed test by test below. What
+//! passes here is matched, authorised and forwarded as the same bytes.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method, Version, header};
+
+/// What is looked at of a request's head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) version: Version,
+    /// Target as the client sent it, without scheme and authority.
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    /// The head as it came, where the protocol has one.
+    pub(crate) raw: Option<&'a [u8]>,
+}
+
+/// Limits of a head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) bytes: usize,
+    pub(crate) headers: usize,
+}
+
+/// What a good head says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Valid<'a> {
+    /// Lower case, without port; empty for HTTP/1.0 without `Host`.
+    pub(crate) host: Cow<'a, str>,
+    /// Path with needless percent-escapes resolved; this is what is matched and forwarded.
+    pub(crate) path: Cow<'a, str>,
+    /// Length of the body, if the client said.
+    pub(crate) length: Option<u64>,
+    /// Whether a body follows at all.
+    pub(crate) has_body: bool,
+}
+
+/// Status and reason of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) reason: &'static str,
+}
+
+const fn refuse<T>(status: u16, reason: &'static str) -> Result<T, Refusal> {
+    Err(Refusal { status, reason })
+}
+
+/// Checks a head; `path` excludes the query.
+pub(crate) fn validate<'a>(head: Head<'a>, limits: Limits) -> Result<Valid<'a>, Refusal> {
+    size(head, limits)?;
+    if *head.method == Method::TRACE || *head.method == Method::CONNECT {
+        return refuse(405, "TRACE and CONNECT are not served");
+    }
+    if !matches!(
+        head.version,
+        Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2
+    ) {
+        return refuse(505, "this HTTP version is not served");
+    }
+    if head.raw.is_some_and(has_bare_newline) {
+        return refuse(400, "a line of the head ends without a carriage return");
+    }
+    let host = host(head)?;
+    let length = framing(head)?;
+    let path = path(head)?;
+    let has_body = length.map_or(
+        head.headers.contains_key(header::TRANSFER_ENCODING),
+        |length| length > 0,
+    );
+    Ok(Valid {
+        host,
+        path,
+        length,
+        has_body,
+    })
+}
+
+fn size(head: Head<'_>, limits: Limits) -> Result<(), Refusal> {
+    let fields = || {
+        head.headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum::<usize>()
+    };
+    let bytes = head
+        .raw
+        .map_or_else(|| head.path.len() + fields(), <[u8]>::len);
+    if bytes > limits.bytes {
+        return refuse(431, "the request's head is too large");
+    }
+    if head.headers.len() > limits.headers {
+        return refuse(431, "the request has too many headers");
+    }
+    Ok(())
+}
+
+fn has_bare_newline(raw: &[u8]) -> bool {
+    let mut previous = 0;
+    raw.iter().any(|byte| {
+        let bare = *byte == b'\n' && previous != b'\r';
+        previous = *byte;
+        bare
+    })
+}
+
+fn host(head: Head<'_>) -> Result<Cow<'_, str>, Refusal> {
+    let mut values = head.headers.get_all(header::HOST).iter();
+    let Some(value) = values.next() else {
+        if head.version == Version::HTTP_10 {
+            return Ok(Cow::Borrowed(""));
+        }
+        return refuse(400, "the request names no host");
+    };
+    if values.next().is_some() {
+        return refuse(400, "the request names its host twice");
+    }
+    let Some(text) = value.to_str().ok().filter(|text| !text.is_empty()) else {
+        return refuse(400, "the host is not a name");
+    };
+    let without_port = match text.rsplit_once(':') {
+        Some((name, port))
+            if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            name
+        }
+        Some((_, port)) if !port.ends_with(']') => {
+            return refuse(400, "the host's port is not a number");
+        }
+        _ => text,
+    };
+    let good = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']' | b'~')
+    };
+    if without_port.is_empty() || !without_port.bytes().all(good) {
+        return refuse(400, "the host is not a name");
+    }
+    let trimmed = without_port.strip_suffix('.').unwrap_or(without_port);
+    if trimmed.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Ok(Cow::Owned(trimmed.to_ascii_lowercase()));
+    }
+    Ok(Cow::Borrowed(trimmed))
+}
+
+/// One way to tell where the body ends: `chunked` alone, or one length (repeats that agree count as one).
+fn framing(head: Head<'_>) -> Result<Option<u64>, Refusal> {
+    let mut encodings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(encoding) = encodings.next() {
+        if head.version != Version::HTTP_11 {
+            return refuse(400, "Transfer-Encoding belongs to HTTP/1.1");
+        }
+        if head.headers.contains_key(header::CONTENT_LENGTH) {
+            return refuse(400, "the body's length is given in two ways");
+        }
+        if encodings.next().is_some() || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return refuse(501, "the only transfer encoding served is chunked");
+        }
+        return Ok(None);
+    }
+    let mut length = None;
+    for value in head.headers.get_all(header::CONTENT_LENGTH) {
+        for part in value.as_bytes().split(|byte| *byte == b',') {
+            let part = part.trim_ascii();
+            let parsed = std::str::from_utf8(part)
+                .ok()
+                .filter(|_| part.iter().all(u8::is_ascii_digit));
+            let Some(parsed) = parsed.and_then(|text| text.parse::<u64>().ok()) else {
+                return refuse(400, "Content-Length is not a number");
+            };
+            if length.is_some_and(|known| known != parsed) {
+                return refuse(400, "Content-Length is given twice");
+            }
+            length = Some(parsed);
+        }
+    }
+    Ok(length)
+}
+
+fn path(head: Head<'_>) -> Result<Cow<'_, str>, Refusal> {
+    if head.path == "*" && *head.method == Method::OPTIONS {
+        return Ok(Cow::Borrowed("*"));
+    }
+    if !head.path.starts_with('/') {
+        return refuse(400, "the path does not start with a slash");
+    }
+    if head
+        .path
+        .bytes()
+        .any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'\\' | b'#'))
+    {
+        return refuse(400, "the path has a character that must be escaped");
+    }
+    let path = resolve_escapes(head.path)?;
+    let climbs = |segment: &str| {
+        let bare = segment.split(';').next().unwrap_or_default();
+        matches!(bare, "." | "..")
+    };
+    if path.split('/').any(climbs) {
+        return refuse(400, "the path has `.` or `..` segments");
+    }
+    Ok(path)
+}
+
+/// Resolves escapes of characters that need none (RFC 3986 §6.2.2.2), so that `/%61dmin` is `/admin` for us as it is
+/// for the vendor; refuses broken escapes and an escaped NUL.
+fn resolve_escapes(path: &str) -> Result<Cow<'_, str>, Refusal> {
+    if !path.contains('%') {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut resolved = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('%') {
+        resolved.push_str(before);
+        let Some(byte) = after
+            .get(..2)
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+        else {
+            return refuse(400, "the path has a broken percent-escape");
+        };
+        if byte < 0x20 || byte == 0x7f {
+            return refuse(400, "the path has an escaped control character");
+        }
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            resolved.push(char::from(byte));
+        } else {
+            resolved.push('%');
+            resolved.push_str(after.get(..2).unwrap_or_default());
+        }
+        rest = after.get(2..).unwrap_or_default();
+    }
+    resolved.push_str(rest);
+    Ok(Cow::Owned(resolved))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        bytes: 1_000,
+        headers: 10,
+    };
+
+    fn check(
+        line: &str,
+        headers: &[(&str, &str)],
+        expected: Result<(&str, &str, Option<u64>), u16>,
+    ) {
+        let mut words = line.split(' ');
+        let method: Method = words.next().unwrap().parse().unwrap();
+        let path = words.next().unwrap();
+        let version = if line.ends_with("1.0") {
+            Version::HTTP_10
+        } else {
+            Version::HTTP_11
+        };
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(
+                HeaderName::try_from(*name).unwrap(),
+                HeaderValue::from_str(value).unwrap(),
+            );
+        }
+        let head = Head {
+            method: &method,
+            version,
+            path,
+            headers: &map,
+            raw: None,
+        };
+        let seen = validate(head, LIMITS);
+        let seen = seen
+            .as_ref()
+            .map(|valid| (&*valid.host, &*valid.path, valid.length))
+            .map_err(|refusal| refusal.status);
+        assert_eq!(seen, expected, "{line} {headers:?}");
+    }
+
+    const H: (&str, &str) = ("host", "h");
+
+    #[test]
+    fn hosts_are_required_single_and_plain() {
+        check("GET /a HTTP/1.1", &[], Err(400));
+        check("GET /a HTTP/1.0", &[], Ok(("", "/a", None)));
+        check("GET /a HTTP/1.1", &[H, H], Err(400));
+        check(
+            "GET /a HTTP/1.1",
+            &[("host", "API.Example.com:8080")],
+            Ok(("api.example.com", "/a", None)),
+        );
+        check(
+            "GET /a HTTP/1.1",
+            &[("host", "[::1]:80")],
+            Ok(("[::1]", "/a", None)),
+        );
+        check(
+            "GET /a HTTP/1.1",
+            &[("host", "[::1]")],
+            Ok(("[::1]", "/a", None)),
+        );
+        check(
+            "GET /a HTTP/1.1",
+            &[("host", "example.com.")],
+            Ok(("example.com", "/a", None)),
+        );
+        for bad in ["a b", "a/b", "user@h", "h:x", "", "h?x"] {
+            check("GET /a HTTP/1.1", &[("host", bad)], Err(400));
+        }
+    }
+
+    #[test]
+    fn a_body_ends_in_one_way() {
+        let te = ("transfer-encoding", "chunked");
+        check("POST /a HTTP/1.1", &[H, te], Ok(("h", "/a", None)));
+        check(
+            "POST /a HTTP/1.1",
+            &[H, te, ("content-length", "3")],
+            Err(400),
+        );
+        check("POST /a HTTP/1.1", &[H, te, te], Err(501));
+        check(
+            "POST /a HTTP/1.1",
+            &[H, ("transfer-encoding", "gzip, chunked")],
+            Err(501),
+        );
+        check(
+            "POST /a HTTP/1.1",
+            &[H, ("transfer-encoding", "identity")],
+            Err(501),
+        );
+        check("POST /a HTTP/1.0", &[H, te], Err(400));
+        check(
+            "POST /a HTTP/1.1",
+            &[H, ("content-length", "3"), ("content-length", "3")],
+            Ok(("h", "/a", Some(3))),
+        );
+        check(
+            "POST /a HTTP/1.1",
+            &[H, ("content-length", "3, 3")],
+            Ok(("h", "/a", Some(3))),
+        );
+        for bad in [
+            "3, 4",
+            "+3",
+            "-1",
+            "0x3",
+            "",
+            "3,",
+            "99999999999999999999999",
+        ] {
+            check("POST /a HTTP/1.1", &[H, ("content-length", bad)], Err(400));
+        }
+    }
+
+    #[test]
+    fn paths_have_one_reading() {
+        check("GET /%61dmin HTTP/1.1", &[H], Ok(("h", "/admin", None)));
+        check(
+            "GET /a%2Fb%20c HTTP/1.1",
+            &[H],
+            Ok(("h", "/a%2Fb%20c", None)),
+        );
+        check("GET //a HTTP/1.1", &[H], Ok(("h", "//a", None)));
+        check("GET /a/...;x HTTP/1.1", &[H], Ok(("h", "/a/...;x", None)));
+        check("OPTIONS * HTTP/1.1", &[H], Ok(("h", "*", None)));
+        for bad in [
+            "*",
+            "a",
+            "/a/../b",
+            "/a/%2e%2E/b",
+            "/.",
+            "/a/..;x/b",
+            "/%00",
+            "/%0d%0a",
+            "/%7f",
+            "/%zz",
+            "/%2",
+            "/a\\b",
+            "/a#b",
+        ] {
+            check(&format!("GET {bad} HTTP/1.1"), &[H], Err(400));
+        }
+    }
+
+    #[test]
+    fn trace_and_connect_are_refused() {
+        check("TRACE /a HTTP/1.1", &[H], Err(405));
+        check("CONNECT /a HTTP/1.1", &[H], Err(405));
+    }
+
+    #[test]
+    fn large_heads_are_refused() {
+        check("GET /a HTTP/1.1", &[H, ("x", &"x".repeat(1_000))], Err(431));
+        check("GET /a HTTP/1.1", &[H; 11], Err(431));
+    }
+
+    #[test]
+    fn a_bare_newline_in_the_raw_head_is_seen() {
+        assert!(has_bare_newline(b"GET / HTTP/1.1\nHost: h\r\n\r\n"));
+        assert!(!has_bare_newline(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+}

@@ -1,0 +1,207 @@
+//! Writing answers to the client.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, Version, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use pingora_core::{Error, ErrorType, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::{
+    context::Context,
+    headers::{self, Block as _},
+    limit::whole_seconds,
+    problem::{MEDIA_TYPE, Problem},
+};
+use crate::{
+    route::snapshot::{Edits, Respond},
+    serve::{answer, outgoing},
+};
+
+/// Answers with a problem document.
+pub(crate) async fn problem(
+    session: &mut Session,
+    cx: &mut Context,
+    problem: Problem,
+) -> Result<()> {
+    let attempts: Vec<_> = cx
+        .tried
+        .iter()
+        .map(crate::serve::tried::Tried::attempt)
+        .collect();
+    let body = problem.document(&cx.trace.id(), &attempts);
+    let mut head = ResponseHeader::build_no_case(problem.status, Some(10))?;
+    head.insert_header(header::CONTENT_TYPE, MEDIA_TYPE)?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    if let Some(wait) = problem.retry_after {
+        head.insert_header(header::RETRY_AFTER, whole_seconds(wait).max(1).to_string())?;
+    }
+    if problem.status == 401 {
+        head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
+    }
+    if !problem.allow.is_empty() {
+        head.insert_header(header::ALLOW, problem.allow.join(", "))?;
+    }
+    cx.problem = Some(problem);
+    whole(session, cx, head, body).await
+}
+
+/// Answers with a route's fixed answer.
+pub(crate) async fn fixed(session: &mut Session, cx: &Context, respond: &Respond) -> Result<()> {
+    let mut head = ResponseHeader::build_no_case(respond.status, Some(respond.headers.len() + 6))?;
+    for (name, value) in &respond.headers {
+        head.insert_header(name.clone(), value.clone())?;
+    }
+    whole(session, cx, head, respond.body.clone()).await
+}
+
+async fn whole(
+    session: &mut Session,
+    cx: &Context,
+    mut head: ResponseHeader,
+    body: Bytes,
+) -> Result<()> {
+    for (name, value) in cx.own_headers() {
+        head.set(name, value);
+    }
+    let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
+    let client = session.as_downstream_mut();
+    client.write_response_header(Box::new(head)).await?;
+    client
+        .write_response_body(body.unwrap_or_default(), true)
+        .await
+}
+
+/// Passes a vendor's answer on.
+pub(crate) async fn answer(
+    session: &mut Session,
+    cx: &mut Context,
+    answer: answer::Answer,
+    edits: &Edits,
+    idle: Duration,
+) -> Result<()> {
+    let answer::Answer {
+        account,
+        head,
+        body,
+        permit,
+    } = answer;
+    cx.served_by = Some(account);
+    let mut head = ResponseHeader::from(head);
+    head.set_version(Version::HTTP_11);
+    headers::to_client(&mut head);
+    if let Err(error) = outgoing::apply(edits, &mut head, cx.document.as_ref()) {
+        return Err(Error::explain(ErrorType::InternalError, error.to_string()));
+    }
+    for (name, value) in cx.own_headers() {
+        head.set(name, value);
+    }
+    match body {
+        answer::Body::Whole(bytes) => {
+            let bytes = frame(session, &mut head, Some(bytes.len() as u64)).then_some(bytes);
+            let client = session.as_downstream_mut();
+            client.write_response_header(Box::new(head)).await?;
+            client
+                .write_response_body(bytes.unwrap_or_default(), true)
+                .await?;
+        }
+        answer::Body::Stream(mut body) => {
+            let has_body = frame(session, &mut head, body.size_hint().exact());
+            session
+                .as_downstream_mut()
+                .write_response_header(Box::new(head))
+                .await?;
+            if !has_body {
+                return session
+                    .as_downstream_mut()
+                    .write_response_body(Bytes::new(), true)
+                    .await;
+            }
+            while let Some(piece) = next_piece(session, cx, &mut body, idle).await? {
+                if !piece.is_empty() {
+                    session
+                        .as_downstream_mut()
+                        .write_response_body(piece, false)
+                        .await?;
+                }
+            }
+            session
+                .as_downstream_mut()
+                .write_response_body(Bytes::new(), true)
+                .await?;
+        }
+    }
+    drop(permit);
+    Ok(())
+}
+
+/// The next piece from the vendor, while watching that the client is still there.
+async fn next_piece(
+    session: &mut Session,
+    cx: &mut Context,
+    body: &mut hyper::body::Incoming,
+    idle: Duration,
+) -> Result<Option<Bytes>> {
+    let mut cut = |why: &'static str| {
+        cx.cut = true;
+        Error::explain(ErrorType::ConnectionClosed, why).into_up()
+    };
+    loop {
+        let framed = tokio::select! {
+            biased;
+            framed = tokio::time::timeout(idle, body.frame()) => framed,
+            gone = session.as_downstream_mut().read_body_or_idle(true) => match gone {
+                Ok(_) => continue,
+                Err(error) => {
+                    cx.gone = true;
+                    return Err(error.into_down());
+                }
+            },
+        };
+        return match framed {
+            Err(_) => Err(cut("the vendor stopped sending")),
+            Ok(Some(Err(_))) => Err(cut("the vendor's answer broke off")),
+            Ok(None) => Ok(None),
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => Ok(Some(data)),
+                // Trailers have no place in an HTTP/1 answer that did not announce them.
+                Err(_) => continue,
+            },
+        };
+    }
+}
+
+/// Sets one unambiguous framing; `false` when the answer has no body.
+fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<u64>) -> bool {
+    let request = session.req_header();
+    let (is_head, is_old) = (
+        request.method == Method::HEAD,
+        request.version == Version::HTTP_10,
+    );
+    let status = head.status;
+    if status.is_informational() || status == StatusCode::NO_CONTENT {
+        head.remove_header(&header::CONTENT_LENGTH);
+        return false;
+    }
+    if is_head || status == StatusCode::NOT_MODIFIED {
+        // The vendor's length says what a GET would have had.
+        return false;
+    }
+    if let Some(length) = length {
+        head.set(header::CONTENT_LENGTH, HeaderValue::from(length));
+        return true;
+    }
+    head.remove_header(&header::CONTENT_LENGTH);
+    if is_old {
+        session.as_downstream_mut().set_keepalive(None);
+    } else {
+        head.set(
+            header::TRANSFER_ENCODING,
+            HeaderValue::from_static("chunked"),
+        );
+    }
+    true
+}

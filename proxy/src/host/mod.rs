@@ -1,0 +1,275 @@
+//! The process around the gateway: binds sockets first, starts Pingora's service on them, swaps plans, drains.
+//!
+//! Pingora's `Server` is not used: everything here starts and stops inside a test, on port 0, in milliseconds.
+
+mod reload;
+mod watch;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    os::fd::IntoRawFd as _,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use isobar_config::Config;
+use parking_lot::Mutex;
+use pingora_core::{
+    listeners::ListenerConfig,
+    server::{Fds, configuration::ServerConf},
+    services::{Service as _, listening::Service},
+};
+use pingora_proxy::HttpProxy;
+use tokio::{sync::watch as signal, task::JoinHandle};
+
+pub use self::reload::{Reload, ReloadError};
+use crate::{
+    admin::{self, metrics::Metrics},
+    edge::{access_log::AccessLog, front::Front, gateway::Gateway},
+    pool::probe,
+    route::{compile, registry::Registry, snapshot::Snapshot},
+    serve::{body::Space, trust},
+};
+
+/// Idle connections to vendors kept by the stream path, in all.
+const STREAM_POOL: usize = 1_024;
+/// Times that Pingora may go round its retry loop; the pool's own limits stop it sooner.
+const PIPELINE_TRIES: usize = 128;
+/// How often state at rest is forgotten.
+const SWEEP: Duration = Duration::from_mins(1);
+
+/// A gateway that serves.
+pub struct Host {
+    addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
+    inner: Arc<Inner>,
+    stop: signal::Sender<bool>,
+    serving: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
+    admin_stop: Option<admin::Stop>,
+    _trust: tempfile::NamedTempFile,
+}
+
+/// What the host and the admin port share.
+pub(crate) struct Inner {
+    pub(crate) plan: Arc<ArcSwap<Snapshot>>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) log: Arc<AccessLog>,
+    pub(crate) source: Option<PathBuf>,
+    pub(crate) history: Mutex<reload::History>,
+    pub(crate) started: SystemTime,
+    pub(crate) draining: std::sync::atomic::AtomicBool,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket could not be bound.
+    #[error("cannot listen on {address}: {cause}")]
+    Bind {
+        /// Address from the configuration.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The access log could not be opened.
+    #[error("cannot open the access log: {0}")]
+    AccessLog(io::Error),
+    /// The configuration cannot be put on the wire.
+    #[error("the configuration cannot be compiled: {0}")]
+    Compile(String),
+    /// TLS or metrics could not be set up.
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// How a drain ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Requests that were still running when time was up.
+    pub cut: u64,
+    /// Time it took.
+    pub took: Duration,
+}
+
+impl Host {
+    /// Starts serving `config` on the current tokio runtime. `source` is where a reload reads from, if anywhere.
+    pub async fn start(config: Config, source: Option<PathBuf>) -> Result<Self, StartError> {
+        // Everything that can fail comes before anything is served.
+        let sockets = config
+            .listen
+            .iter()
+            .map(|listen| bind(listen.http))
+            .collect::<Result<Vec<_>, _>>()?;
+        let admin_socket = config.admin.map(bind).transpose()?;
+        let trust = tokio::task::spawn_blocking(trust::Trust::load)
+            .await
+            .map_err(|error| StartError::Setup(error.to_string()))?;
+        let trust = trust.map_err(|error| StartError::Setup(error.to_string()))?;
+        let metrics = Metrics::new().map_err(|error| StartError::Setup(error.to_string()))?;
+        let log = Arc::new(AccessLog::open(&config.log.access).map_err(StartError::AccessLog)?);
+        let space = Space::new(&config.state);
+        let registry = Arc::new(Registry::new(metrics, space, Arc::clone(&trust.client)));
+        let snapshot = compile::compile(config, &registry, 1)
+            .map_err(|error| StartError::Compile(error.to_string()))?;
+        registry.metrics.generation.set(1);
+        let plan = Arc::new(ArcSwap::from_pointee(snapshot));
+        let inner = Arc::new(Inner {
+            plan: Arc::clone(&plan),
+            registry: Arc::clone(&registry),
+            log: Arc::clone(&log),
+            source,
+            history: Mutex::default(),
+            started: SystemTime::now(),
+            draining: false.into(),
+        });
+
+        let (addresses, endpoints): (Vec<SocketAddr>, Vec<TcpListener>) =
+            sockets.into_iter().unzip();
+        let gateway = Gateway {
+            plan: Arc::clone(&plan),
+            registry: Arc::clone(&registry),
+            log,
+        };
+        let (stop, serving) = serve(gateway, &addresses, endpoints, &trust);
+        let (admin, admin_stop) = match admin_socket {
+            Some((address, socket)) => {
+                let stop = admin::start(socket, Arc::clone(&inner))
+                    .map_err(|error| StartError::Setup(error.to_string()))?;
+                (Some(address), Some(stop))
+            }
+            None => (None, None),
+        };
+        let sweeper = sweep(Arc::clone(&registry), Arc::clone(&plan));
+        let mut background = vec![tokio::spawn(probe::run(plan)), tokio::spawn(sweeper)];
+        background.extend(watch::start(&inner));
+        Ok(Self {
+            addresses,
+            admin,
+            inner,
+            stop,
+            serving,
+            background,
+            admin_stop,
+            _trust: trust.file,
+        })
+    }
+
+    /// Addresses that serve clients, with the ports that the system chose.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Address of the admin port.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// Reads the source again and swaps plans; a broken one leaves the running plan alone.
+    pub async fn reload(&self) -> Result<Reload, ReloadError> {
+        self.inner.reload().await
+    }
+
+    /// Swaps in `config`.
+    pub fn swap(&self, config: Config) -> Result<Reload, ReloadError> {
+        self.inner.swap(config)
+    }
+
+    /// Stops accepting and leaves when no request is running, or when `patience` is over (by default the
+    /// configuration's).
+    pub async fn drain(mut self, patience: Option<Duration>) -> Drained {
+        let began = Instant::now();
+        let patience = patience.unwrap_or_else(|| self.inner.plan.load().config.limits.drain.value);
+        self.inner
+            .draining
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(patience, &mut self.serving).await;
+        let running = || self.inner.registry.metrics.in_flight.get();
+        while running() > 0 && began.elapsed() < patience {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        for task in &self.background {
+            task.abort();
+        }
+        if let Some(stop) = self.admin_stop.take() {
+            stop.stop();
+        }
+        Drained {
+            cut: u64::try_from(running()).unwrap_or_default(),
+            took: began.elapsed(),
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        for task in &self.background {
+            task.abort();
+        }
+    }
+}
+
+/// Binds before anything is served, so that a taken port is an error and not a silent gap.
+fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
+    let open = || -> io::Result<(SocketAddr, TcpListener)> {
+        let domain = socket2::Domain::for_address(address);
+        let socket =
+            socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(4_096)?;
+        let listener = TcpListener::from(socket);
+        Ok((listener.local_addr()?, listener))
+    };
+    open().map_err(|cause| StartError::Bind { address, cause })
+}
+
+fn serve(
+    gateway: Gateway,
+    addresses: &[SocketAddr],
+    endpoints: Vec<TcpListener>,
+    trust: &trust::Trust,
+) -> (signal::Sender<bool>, JoinHandle<()>) {
+    let conf = Arc::new(ServerConf {
+        upstream_keepalive_pool_size: STREAM_POOL,
+        max_retries: PIPELINE_TRIES,
+        ca_file: trust.file.path().to_str().map(str::to_owned),
+        ..ServerConf::default()
+    });
+    let (plan, registry) = (Arc::clone(&gateway.plan), Arc::clone(&gateway.registry));
+    let mut proxy = HttpProxy::new(gateway, conf);
+    proxy.handle_init_modules();
+    let mut service = Service::new("edge".to_owned(), Front::new(proxy, plan, registry));
+    let mut fds = Fds::new();
+    for (address, endpoint) in addresses.iter().zip(endpoints) {
+        let name = address.to_string();
+        service.add_listener(ListenerConfig::tcp(name.clone()));
+        fds.add(name, endpoint.into_raw_fd());
+    }
+    let (stop, stopped) = signal::channel(false);
+    let serving = tokio::spawn(async move {
+        service
+            .start_service(Some(Arc::new(Mutex::new(fds))), stopped, 1)
+            .await;
+    });
+    (stop, serving)
+}
+
+async fn sweep(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        let snapshot = plan.load_full();
+        registry.sweep(|name| {
+            snapshot
+                .accounts
+                .iter()
+                .any(|account| account.name() == name)
+        });
+    }
+}

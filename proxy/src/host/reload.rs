@@ -1,0 +1,107 @@
+//! Swapping plans while requests run.
+//!
+//! A new configuration is read, checked and compiled beside the running plan. Requests pin the plan that they began
+//! with; a broken one is refused with its diagnostics and changes nothing.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::SystemTime,
+};
+
+use isobar_config::{Config, Report};
+
+use super::Inner;
+use crate::route::compile;
+
+/// A plan that was swapped in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reload {
+    /// Number of the plan; the first is 1.
+    pub generation: u64,
+    /// What a restart would change and a reload does not.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Why the running plan was kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// The configuration has mistakes.
+    #[error("the configuration has mistakes; the running plan is kept\n{}", .0.text(false))]
+    Mistakes(Report),
+    /// The configuration cannot be put on the wire.
+    #[error("the configuration cannot be compiled; the running plan is kept: {0}")]
+    Compile(String),
+    /// There is no file to read.
+    #[error("this gateway was not started from a file")]
+    NoSource,
+}
+
+/// What the admin port tells of reloads.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    pub(crate) swapped_at: Option<SystemTime>,
+    pub(crate) refused: Option<(SystemTime, String)>,
+    pub(crate) needs_restart: Vec<&'static str>,
+}
+
+impl Inner {
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<Reload, ReloadError> {
+        let source = self.source.clone().ok_or(ReloadError::NoSource)?;
+        let inner = Arc::clone(self);
+        // Reading files and compiling expressions may block.
+        let done = tokio::task::spawn_blocking(move || match isobar_config::load(&source) {
+            Ok(loaded) => inner.swap(loaded.config),
+            Err(report) => Err(inner.refused(ReloadError::Mistakes(report))),
+        });
+        done.await
+            .unwrap_or_else(|error| Err(self.refused(ReloadError::Compile(error.to_string()))))
+    }
+
+    pub(crate) fn swap(&self, config: Config) -> Result<Reload, ReloadError> {
+        // One at a time, so that generations are in order.
+        let mut history = self.history.lock();
+        let running = self.plan.load_full();
+        let mut needs_restart = Vec::new();
+        let same = |changed: bool, name| (!changed).then_some(name);
+        needs_restart.extend(same(running.config.listen == config.listen, "listen"));
+        needs_restart.extend(same(running.config.admin == config.admin, "admin"));
+        needs_restart.extend(same(running.config.log == config.log, "log"));
+        needs_restart.extend(same(running.config.state == config.state, "state"));
+        let generation = running.generation + 1;
+        match compile::compile(config, &self.registry, generation) {
+            Ok(snapshot) => {
+                self.plan.store(Arc::new(snapshot));
+                let metrics = &self.registry.metrics;
+                metrics.reloads.with_label_values(&["swapped"]).inc();
+                metrics
+                    .generation
+                    .set(i64::try_from(generation).unwrap_or(i64::MAX));
+                history.swapped_at = Some(SystemTime::now());
+                history.refused = None;
+                history.needs_restart.clone_from(&needs_restart);
+                Ok(Reload {
+                    generation,
+                    needs_restart,
+                })
+            }
+            Err(error) => {
+                drop(history);
+                Err(self.refused(ReloadError::Compile(error.to_string())))
+            }
+        }
+    }
+
+    fn refused(&self, error: ReloadError) -> ReloadError {
+        self.registry
+            .metrics
+            .reloads
+            .with_label_values(&["refused"])
+            .inc();
+        self.history.lock().refused = Some((SystemTime::now(), error.to_string()));
+        error
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,305 @@
+//! Compiles a configuration beside the running plan. Starts nothing; fails without leaving anything behind.
+
+use std::{collections::HashMap, sync::Arc};
+
+use http::{HeaderName, HeaderValue};
+use isobar_config::{self as config, Auth, Config};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{
+    registry::Registry,
+    router::Router,
+    snapshot::{Action, Edits, Forward, Limits, Respond, Route, Snapshot, Value},
+};
+use crate::{
+    edge::{auth::Clients, validate},
+    pool::{Account, Candidate, Credential, Pool, picker::MAX_MEMBERS},
+    serve::client,
+};
+
+/// Something that cannot be put on the wire, found only when compiling.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the credential of `{0}` has a character that no header may carry")]
+    Credential(String),
+    #[error("the host of `{0}` cannot be written in a header")]
+    Host(String),
+    #[error("header `{0}` or its value cannot be sent")]
+    Header(String),
+    #[error("pool `{0}` has more than {MAX_MEMBERS} members")]
+    TooManyMembers(String),
+    #[error("`{0}` names something that the configuration does not have")]
+    Dangling(String),
+}
+
+/// Compiles `config`; state that outlives plans comes from `registry`.
+pub(crate) fn compile(
+    config: Config,
+    registry: &Registry,
+    generation: u64,
+) -> Result<Snapshot, Error> {
+    let accounts: Vec<Arc<Account>> = config
+        .accounts
+        .iter()
+        .map(|account| self::account(account, registry))
+        .collect::<Result<_, _>>()?;
+    let clients = config.clients.as_deref();
+    let names: HashMap<&str, usize> = clients
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+        .map(|(index, client)| (client.name.as_str(), index))
+        .collect();
+    let client_limits = clients
+        .unwrap_or_default()
+        .iter()
+        .map(|client| {
+            let rate = client.rate.as_ref()?.value;
+            Some(registry.limit(format!("client/{}", client.name), "client", rate))
+        })
+        .collect();
+    let routes = config
+        .routes
+        .iter()
+        .map(|route| self::route(route, &config, &accounts, &names, registry));
+    let routes: Vec<Route> = routes.collect::<Result<_, _>>()?;
+    registry
+        .space
+        .limit(config.limits.body_memory.value, config.limits.spool.value);
+    Ok(Snapshot {
+        generation,
+        router: Router::new(
+            config
+                .routes
+                .iter()
+                .map(|route| route.matcher.clone())
+                .collect(),
+        ),
+        routes,
+        clients: Clients::new(clients),
+        client_limits,
+        accounts,
+        head_limits: validate::Limits {
+            bytes: usize::try_from(config.limits.header_bytes.value).unwrap_or(usize::MAX),
+            headers: config.limits.headers.value as usize,
+        },
+        keep_alive: config.limits.keep_alive.value,
+        config,
+    })
+}
+
+fn account(account: &config::Account, registry: &Registry) -> Result<Arc<Account>, Error> {
+    let url = &account.url;
+    let host = if url.host.contains(':') {
+        format!("[{}]", url.host)
+    } else {
+        url.host.clone()
+    };
+    let default_port = if url.tls { 443 } else { 80 };
+    let authority = if url.port == default_port {
+        host
+    } else {
+        format!("{host}:{}", url.port)
+    };
+    let settings = client::Settings {
+        connect_timeout: account.connect_timeout,
+        keep_alive: account.keep_alive,
+    };
+    Ok(Arc::new(Account {
+        uri_authority: authority
+            .parse()
+            .map_err(|_| Error::Host(account.name.clone()))?,
+        authority: HeaderValue::try_from(authority)
+            .map_err(|_| Error::Host(account.name.clone()))?,
+        credential: credential(&account.auth)
+            .ok_or_else(|| Error::Credential(account.name.clone()))?,
+        health: registry.health(&account.name),
+        client: registry.client(&account.name, url, settings),
+        settings: account.clone(),
+    }))
+}
+
+fn credential(auth: &Auth) -> Option<Credential> {
+    let secret = |text: String| {
+        let mut value = HeaderValue::try_from(text).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    };
+    Some(match auth {
+        Auth::None => Credential::None,
+        Auth::Bearer(key) => Credential::Header(
+            http::header::AUTHORIZATION,
+            secret(format!("Bearer {}", key.expose()))?,
+        ),
+        Auth::Basic { user, password } => {
+            let pair = base64(format!("{user}:{}", password.expose()).as_bytes());
+            Credential::Header(
+                http::header::AUTHORIZATION,
+                secret(format!("Basic {pair}"))?,
+            )
+        }
+        Auth::Header { name, value } => Credential::Header(
+            HeaderName::try_from(name.as_str()).ok()?,
+            secret(value.expose().to_owned())?,
+        ),
+        Auth::Query { name, value } => Credential::Query(format!(
+            "{}={}",
+            utf8_percent_encode(name, NON_ALPHANUMERIC),
+            utf8_percent_encode(value.expose(), NON_ALPHANUMERIC)
+        )),
+    })
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn route(
+    route: &config::Route,
+    config: &Config,
+    accounts: &[Arc<Account>],
+    clients: &HashMap<&str, usize>,
+    registry: &Registry,
+) -> Result<Route, Error> {
+    let name = &route.name;
+    let action = match &route.action {
+        config::Action::Forward(forward) => {
+            let pool = config
+                .pools
+                .get(forward.pool.0)
+                .ok_or_else(|| Error::Dangling(name.clone()))?;
+            Action::Forward(Box::new(self::forward(
+                forward, pool, name, accounts, registry,
+            )?))
+        }
+        config::Action::Respond(respond) => Action::Respond(self::respond(respond)?),
+    };
+    let limits = &route.limits;
+    let limit = |scope: &'static str, rate: Option<config::Rate>| {
+        rate.map(|rate| registry.limit(format!("route/{name}/{scope}"), scope, rate))
+    };
+    let allowed = route.clients.as_ref().map(|names| {
+        names.iter().map(|client| {
+            clients
+                .get(client.as_str())
+                .copied()
+                .ok_or_else(|| Error::Dangling(client.clone()))
+        })
+    });
+    Ok(Route {
+        name: name.clone(),
+        pattern: route.matcher.path.clone(),
+        anonymous: route.anonymous,
+        clients: allowed.map(Iterator::collect::<Result<_, _>>).transpose()?,
+        action,
+        limits: Limits {
+            body: limits.body.value,
+            replay: limits.replay.value,
+            deadline: limits.deadline.value,
+            attempt: limits.attempt.value,
+            idle: limits.idle.value,
+            client: limit("client", limits.rate_client.value),
+            ip: limit("ip", limits.rate_ip.value),
+            all: limit("route", limits.rate_route.value),
+        },
+        counters: registry.metrics.route(name),
+    })
+}
+
+fn forward(
+    forward: &config::Forward,
+    pool: &config::Pool,
+    operation: &str,
+    accounts: &[Arc<Account>],
+    registry: &Registry,
+) -> Result<Forward, Error> {
+    let candidates = |members: &[config::Member]| -> Result<Vec<Candidate>, Error> {
+        if members.len() > MAX_MEMBERS {
+            return Err(Error::TooManyMembers(pool.name.clone()));
+        }
+        let candidate = |member: &config::Member| {
+            let account = accounts
+                .get(member.account.0)
+                .ok_or_else(|| Error::Dangling(pool.name.clone()))?;
+            Ok(Candidate {
+                account: Arc::clone(account),
+                weight: member.weight,
+                breaker: account.health.breaker(operation),
+                counters: registry.metrics.attempts(&pool.name, account.name()),
+            })
+        };
+        members.iter().map(candidate).collect()
+    };
+    let rules = pool
+        .rules
+        .iter()
+        .map(|rule| Ok((rule.when.clone(), candidates(&rule.members)?)));
+    let request_headers = edits(&forward.request_headers)?;
+    let response_headers = edits(&forward.response_headers)?;
+    let made = |edits: &Edits| {
+        edits
+            .set
+            .iter()
+            .any(|(_, value)| matches!(value, Value::Made(_)))
+    };
+    let sticky = matches!(pool.policy, config::Policy::Sticky { .. });
+    Ok(Forward {
+        needs_document: sticky
+            || !pool.rules.is_empty()
+            || made(&request_headers)
+            || made(&response_headers),
+        pool: Pool {
+            name: pool.name.clone(),
+            members: candidates(&pool.members)?,
+            policy: pool.policy.clone(),
+            rules: rules.collect::<Result<_, Error>>()?,
+            budget: registry.budget(&pool.name, &pool.retry),
+            retry: pool.retry.clone(),
+            hedge: pool.hedge,
+            outlier: pool.outlier.clone(),
+        },
+        path: forward.path.clone(),
+        request_headers,
+        response_headers,
+        effect: forward.effect,
+        mode: forward.mode,
+    })
+}
+
+fn edits(edits: &config::HeaderEdits) -> Result<Edits, Error> {
+    let name = |text: &String| {
+        HeaderName::try_from(text.as_str()).map_err(|_| Error::Header(text.clone()))
+    };
+    let set = edits.set.iter().map(|(header, template)| {
+        let value = match template.literal() {
+            Some(text) => Value::Fixed(
+                HeaderValue::try_from(text).map_err(|_| Error::Header(header.clone()))?,
+            ),
+            None => Value::Made(template.clone()),
+        };
+        Ok((name(header)?, value))
+    });
+    Ok(Edits {
+        set: set.collect::<Result<_, Error>>()?,
+        remove: edits.remove.iter().map(name).collect::<Result<_, _>>()?,
+    })
+}
+
+fn respond(respond: &config::Respond) -> Result<Respond, Error> {
+    let header = |(name, value): &(String, String)| {
+        let parsed = HeaderName::try_from(name.as_str())
+            .ok()
+            .zip(HeaderValue::try_from(value.as_str()).ok());
+        parsed.ok_or_else(|| Error::Header(name.clone()))
+    };
+    Ok(Respond {
+        status: respond.status,
+        headers: respond
+            .headers
+            .iter()
+            .map(header)
+            .collect::<Result<_, _>>()?,
+        body: bytes::Bytes::from(respond.body.clone()),
+    })
+}

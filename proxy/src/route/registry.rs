@@ -1,0 +1,109 @@
+//! State that must survive a reload, by name: health and breakers, connections, limiters, budgets, metrics.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use isobar_config::{BaseUrl, Rate, Retry};
+use parking_lot::Mutex;
+
+use crate::{
+    admin::metrics::Metrics,
+    edge::limit::Limit,
+    pool::{budget::Budget, health::Health},
+    serve::{
+        body::Space,
+        client::{self, Client},
+        resolver::Resolver,
+    },
+};
+
+/// Everything that outlives a plan.
+pub(crate) struct Registry {
+    pub(crate) metrics: Metrics,
+    pub(crate) resolver: Resolver,
+    pub(crate) space: Space,
+    tls: Arc<rustls::ClientConfig>,
+    health: Mutex<HashMap<String, Arc<Health>>>,
+    clients: Mutex<HashMap<String, (BaseUrl, client::Settings, Client)>>,
+    limits: Mutex<HashMap<String, Arc<Limit>>>,
+    budgets: Mutex<HashMap<String, (Retry, Arc<Budget>)>>,
+}
+
+impl Registry {
+    pub(crate) fn new(metrics: Metrics, space: Space, tls: Arc<rustls::ClientConfig>) -> Self {
+        Self {
+            metrics,
+            resolver: Resolver::from_system(),
+            space,
+            tls,
+            health: Mutex::default(),
+            clients: Mutex::default(),
+            limits: Mutex::default(),
+            budgets: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn health(&self, account: &str) -> Arc<Health> {
+        let mut known = self.health.lock();
+        let health = known
+            .entry(account.to_owned())
+            .or_insert_with(|| Arc::new(Health::new(Instant::now())));
+        Arc::clone(health)
+    }
+
+    /// The account's connections, kept while its address and settings stay the same.
+    pub(crate) fn client(
+        &self,
+        account: &str,
+        url: &BaseUrl,
+        settings: client::Settings,
+    ) -> Client {
+        let mut known = self.clients.lock();
+        if let Some((same_url, same, client)) = known.get(account)
+            && same_url == url
+            && *same == settings
+        {
+            return client.clone();
+        }
+        let client = Client::new(&settings, self.resolver.clone(), Arc::clone(&self.tls));
+        known.insert(account.to_owned(), (url.clone(), settings, client.clone()));
+        client
+    }
+
+    /// A limiter under an id that is unique to its place in the configuration, kept while its rate stays the same.
+    pub(crate) fn limit(&self, id: String, name: &'static str, rate: Rate) -> Arc<Limit> {
+        let mut known = self.limits.lock();
+        if let Some(limit) = known.get(&id)
+            && limit.rate == rate
+        {
+            return Arc::clone(limit);
+        }
+        let limit = Arc::new(Limit::new(name, rate));
+        known.insert(id, Arc::clone(&limit));
+        limit
+    }
+
+    pub(crate) fn budget(&self, pool: &str, retry: &Retry) -> Arc<Budget> {
+        let mut known = self.budgets.lock();
+        if let Some((same, budget)) = known.get(pool)
+            && same == retry
+        {
+            return Arc::clone(budget);
+        }
+        let budget = Arc::new(Budget::new(retry, Instant::now()));
+        known.insert(pool.to_owned(), (retry.clone(), Arc::clone(&budget)));
+        budget
+    }
+
+    /// Forgets what no plan names any more, and limiter keys at rest.
+    pub(crate) fn sweep(&self, is_account: impl Fn(&str) -> bool) {
+        self.health.lock().retain(|name, _| is_account(name));
+        self.clients.lock().retain(|name, _| is_account(name));
+        self.limits.lock().retain(|_, limit| {
+            limit.sweep();
+            Arc::strong_count(limit) > 1
+        });
+        self.budgets
+            .lock()
+            .retain(|_, (_, budget)| Arc::strong_count(budget) > 1);
+    }
+}

@@ -1,0 +1,89 @@
+//! The plan that requests are served by: immutable, swapped whole, pinned by each request.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+use isobar_config::{self as config, Effect, Mode, PathPattern, PathRewrite, Template};
+
+use super::router::Router;
+use crate::{
+    admin::metrics::RouteCounters,
+    edge::{auth::Clients, limit::Limit, validate},
+    pool::{Account, Pool},
+};
+
+/// A compiled configuration.
+pub(crate) struct Snapshot {
+    pub(crate) config: config::Config,
+    pub(crate) generation: u64,
+    pub(crate) router: Router,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) clients: Clients,
+    /// Limit of each client over all routes, by client index.
+    pub(crate) client_limits: Vec<Option<Arc<Limit>>>,
+    pub(crate) accounts: Vec<Arc<Account>>,
+    pub(crate) head_limits: validate::Limits,
+    pub(crate) keep_alive: Duration,
+}
+
+/// One route, ready to serve.
+pub(crate) struct Route {
+    pub(crate) name: String,
+    pub(crate) pattern: PathPattern,
+    pub(crate) anonymous: bool,
+    /// Indexes of the clients allowed; `None` is all.
+    pub(crate) clients: Option<Vec<usize>>,
+    pub(crate) action: Action,
+    pub(crate) limits: Limits,
+    pub(crate) counters: RouteCounters,
+}
+
+/// What a route does.
+pub(crate) enum Action {
+    Forward(Box<Forward>),
+    Respond(Respond),
+}
+
+/// Forwarding, ready to go.
+pub(crate) struct Forward {
+    pub(crate) pool: Pool,
+    pub(crate) path: Option<PathRewrite>,
+    pub(crate) request_headers: Edits,
+    pub(crate) response_headers: Edits,
+    pub(crate) effect: Option<Effect>,
+    pub(crate) mode: Mode,
+    /// Whether rules, stickiness or edits look into the request document.
+    pub(crate) needs_document: bool,
+}
+
+/// Changes of a header block.
+#[derive(Default)]
+pub(crate) struct Edits {
+    pub(crate) set: Vec<(HeaderName, Value)>,
+    pub(crate) remove: Vec<HeaderName>,
+}
+
+/// A header's value: known, or made from the request document.
+pub(crate) enum Value {
+    Fixed(HeaderValue),
+    Made(Template),
+}
+
+/// A fixed answer.
+pub(crate) struct Respond {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) body: bytes::Bytes,
+}
+
+/// A route's limits without their origins.
+pub(crate) struct Limits {
+    pub(crate) body: u64,
+    pub(crate) replay: u64,
+    pub(crate) deadline: Duration,
+    pub(crate) attempt: Option<Duration>,
+    pub(crate) idle: Duration,
+    pub(crate) client: Option<Arc<Limit>>,
+    pub(crate) ip: Option<Arc<Limit>>,
+    pub(crate) all: Option<Arc<Limit>>,
+}

@@ -1,0 +1,86 @@
+//! A vendor's answer on its way to the client.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header, response::Parts};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use super::client::body_evidence;
+use crate::pool::{Account, health::Permit};
+use isobar_adapters::{Evidence, Fault};
+
+/// Answers up to this size are read whole before the client sees anything of them, so that one that breaks off can
+/// still be asked for elsewhere.
+const WHOLE: u64 = 64 * 1024;
+
+/// An answer with its head read.
+pub(crate) struct Answer {
+    pub(crate) account: Arc<Account>,
+    pub(crate) head: Parts,
+    pub(crate) body: Body,
+    /// Held until the body is through.
+    pub(crate) permit: Permit,
+}
+
+/// An answer's body.
+pub(crate) enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// To be passed on piece by piece.
+    Stream(Incoming),
+}
+
+/// Reads small bodies of known length; leaves the others to be streamed.
+pub(crate) async fn read(body: Incoming, allowed: Duration) -> Result<Body, Evidence> {
+    let Some(length) = body.size_hint().exact().filter(|length| *length <= WHOLE) else {
+        return Ok(Body::Stream(body));
+    };
+    if length == 0 {
+        return Ok(Body::Whole(Bytes::new()));
+    }
+    match tokio::time::timeout(allowed, whole(body)).await {
+        Ok(Ok(bytes)) => Ok(Body::Whole(bytes)),
+        Ok(Err(error)) => Err(body_evidence(&error)),
+        Err(_) => Err(Evidence::Broken(Fault::Timeout)),
+    }
+}
+
+async fn whole(mut body: Incoming) -> Result<Bytes, hyper::Error> {
+    let mut first: Option<Bytes> = None;
+    let mut more = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        match &first {
+            None => first = Some(data),
+            Some(start) => {
+                if more.is_empty() {
+                    more.extend_from_slice(start);
+                }
+                more.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(if more.is_empty() {
+        first.unwrap_or_default()
+    } else {
+        more.freeze()
+    })
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3).
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(
+        date.duration_since(std::time::SystemTime::now())
+            .unwrap_or_default(),
+    )
+}

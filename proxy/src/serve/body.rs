@@ -1,0 +1,327 @@
+//! Request bodies that can be sent more than once.
+//!
+//! A body is held in memory while the global budget lasts, and in an unlinked file of the state folder beyond it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::{
+    fs::File,
+    io::{AsyncRead, AsyncSeekExt, AsyncWriteExt, ReadBuf},
+};
+
+/// Size of the pieces in which a spooled body is read back.
+const PIECE: usize = 64 * 1024;
+
+/// Space for bodies, over all requests.
+#[derive(Debug)]
+pub(crate) struct Space {
+    memory: Arc<Quota>,
+    spool: Arc<Quota>,
+    folder: PathBuf,
+}
+
+/// So many bytes, shared; survives reloads so that what is in flight stays counted.
+#[derive(Debug, Default)]
+pub(crate) struct Quota {
+    used: AtomicU64,
+    limit: AtomicU64,
+}
+
+/// Part of a quota; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Share {
+    quota: Arc<Quota>,
+    bytes: u64,
+}
+
+/// Why a body could not be kept.
+#[derive(Debug)]
+pub(crate) enum Full {
+    /// Neither memory nor spool space is left.
+    NoSpace,
+    /// The spool file failed.
+    Io(io::Error),
+}
+
+impl Space {
+    pub(crate) fn new(state: &Path) -> Self {
+        Self {
+            memory: Arc::default(),
+            spool: Arc::default(),
+            folder: state.join("spool"),
+        }
+    }
+
+    /// Sets the limits, in bytes; what is over them stays until it is given back.
+    pub(crate) fn limit(&self, memory: u64, spool: u64) {
+        self.memory.limit.store(memory, Relaxed);
+        self.spool.limit.store(spool, Relaxed);
+    }
+
+    /// Bytes held in memory and in files now.
+    pub(crate) fn used(&self) -> (u64, u64) {
+        (
+            self.memory.used.load(Relaxed),
+            self.spool.used.load(Relaxed),
+        )
+    }
+
+    /// A place for a body of this many bytes.
+    pub(crate) async fn keep(&self, bytes: u64) -> Result<Keeping, Full> {
+        if let Some(share) = Quota::take(&self.memory, bytes) {
+            return Ok(Keeping::Memory {
+                pieces: Vec::new(),
+                share,
+            });
+        }
+        let share = Quota::take(&self.spool, bytes).ok_or(Full::NoSpace)?;
+        let folder = self.folder.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&folder)?;
+            tempfile::tempfile_in(&folder)
+        });
+        let file = made
+            .await
+            .map_err(io::Error::other)
+            .and_then(|file| file)
+            .map_err(Full::Io)?;
+        Ok(Keeping::File {
+            file: File::from_std(file),
+            share,
+            length: 0,
+        })
+    }
+}
+
+impl Quota {
+    fn take(quota: &Arc<Self>, bytes: u64) -> Option<Share> {
+        let limit = quota.limit.load(Relaxed);
+        quota
+            .used
+            .fetch_update(Relaxed, Relaxed, |used| {
+                used.checked_add(bytes).filter(|total| *total <= limit)
+            })
+            .ok()
+            .map(|_| Share {
+                quota: Arc::clone(quota),
+                bytes,
+            })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.quota.used.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+/// A body that is still arriving.
+#[derive(Debug)]
+pub(crate) enum Keeping {
+    #[doc(hidden)]
+    Memory { pieces: Vec<Bytes>, share: Share },
+    #[doc(hidden)]
+    File {
+        file: File,
+        share: Share,
+        length: u64,
+    },
+}
+
+impl Keeping {
+    /// Appends what arrived.
+    pub(crate) async fn push(&mut self, piece: Bytes) -> Result<(), Full> {
+        match self {
+            Self::Memory { pieces, .. } => pieces.push(piece),
+            Self::File { file, length, .. } => {
+                file.write_all(&piece).await.map_err(Full::Io)?;
+                *length += piece.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole body has arrived.
+    pub(crate) async fn done(self) -> Result<Kept, Full> {
+        Ok(match self {
+            Self::Memory { pieces, share } => Kept::Memory(Arc::new((pieces, share))),
+            Self::File {
+                mut file,
+                share,
+                length,
+            } => {
+                file.flush().await.map_err(Full::Io)?;
+                Kept::File(Arc::new((file.into_std().await, share)), length)
+            }
+        })
+    }
+}
+
+/// A whole body, kept until the last clone is gone.
+#[derive(Debug, Clone)]
+pub(crate) enum Kept {
+    /// The request has none.
+    Empty,
+    #[doc(hidden)]
+    Memory(Arc<(Vec<Bytes>, Share)>),
+    #[doc(hidden)]
+    File(Arc<(std::fs::File, Share)>, u64),
+}
+
+impl Kept {
+    /// A fresh copy to send; pieces are shared, not copied.
+    pub(crate) async fn replay(&self) -> io::Result<Replay> {
+        Ok(match self {
+            Self::Empty => Replay::Memory {
+                kept: None,
+                next: 0,
+                left: 0,
+            },
+            Self::Memory(kept) => {
+                let left = kept.0.iter().map(|piece| piece.len() as u64).sum();
+                Replay::Memory {
+                    kept: Some(Arc::clone(kept)),
+                    next: 0,
+                    left,
+                }
+            }
+            Self::File(kept, length) => {
+                // Two replays at once (a hedge) would share one file offset, but only reads hedge and reads have no body.
+                let mut file = File::from_std(kept.0.try_clone()?);
+                file.rewind().await?;
+                Replay::File {
+                    file,
+                    left: *length,
+                    _kept: Arc::clone(kept),
+                }
+            }
+        })
+    }
+}
+
+/// One sending of a kept body.
+#[derive(Debug)]
+pub(crate) enum Replay {
+    #[doc(hidden)]
+    Memory {
+        kept: Option<Arc<(Vec<Bytes>, Share)>>,
+        next: usize,
+        left: u64,
+    },
+    #[doc(hidden)]
+    File {
+        file: File,
+        left: u64,
+        _kept: Arc<(std::fs::File, Share)>,
+    },
+}
+
+impl Body for Replay {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.get_mut() {
+            Self::Memory { kept, next, left } => {
+                let piece = kept.as_ref().and_then(|kept| kept.0.get(*next)).cloned();
+                *next += 1;
+                Poll::Ready(piece.map(|piece| {
+                    *left -= piece.len() as u64;
+                    Ok(Frame::data(piece))
+                }))
+            }
+            Self::File { left: 0, .. } => Poll::Ready(None),
+            Self::File { file, left, .. } => {
+                let mut piece = vec![0; usize::try_from(*left).unwrap_or(PIECE).min(PIECE)];
+                let mut buffer = ReadBuf::new(&mut piece);
+                match Pin::new(file).poll_read(cx, &mut buffer) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
+                    Poll::Ready(Ok(())) => {
+                        let read = buffer.filled().len();
+                        if read == 0 {
+                            return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
+                        }
+                        piece.truncate(read);
+                        *left -= read as u64;
+                        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Memory { left, .. } | Self::File { left, .. } => *left == 0,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Memory { left, .. } | Self::File { left, .. } => SizeHint::with_exact(*left),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn check(memory: u64, spool: u64) -> Option<bool> {
+        let folder = tempfile::tempdir().unwrap();
+        let space = Space::new(folder.path());
+        space.limit(memory, spool);
+        let mut keeping = space.keep(300_000).await.ok()?;
+        let in_memory = matches!(keeping, Keeping::Memory { .. });
+        let piece = Bytes::from(vec![7; 100_000]);
+        for _ in 0..3 {
+            keeping.push(piece.clone()).await.unwrap();
+        }
+        let kept = keeping.done().await.unwrap();
+        for _ in 0..2 {
+            let sent = kept.replay().await.unwrap();
+            assert_eq!(sent.size_hint().exact(), Some(300_000));
+            assert_eq!(sent.collect().await.unwrap().to_bytes(), vec![7; 300_000]);
+        }
+        drop(kept);
+        assert_eq!(space.used(), (0, 0));
+        assert_eq!(
+            std::fs::read_dir(folder.path().join("spool")).map_or(0, Iterator::count),
+            0,
+            "no file stays behind"
+        );
+        Some(in_memory)
+    }
+
+    #[tokio::test]
+    async fn a_body_within_the_budget_stays_in_memory_and_replays() {
+        assert_eq!(check(1 << 20, 0).await, Some(true));
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_the_budget_spills_and_replays() {
+        assert_eq!(check(1_000, 1 << 20).await, Some(false));
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_both_is_refused() {
+        assert_eq!(check(1_000, 1_000).await, None);
+    }
+}

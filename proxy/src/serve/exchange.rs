@@ -1,0 +1,408 @@
+//! Tries accounts until one answers, the verdict table forbids another attempt, or time runs out.
+//!
+//! Knows nothing of the client's connection: dropping the future cancels what is running and counts as no verdict.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use isobar_adapters::{Evidence, Fault, Next, Verdict, next};
+use isobar_config::Effect;
+
+use super::{
+    answer::{self, Answer, retry_after},
+    body::Kept,
+    outgoing::Outgoing,
+    tried::Tried,
+};
+use crate::{
+    edge::problem::{Kind, Problem, Reason},
+    pool::{
+        Candidate, Pool,
+        breaker::Pass,
+        deadline::Deadline,
+        health::Permit,
+        picker::{Picker, Skip, Ticket},
+        settle::settle,
+    },
+};
+
+/// Longest wait for a vendor that named a time, while the client waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// First pause before asking the same account again; doubled each time.
+const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
+
+/// One request to be served by a pool.
+pub(crate) struct Exchange<'a> {
+    pub(crate) pool: &'a Pool,
+    /// The pool's members, or those of the rule that holds.
+    pub(crate) members: &'a [Candidate],
+    pub(crate) outgoing: Outgoing<'a>,
+    pub(crate) body: Kept,
+    pub(crate) effect: Effect,
+    /// Whether the client's key goes along, so that the same account may be asked again.
+    pub(crate) has_key: bool,
+    pub(crate) deadline: Deadline,
+    pub(crate) attempt: Option<Duration>,
+}
+
+/// One attempt's end.
+struct Finished {
+    index: usize,
+    pass: Pass,
+    evidence: Evidence,
+    /// The vendor's answer, whole or with its body still to come.
+    answer: Option<Answer>,
+    retry_after: Option<Duration>,
+    took: Duration,
+}
+
+impl Exchange<'_> {
+    /// Runs to an answer or a problem; what was tried is left in `tried` in either case.
+    pub(crate) async fn run(
+        &self,
+        mut picker: Picker,
+        tried: &mut Vec<Tried>,
+    ) -> Result<Answer, Problem> {
+        self.pool.budget.deposit(&self.pool.retry);
+        let mut sent = 0;
+        let mut ticket = self.first(&mut picker, tried).await?;
+        loop {
+            let mut finished = self.race(ticket, &mut picker, &mut sent, tried).await?;
+            let verdict = Verdict::of(finished.evidence, self.effect);
+            let (index, evidence, wait) = (finished.index, finished.evidence, finished.retry_after);
+            let answer = finished.answer.take();
+            self.record(finished, verdict, tried);
+            ticket = match next(verdict, self.effect) {
+                Next::Answer => return answer.ok_or_else(|| broken(evidence, false)),
+                Next::Stop => return answer.ok_or_else(|| broken(evidence, true)),
+                Next::Resolve => match self.same_again(index, &mut picker, &mut sent).await {
+                    Some(ticket) => ticket,
+                    None => return answer.ok_or_else(|| broken(evidence, true)),
+                },
+                Next::Other => match self.other(verdict, index, wait, &mut picker, sent).await {
+                    Some(ticket) => ticket,
+                    None => {
+                        self.record_skips(&picker, tried);
+                        return answer.ok_or_else(|| broken(evidence, false));
+                    }
+                },
+            };
+        }
+    }
+
+    /// The first account; waits once when all that stands in the way are pauses that end in time.
+    async fn first(&self, picker: &mut Picker, tried: &mut Vec<Tried>) -> Result<Ticket, Problem> {
+        let order = self.pool.order();
+        if let Some(ticket) = picker.pick(self.members, order, Instant::now()) {
+            return Ok(ticket);
+        }
+        let left = self.deadline.left(Instant::now()).unwrap_or_default();
+        if let Some(wait) = picker
+            .shortest_pause()
+            .filter(|wait| *wait < left && *wait <= LONGEST_WAIT)
+        {
+            tokio::time::sleep(wait).await;
+            picker.forgive_pauses();
+            if let Some(ticket) = picker.pick(self.members, order, Instant::now()) {
+                return Ok(ticket);
+            }
+        }
+        self.record_skips(picker, tried);
+        Err(nobody(picker))
+    }
+
+    /// Another account, if the budget, the number of attempts and the deadline allow one.
+    async fn other(
+        &self,
+        verdict: Verdict,
+        index: usize,
+        wait: Option<Duration>,
+        picker: &mut Picker,
+        sent: u32,
+    ) -> Option<Ticket> {
+        let now = Instant::now();
+        let left = self.deadline.left(now)?;
+        if verdict != Verdict::NotSent
+            && (sent >= self.pool.retry.attempts
+                || !self.pool.budget.withdraw(&self.pool.retry, now))
+        {
+            return None;
+        }
+        if let Some(ticket) = picker.pick(self.members, self.pool.order(), now) {
+            return Some(ticket);
+        }
+        let wait = wait
+            .filter(|wait| verdict == Verdict::Refused && *wait < left && *wait <= LONGEST_WAIT)?;
+        tokio::time::sleep(wait).await;
+        picker.again(index, self.members, Instant::now())
+    }
+
+    /// The same account with the same key, to find out what became of the request.
+    async fn same_again(
+        &self,
+        index: usize,
+        picker: &mut Picker,
+        sent: &mut u32,
+    ) -> Option<Ticket> {
+        if !self.has_key || *sent >= self.pool.retry.attempts {
+            return None;
+        }
+        let pause = RESOLVE_PAUSE * 2_u32.pow(sent.saturating_sub(1).min(6));
+        if self.deadline.left(Instant::now())? <= pause
+            || !self.pool.budget.withdraw(&self.pool.retry, Instant::now())
+        {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        picker.again(index, self.members, Instant::now())
+    }
+
+    /// One attempt, or for reads two of them when the first is slow; the first good answer wins.
+    async fn race(
+        &self,
+        ticket: Ticket,
+        picker: &mut Picker,
+        sent: &mut u32,
+        tried: &mut Vec<Tried>,
+    ) -> Result<Finished, Problem> {
+        let Some(after) = self.pool.hedge.filter(|_| self.effect == Effect::Read) else {
+            let finished = self.attempt(ticket, picker.remaining()).await?;
+            *sent += u32::from(!matches!(finished.evidence, Evidence::NotSent(_)));
+            return Ok(finished);
+        };
+        let mut running = FuturesUnordered::new();
+        let mut hedge = Some(Box::pin(tokio::time::sleep(after)));
+        let started = Instant::now();
+        let mut indexes = vec![ticket.index];
+        running.push(self.attempt(ticket, picker.remaining()));
+        loop {
+            let timer = async {
+                match &mut hedge {
+                    Some(timer) => timer.as_mut().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(finished) = running.next() => {
+                    let finished: Finished = finished?;
+                    *sent += u32::from(!matches!(finished.evidence, Evidence::NotSent(_)));
+                    let verdict = Verdict::of(finished.evidence, self.effect);
+                    indexes.retain(|index| *index != finished.index);
+                    if running.is_empty() || next(verdict, self.effect) == Next::Answer {
+                        self.record_cancelled(&indexes, started, tried);
+                        return Ok(finished);
+                    }
+                    self.record(finished, verdict, tried);
+                }
+                () = timer => {
+                    hedge = None;
+                    let now = Instant::now();
+                    let allowed = *sent + 1 < self.pool.retry.attempts && self.pool.budget.withdraw(&self.pool.retry, now);
+                    if let Some(second) = allowed.then(|| picker.pick(self.members, self.pool.order(), now)).flatten() {
+                        indexes.push(second.index);
+                        running.push(self.attempt(second, picker.remaining()));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn attempt(&self, ticket: Ticket, others: u32) -> Result<Finished, Problem> {
+        let Ticket {
+            index,
+            pass,
+            permit,
+        } = ticket;
+        let started = Instant::now();
+        let candidate = self
+            .members
+            .get(index)
+            .ok_or_else(|| internal("a member is missing"))?;
+        // Attempts that cannot be repeated get all the time there is.
+        let possible = match self.effect {
+            Effect::Read | Effect::Idempotent => (others + 1).min(self.pool.retry.attempts),
+            Effect::Keyed | Effect::Unsafe => 1,
+        };
+        let Some(allowed) = self.deadline.share(started, self.attempt, possible) else {
+            let evidence = Evidence::NotSent(Fault::ConnectTimeout);
+            return Ok(Finished {
+                index,
+                pass,
+                evidence,
+                answer: None,
+                retry_after: None,
+                took: Duration::ZERO,
+            });
+        };
+        let (evidence, answer) = self.send(candidate, permit, allowed).await?;
+        let took = started.elapsed();
+        let wait = answer
+            .as_ref()
+            .and_then(|answer| retry_after(&answer.head.headers));
+        Ok(Finished {
+            index,
+            pass,
+            evidence,
+            answer,
+            retry_after: wait,
+            took,
+        })
+    }
+
+    async fn send(
+        &self,
+        candidate: &Candidate,
+        permit: Permit,
+        allowed: Duration,
+    ) -> Result<(Evidence, Option<Answer>), Problem> {
+        let account = &candidate.account;
+        let started = Instant::now();
+        let body = self
+            .body
+            .replay()
+            .await
+            .map_err(|error| internal(&format!("a spooled body cannot be read: {error}")))?;
+        let request = self
+            .outgoing
+            .request(account, body)
+            .map_err(|error| internal(&error.to_string()))?;
+        let answered = match account.client.send(request, allowed).await {
+            Ok(answered) => answered,
+            Err(evidence) => return Ok((evidence, None)),
+        };
+        account.health.observe(started.elapsed(), Instant::now());
+        let (head, body) = answered.into_parts();
+        let evidence = Evidence::Answered {
+            status: head.status.as_u16(),
+            retry_after: head.headers.contains_key(http::header::RETRY_AFTER),
+            own_credential: account.has_credential(),
+        };
+        let left = allowed.saturating_sub(started.elapsed());
+        match answer::read(body, left).await {
+            Ok(body) => Ok((
+                evidence,
+                Some(Answer {
+                    account: Arc::clone(account),
+                    head,
+                    body,
+                    permit,
+                }),
+            )),
+            Err(evidence) => Ok((evidence, None)),
+        }
+    }
+
+    fn record(&self, finished: Finished, verdict: Verdict, tried: &mut Vec<Tried>) {
+        let Some(candidate) = self.members.get(finished.index) else {
+            return;
+        };
+        candidate.counters.ended(verdict);
+        candidate
+            .counters
+            .seconds
+            .observe(finished.took.as_secs_f64());
+        let reason = reason(finished.evidence);
+        let now = Instant::now();
+        settle(
+            candidate,
+            self.members,
+            &self.pool.outlier,
+            finished.pass,
+            verdict,
+            finished.retry_after,
+            now,
+        );
+        tried.push(Tried {
+            account: Arc::clone(&candidate.account),
+            verdict: Some(verdict),
+            reason,
+            took: finished.took,
+        });
+    }
+
+    fn record_cancelled(&self, indexes: &[usize], started: Instant, tried: &mut Vec<Tried>) {
+        for candidate in indexes.iter().filter_map(|index| self.members.get(*index)) {
+            let account = Arc::clone(&candidate.account);
+            tried.push(Tried {
+                account,
+                verdict: None,
+                reason: Reason::Skipped("slower"),
+                took: started.elapsed(),
+            });
+        }
+    }
+
+    fn record_skips(&self, picker: &Picker, tried: &mut Vec<Tried>) {
+        for (index, skip) in picker.skipped() {
+            if let Some(candidate) = self.members.get(*index) {
+                let account = Arc::clone(&candidate.account);
+                tried.push(Tried {
+                    account,
+                    verdict: None,
+                    reason: Reason::Skipped(skip.name()),
+                    took: Duration::ZERO,
+                });
+            }
+        }
+    }
+}
+
+/// How evidence is told to clients and logs.
+pub(crate) fn reason(evidence: Evidence) -> Reason {
+    match evidence {
+        Evidence::NotSent(fault) | Evidence::Broken(fault) => Reason::Fault(fault),
+        Evidence::Answered { status, .. } => Reason::Status(status),
+    }
+}
+
+/// The problem for an attempt that ended without an answer to pass on.
+pub(crate) fn broken(evidence: Evidence, outcome_unknown: bool) -> Problem {
+    let (Evidence::NotSent(fault) | Evidence::Broken(fault)) = evidence else {
+        return Problem::new(
+            502,
+            Kind::VendorBroken,
+            "the vendor's answer could not be read",
+        );
+    };
+    let status = if fault.is_timeout() { 504 } else { 502 };
+    if outcome_unknown {
+        let detail = "the request reached a vendor and no answer came back; it may have been carried out, so it was not sent elsewhere";
+        return Problem::new(status, Kind::OutcomeUnknown, detail);
+    }
+    let (kind, detail) = if fault.is_timeout() {
+        (
+            Kind::VendorTimeout,
+            "every attempt that time allowed was made and none was answered in time",
+        )
+    } else {
+        (
+            Kind::VendorBroken,
+            "every attempt that is allowed was made and none was answered",
+        )
+    };
+    Problem::new(status, kind, detail)
+}
+
+/// The problem when no account takes the request.
+pub(crate) fn nobody(picker: &Picker) -> Problem {
+    let mut problem = Problem::new(
+        503,
+        Kind::NoAccount,
+        "every account of the pool is shut off, busy or paused",
+    );
+    let waits = picker.skipped().iter().filter_map(|(_, skip)| match skip {
+        Skip::BreakerOpen(wait) | Skip::Paused(wait) => Some(*wait),
+        Skip::Busy => Some(Duration::from_secs(1)),
+        Skip::Unhealthy | Skip::Ejected => None,
+    });
+    problem.retry_after = waits.min();
+    problem
+}
+
+fn internal(detail: &str) -> Problem {
+    Problem::new(500, Kind::Internal, detail)
+}

@@ -1,0 +1,10 @@
+//! The exchange path: read the request, try accounts until one answers, write the answer.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod client;
+pub(crate) mod exchange;
+pub(crate) mod outgoing;
+pub(crate) mod resolver;
+pub(crate) mod tried;
+pub(crate) mod trust;

@@ -1,0 +1,141 @@
+//! A client's request as it goes to one account: path, query, headers, credential.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, Method, Request, Uri, uri::PathAndQuery};
+use isobar_config::{PathPiece, PathRewrite};
+use serde_json::Value as Json;
+
+use super::body::Replay;
+use crate::{
+    edge::headers::{self, About, Block},
+    pool::{Account, Credential},
+    route::{
+        router::Captures,
+        snapshot::{Edits, Value},
+    },
+};
+
+/// Everything about a request that does not depend on the account.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: &'a Method,
+    /// Path after the route's rewrite.
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) about: About<'a>,
+    pub(crate) edits: &'a Edits,
+    pub(crate) document: Option<&'a Json>,
+}
+
+/// A request that the route's settings make impossible to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unwritable {
+    #[error("the rewritten path is not a path")]
+    Path,
+    #[error("a header's value, made from the request, cannot be sent")]
+    Header,
+}
+
+impl Outgoing<'_> {
+    /// Path and query at `account`.
+    pub(crate) fn target(&self, account: &Account) -> Result<PathAndQuery, Unwritable> {
+        let base = &account.settings.url.path;
+        let mut target = String::with_capacity(
+            base.len() + self.path.len() + self.query.map_or(0, |query| query.len() + 1),
+        );
+        target.push_str(base);
+        target.push_str(&self.path);
+        let mut separator = '?';
+        if let Some(query) = self.query {
+            target.push(separator);
+            target.push_str(query);
+            separator = '&';
+        }
+        if let Credential::Query(pair) = &account.credential {
+            target.push(separator);
+            target.push_str(pair);
+        }
+        PathAndQuery::try_from(target).map_err(|_| Unwritable::Path)
+    }
+
+    /// Rewrites a client's header block for `account`.
+    pub(crate) fn write_headers(
+        &self,
+        block: &mut impl Block,
+        account: &Account,
+    ) -> Result<(), Unwritable> {
+        headers::to_vendor(block, account, &self.about);
+        apply(self.edits, block, self.document)
+    }
+
+    /// The whole request for `account`.
+    pub(crate) fn request(
+        &self,
+        account: &Account,
+        body: Replay,
+    ) -> Result<Request<Replay>, Unwritable> {
+        let mut uri = http::uri::Parts::default();
+        uri.scheme = Some(if account.settings.url.tls {
+            http::uri::Scheme::HTTPS
+        } else {
+            http::uri::Scheme::HTTP
+        });
+        uri.authority = Some(account.uri_authority.clone());
+        uri.path_and_query = Some(self.target(account)?);
+        let mut block = self.headers.clone();
+        // The client writes the length of the body that it is given.
+        block.remove(http::header::CONTENT_LENGTH);
+        self.write_headers(&mut block, account)?;
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Unwritable::Path)?;
+        *request.headers_mut() = block;
+        Ok(request)
+    }
+}
+
+/// Applies a route's header edits.
+pub(crate) fn apply(
+    edits: &Edits,
+    block: &mut impl Block,
+    document: Option<&Json>,
+) -> Result<(), Unwritable> {
+    for name in &edits.remove {
+        block.remove(name);
+    }
+    for (name, value) in &edits.set {
+        let value = match value {
+            Value::Fixed(value) => value.clone(),
+            Value::Made(template) => {
+                let made = template
+                    .render(document.unwrap_or(&Json::Null))
+                    .map_err(|_| Unwritable::Header)?;
+                let text = match made {
+                    None | Some(Json::Null) => continue,
+                    Some(Json::String(text)) => text,
+                    Some(other) => other.to_string(),
+                };
+                http::HeaderValue::try_from(text).map_err(|_| Unwritable::Header)?
+            }
+        };
+        block.set(name.clone(), value);
+    }
+    Ok(())
+}
+
+/// The path that a rewrite makes of the client's.
+pub(crate) fn rewrite(rewrite: &PathRewrite, captures: &Captures<'_>) -> String {
+    let mut path = String::new();
+    for piece in &rewrite.0 {
+        match piece {
+            PathPiece::Text(text) => path.push_str(text),
+            PathPiece::Rest => path.push_str(captures.rest),
+            PathPiece::Parameter(name) => {
+                let found = captures.parameters.iter().find(|(known, _)| known == name);
+                path.push_str(found.map_or("", |(_, value)| value));
+            }
+        }
+    }
+    path
+}

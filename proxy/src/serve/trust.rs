@@ -1,0 +1,85 @@
+//! Which certificate authorities are believed: the system's, or Mozilla's where the system has none.
+//!
+//! Both paths get the same set. Certificates that cannot be read are left out here, since Pingora panics on them.
+
+use std::{io, io::Write as _, sync::Arc};
+
+use base64::Engine as _;
+use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use tempfile::NamedTempFile;
+
+/// The trusted authorities, in the two forms that are wanted.
+pub(crate) struct Trust {
+    /// For the exchange path.
+    pub(crate) client: Arc<ClientConfig>,
+    /// For Pingora, which reads a file at start.
+    pub(crate) file: NamedTempFile,
+}
+
+/// Why no connection could ever be trusted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot write the list of trusted certificates: {0}")]
+    Write(#[from] io::Error),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Trust {
+    /// Loads the authorities; blocking.
+    pub(crate) fn load() -> Result<Self, Error> {
+        let mut roots = RootCertStore::empty();
+        let mut file = NamedTempFile::new()?;
+        let native = rustls_native_certs::load_native_certs().certs;
+        add(&mut roots, &mut file, &native)?;
+        if roots.is_empty() {
+            log::warn!("this system has no certificate authorities; using Mozilla's list");
+            add(
+                &mut roots,
+                &mut file,
+                webpki_root_certs::TLS_SERVER_ROOT_CERTS,
+            )?;
+        }
+        file.flush()?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self {
+            client: Arc::new(client),
+            file,
+        })
+    }
+}
+
+fn add(
+    roots: &mut RootCertStore,
+    file: &mut NamedTempFile,
+    certificates: &[CertificateDer<'_>],
+) -> io::Result<()> {
+    for certificate in certificates {
+        if roots.add(certificate.clone().into_owned()).is_ok() {
+            let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+            writeln!(file, "-----BEGIN CERTIFICATE-----")?;
+            for line in text.as_bytes().chunks(64) {
+                file.write_all(line)?;
+                writeln!(file)?;
+            }
+            writeln!(file, "-----END CERTIFICATE-----")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn somebody_is_trusted_and_the_file_says_the_same() {
+        let trust = Trust::load().unwrap();
+        let text = std::fs::read_to_string(trust.file.path()).unwrap();
+        assert!(text.matches("BEGIN CERTIFICATE").count() > 10);
+    }
+}
