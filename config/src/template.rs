@@ -120,7 +120,8 @@ impl Template {
         }
     }
 
-    fn source(&self) -> &str {
+    /// As written.
+    pub fn source(&self) -> &str {
         match &*self.0 {
             Kind::Literal(text) | Kind::Walk { text, .. } | Kind::Query { text, .. } => text,
             Kind::Expression(expression) => &expression.text,
@@ -135,6 +136,11 @@ impl Serialize for Template {
 }
 
 impl Expression {
+    /// As written, without the leading `=`.
+    pub fn source(&self) -> &str {
+        &self.text
+    }
+
     /// Compiles CEL, written without its leading `=`.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let failed = |reason: String| TemplateError::Expression {

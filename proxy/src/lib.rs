@@ -8,3 +8,4 @@ mod route;
 mod serve;
 
 pub use host::{Drained, Host, Reload, ReloadError, StartError};
+pub use route::route_for;

@@ -1,0 +1,88 @@
+//! `isobar check`.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::Args;
+use isobar_config::Report;
+
+use super::{Source, style::Style};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Configuration to check, instead of `-c`
+    #[arg(value_name = "FILE|DIR")]
+    path: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
+    /// Print JSON
+    #[arg(long, conflicts_with = "sarif")]
+    json: bool,
+    /// Print SARIF 2.1.0, for code hosts
+    #[arg(long)]
+    sarif: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
+    let path = arguments.path.as_ref().unwrap_or(&arguments.source.config);
+    let (summary, report) = match isobar_config::load(path) {
+        Ok(loaded) => (Some(summary(&loaded.config)), loaded.report),
+        Err(report) => (None, report),
+    };
+    let mut out = io::stdout().lock();
+    let machine = if arguments.json {
+        Some(report.json())
+    } else if arguments.sarif {
+        Some(report.sarif())
+    } else {
+        None
+    };
+    if let Some(value) = machine {
+        serde_json::to_writer_pretty(&mut out, &value)?;
+        out.write_all(b"\n")?;
+    } else {
+        let style = Style::stdout();
+        out.write_all(report.text(style.is_coloured()).as_bytes())?;
+        match &summary {
+            Some(summary) => writeln!(out, "{}  {}: {summary}", style.good("ok"), path.display())?,
+            None => writeln!(out, "{}  {}", style.bad("refused"), counts(&report))?,
+        }
+    }
+    Ok(if summary.is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// `1 error`, `2 errors, 1 warning`.
+pub(super) fn counts(report: &Report) -> String {
+    let all = report.diagnostics();
+    let errors = all
+        .iter()
+        .filter(|diagnostic| diagnostic.severity == isobar_config::Severity::Error)
+        .count();
+    let mut text = count(errors, "error");
+    if all.len() > errors {
+        text = format!("{text}, {}", count(all.len() - errors, "warning"));
+    }
+    text
+}
+
+pub(super) fn count(number: usize, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{ending}")
+}
+
+/// `2 routes over 3 accounts in 1 pool`.
+pub(super) fn summary(config: &isobar_config::Config) -> String {
+    format!(
+        "{} over {} in {}",
+        count(config.routes.len(), "route"),
+        count(config.accounts.len(), "account"),
+        count(config.pools.len(), "pool"),
+    )
+}

@@ -1,0 +1,104 @@
+//! The command line. Every command prints what it was asked for on standard output and everything else on standard
+//! error; the exit code is 0 when it worked, 1 when it did not and 2 for wrong arguments.
+
+mod check;
+mod demo;
+mod explain;
+mod key;
+mod logging;
+mod serve;
+mod style;
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+/// One URL in front of many clouds: picks a vendor, fails over, and can be changed while it runs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "isobar",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Try it:  isobar demo\n\
+        Start:   isobar serve -c isobar.yaml\n\
+        Exit codes: 0 it worked, 1 it did not, 2 wrong arguments."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve a configuration: SIGHUP reloads, SIGTERM or Ctrl-C drains and stops
+    Serve(serve::Arguments),
+    /// Check a configuration and report every mistake in it
+    Check(check::Arguments),
+    /// Say what would happen to a request: accounts in order, policy, limits and where each comes from
+    Explain(explain::Arguments),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema(SchemaArguments),
+    /// Make a client key, or the digest of one, for the `clients` section
+    Key(key::Arguments),
+    /// Show a failover between two local servers, then keep serving
+    Demo(demo::Arguments),
+}
+
+#[derive(Debug, Args)]
+struct SchemaArguments {
+    /// Print the configuration reference (Markdown) instead
+    #[arg(long)]
+    reference: bool,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+struct Source {
+    /// Configuration: a YAML file, or a folder of them that are merged
+    #[arg(
+        short,
+        long,
+        value_name = "FILE|DIR",
+        default_value = "isobar.yaml",
+        env = "ISOBAR_CONFIG"
+    )]
+    config: PathBuf,
+}
+
+/// Runs one command.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let done = match arguments.command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Schema(arguments) => schema(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        // Whoever reads our output has had enough of it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "isobar: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn schema(arguments: &SchemaArguments) -> io::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    if arguments.reference {
+        out.write_all(isobar_config::reference().as_bytes())?;
+    } else {
+        serde_json::to_writer_pretty(&mut out, &isobar_config::schema())?;
+        out.write_all(b"\n")?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
