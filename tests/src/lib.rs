@@ -1,1 +1,253 @@
-//! Placeholder while the workspace is laid out.
+//! What end-to-end tests share: a whole gateway on port 0, and clients that say exactly what they are told to.
+
+use std::{
+    io,
+    net::SocketAddr,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use isobar::Host;
+use isobar_config::{Config, Environment, Source};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// The lines before `upstreams`, for tests that need no others.
+pub const HEAD: &str =
+    "isobar: 1\nlisten: [ { http: \"127.0.0.1:0\" } ]\nlog: { access: \"off\" }\n";
+
+/// A gateway that runs inside the test.
+pub struct Gateway {
+    /// The running host.
+    pub host: Host,
+    client: reqwest::Client,
+}
+
+/// What a client saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Status.
+    pub status: u16,
+    /// Headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, or as much as came.
+    pub body: Bytes,
+    /// Whether the body came to its end.
+    pub whole: bool,
+    /// Time to the end.
+    pub took: Duration,
+}
+
+impl Seen {
+    /// First value of a header, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map_or("", |(_, value)| value)
+    }
+
+    /// Account that answered.
+    pub fn vendor(&self) -> &str {
+        self.header("isobar-vendor")
+    }
+
+    /// Attempts that were made.
+    pub fn attempts(&self) -> &str {
+        self.header("isobar-attempts")
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON; null when it is none.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// Last part of a problem document's type.
+    pub fn problem(&self) -> String {
+        let kind = self.json()["type"].as_str().unwrap_or_default().to_owned();
+        kind.strip_prefix("urn:isobar:problem:")
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+/// Checks a configuration as a file of that text would be; mistakes are a panic that shows them.
+///
+/// # Panics
+/// When the text has mistakes.
+#[expect(clippy::panic, reason = "a test's own configuration is wrong")]
+pub fn checked(text: &str) -> Config {
+    let source = Source {
+        name: "test.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let (config, report) = isobar_config::check(&[source], &Nothing);
+    config.unwrap_or_else(|| panic!("{}", report.text(false)))
+}
+
+struct Nothing;
+
+impl Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _: &Path) -> io::Result<String> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Gateway {
+    /// Starts with [`HEAD`] and `rest`.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    pub async fn start(rest: &str) -> Self {
+        Self::start_whole(&format!("{HEAD}{rest}")).await
+    }
+
+    /// Starts with exactly this configuration.
+    ///
+    /// # Panics
+    /// When it cannot start.
+    #[expect(
+        clippy::expect_used,
+        reason = "a gateway that does not start fails the test"
+    )]
+    pub async fn start_whole(text: &str) -> Self {
+        let host = Host::start(checked(text), None)
+            .await
+            .expect("the gateway starts");
+        Self::around(host)
+    }
+
+    /// Wraps a host that was started otherwise.
+    ///
+    /// # Panics
+    /// When no client can be built.
+    #[expect(clippy::expect_used, reason = "a client without TLS always builds")]
+    pub fn around(host: Host) -> Self {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
+        Self {
+            host,
+            client: client.build().expect("a client"),
+        }
+    }
+
+    /// The first listener.
+    ///
+    /// # Panics
+    /// Never: a configuration has a listener.
+    #[expect(clippy::indexing_slicing, reason = "a configuration has a listener")]
+    pub fn address(&self) -> SocketAddr {
+        self.host.addresses()[0]
+    }
+
+    /// `http://ADDRESS` and a path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address())
+    }
+
+    /// A request to be completed with [`see`].
+    ///
+    /// # Panics
+    /// When the method is none.
+    #[expect(clippy::expect_used, reason = "a test's own method is wrong")]
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse::<reqwest::Method>().expect("a method");
+        self.client.request(method, self.url(path))
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Seen {
+        see(self.request("GET", path)).await
+    }
+
+    /// Sends these bytes on a connection of their own and reads until the gateway closes it or `patience` is over.
+    pub async fn raw(&self, bytes: impl AsRef<[u8]>, patience: Duration) -> String {
+        raw(self.address(), bytes, patience).await
+    }
+}
+
+/// Sends a request and reads the answer to its end, or to where it breaks.
+///
+/// # Panics
+/// When there is no answer at all.
+#[expect(clippy::expect_used, reason = "no answer fails the test")]
+pub async fn see(request: reqwest::RequestBuilder) -> Seen {
+    try_see(request).await.expect("an answer")
+}
+
+/// Like [`see`], for requests that may remain without an answer.
+pub async fn try_see(request: reqwest::RequestBuilder) -> reqwest::Result<Seen> {
+    let began = Instant::now();
+    let mut answer = request.send().await?;
+    let headers = answer.headers().iter().map(|(name, value)| {
+        (
+            name.as_str().to_owned(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
+    });
+    let mut seen = Seen {
+        status: answer.status().as_u16(),
+        headers: headers.collect(),
+        body: Bytes::new(),
+        whole: true,
+        took: Duration::ZERO,
+    };
+    let mut body = Vec::new();
+    loop {
+        match answer.chunk().await {
+            Ok(Some(piece)) => body.extend_from_slice(&piece),
+            Ok(None) => break,
+            Err(_) => {
+                seen.whole = false;
+                break;
+            }
+        }
+    }
+    seen.body = body.into();
+    seen.took = began.elapsed();
+    Ok(seen)
+}
+
+/// Sends bytes to an address and reads until it closes the connection or `patience` is over.
+///
+/// # Panics
+/// When no connection can be made.
+#[expect(clippy::expect_used, reason = "no connection fails the test")]
+pub async fn raw(address: SocketAddr, bytes: impl AsRef<[u8]>, patience: Duration) -> String {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    // A refusal may arrive, and the connection be closed, before all is written.
+    let _ = stream.write_all(bytes.as_ref()).await;
+    read(&mut stream, patience).await
+}
+
+/// Reads until the peer closes or `patience` is over.
+pub async fn read(stream: &mut TcpStream, patience: Duration) -> String {
+    let mut text = Vec::new();
+    let _ = tokio::time::timeout(patience, async {
+        let mut piece = [0; 16 * 1024];
+        while let Ok(length @ 1..) = stream.read(&mut piece).await {
+            text.extend_from_slice(piece.get(..length).unwrap_or_default());
+        }
+    })
+    .await;
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The status of an answer as raw text; 0 when there is none.
+pub fn status_of(text: &str) -> u16 {
+    let word = text
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3));
+    word.and_then(|word| word.parse().ok()).unwrap_or_default()
+}

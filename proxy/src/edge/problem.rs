@@ -89,7 +89,7 @@ impl Kind {
 pub(crate) struct Attempt {
     /// Account that was tried or passed over.
     pub(crate) vendor: String,
-    /// Verdict, or `skipped`.
+    /// Verdict, `overtaken` or `skipped`.
     pub(crate) verdict: &'static str,
     /// Fault, status or reason for passing it over.
     pub(crate) reason: Reason,

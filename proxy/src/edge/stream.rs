@@ -39,14 +39,12 @@ use crate::{
     },
     serve::{
         answer::retry_after,
+        client::INTERIM,
         exchange::{self, reason},
         outgoing::{self, Outgoing},
-        tried::Tried,
+        tried::{Outcome, Tried},
     },
 };
-
-/// Interim answers (1xx) that a vendor may send before the final one.
-const INTERIM: u32 = 16;
 
 /// State of one streamed request.
 pub(crate) struct Streaming {
@@ -441,7 +439,7 @@ fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<D
     settle(candidate, members, &pool.outlier, pass, verdict, wait, now);
     cx.tried.push(Tried {
         account: Arc::clone(&candidate.account),
-        verdict: Some(verdict),
+        outcome: Outcome::Ended(verdict),
         reason: reason(evidence),
         took,
     });
@@ -485,7 +483,7 @@ fn record_skips(cx: &mut Context, members: &[Candidate]) {
             let account = Arc::clone(&candidate.account);
             cx.tried.push(Tried {
                 account,
-                verdict: None,
+                outcome: Outcome::PassedOver,
                 reason: Reason::Skipped(skip.name()),
                 took: Duration::ZERO,
             });

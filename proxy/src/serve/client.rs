@@ -1,6 +1,14 @@
 //! The HTTP client of the exchange path, one for each account, and what its errors prove.
 
-use std::{error::Error as StdError, io, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -23,6 +31,9 @@ use super::{
 const IDLE_CONNECTIONS: usize = 256;
 /// Headers that an answer may have.
 const ANSWER_HEADERS: usize = 256;
+
+/// Interim answers (1xx) that a vendor may send before the final one.
+pub(crate) const INTERIM: u32 = 16;
 
 /// Keeps connections to one account.
 #[derive(Clone)]
@@ -73,7 +84,22 @@ impl Client {
     ) -> Result<Response<Incoming>, Evidence> {
         let connection = capture_connection(&mut request);
         let asked_to_upgrade = request.headers().contains_key(http::header::UPGRADE);
-        match tokio::time::timeout(allowed, self.pooled.request(request)).await {
+        let interim = Arc::new(Interim::default());
+        let seen = Arc::clone(&interim);
+        hyper::ext::on_informational(&mut request, move |_| seen.count());
+        let answered = async {
+            tokio::select! {
+                biased;
+                answered = self.pooled.request(request) => Some(answered),
+                () = interim.too_many.notified() => None,
+            }
+        };
+        let answered = match tokio::time::timeout(allowed, answered).await {
+            Ok(Some(answered)) => Ok(answered),
+            Ok(None) => return Err(Evidence::Broken(Fault::Malformed)),
+            Err(elapsed) => Err(elapsed),
+        };
+        match answered {
             Ok(Ok(answer))
                 if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS
                     && !asked_to_upgrade =>
@@ -86,6 +112,21 @@ impl Client {
                 Err(Evidence::NotSent(Fault::ConnectTimeout))
             }
             Err(_) => Err(Evidence::Broken(Fault::Timeout)),
+        }
+    }
+}
+
+/// Counts interim answers, which would otherwise be read for as long as they come.
+#[derive(Debug, Default)]
+struct Interim {
+    seen: AtomicU32,
+    too_many: tokio::sync::Notify,
+}
+
+impl Interim {
+    fn count(&self) {
+        if self.seen.fetch_add(1, Relaxed) >= INTERIM {
+            self.too_many.notify_one();
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     answer::{self, Answer, retry_after},
     body::Kept,
     outgoing::Outgoing,
-    tried::Tried,
+    tried::{Outcome, Tried},
 };
 use crate::{
     edge::problem::{Kind, Problem, Reason},
@@ -318,7 +318,7 @@ impl Exchange<'_> {
         );
         tried.push(Tried {
             account: Arc::clone(&candidate.account),
-            verdict: Some(verdict),
+            outcome: Outcome::Ended(verdict),
             reason,
             took: finished.took,
         });
@@ -329,7 +329,7 @@ impl Exchange<'_> {
             let account = Arc::clone(&candidate.account);
             tried.push(Tried {
                 account,
-                verdict: None,
+                outcome: Outcome::Overtaken,
                 reason: Reason::Skipped("slower"),
                 took: started.elapsed(),
             });
@@ -342,7 +342,7 @@ impl Exchange<'_> {
                 let account = Arc::clone(&candidate.account);
                 tried.push(Tried {
                     account,
-                    verdict: None,
+                    outcome: Outcome::PassedOver,
                     reason: Reason::Skipped(skip.name()),
                     took: Duration::ZERO,
                 });
