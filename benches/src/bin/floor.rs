@@ -1,0 +1,51 @@
+//! The floor: a bare Pingora proxy. One upstream, no features; whatever Isobar adds to this is Isobar's own cost.
+
+use std::{env, net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use pingora_core::{
+    Result,
+    server::{Server, configuration::ServerConf},
+    upstreams::peer::HttpPeer,
+};
+use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+struct Floor(SocketAddr);
+
+#[async_trait]
+impl ProxyHttp for Floor {
+    type CTX = ();
+
+    fn new_ctx(&self) {}
+
+    async fn upstream_peer(&self, _: &mut Session, (): &mut ()) -> Result<Box<HttpPeer>> {
+        Ok(Box::new(HttpPeer::new(self.0, false, String::new())))
+    }
+}
+
+fn main() {
+    let mut arguments = env::args().skip(1);
+    let (Some(listen), Some(upstream)) = (arguments.next(), arguments.next()) else {
+        eprintln!("floor LISTEN UPSTREAM");
+        return;
+    };
+    let Ok(upstream) = upstream.parse() else {
+        eprintln!("`{upstream}` is not an address");
+        return;
+    };
+    let conf = ServerConf {
+        threads: 1,
+        work_stealing: false,
+        upstream_keepalive_pool_size: 1024,
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+    let mut service = http_proxy_service(&Arc::clone(&server.configuration), Floor(upstream));
+    service.add_tcp(&listen);
+    server.add_service(service);
+    server.run_forever();
+}

@@ -1,0 +1,90 @@
+//! The upstream of every bench: reads heads, answers from memory. `/bytes/N` answers N bytes, any other path 200 bytes
+//! of JSON; bodies are read and dropped.
+
+use std::io;
+
+use isobar_benches::SMALL;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            tokio::spawn(serve(stream));
+        }
+    })
+}
+
+async fn serve(mut stream: TcpStream) -> io::Result<()> {
+    let small = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{SMALL}",
+        SMALL.len()
+    );
+    let mut buffer = Vec::with_capacity(64 * 1024);
+    loop {
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut request = httparse::Request::new(&mut headers);
+        let Ok(httparse::Status::Complete(head)) = request.parse(&buffer) else {
+            if stream.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+            continue;
+        };
+        let length = request
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case("content-length"))
+            .and_then(|header| {
+                std::str::from_utf8(header.value)
+                    .ok()?
+                    .parse::<usize>()
+                    .ok()
+            })
+            .unwrap_or_default();
+        let size = request
+            .path
+            .and_then(|path| path.strip_prefix("/bytes/")?.parse::<usize>().ok());
+        let here = buffer.len() - head;
+        buffer.drain(..head + here.min(length));
+        let mut left = length.saturating_sub(here);
+        let mut sink = vec![0; left.min(256 * 1024)];
+        while left > 0 {
+            let most = left.min(sink.len());
+            let read = stream
+                .read(sink.get_mut(..most).unwrap_or_default())
+                .await?;
+            if read == 0 {
+                return Ok(());
+            }
+            left -= read;
+        }
+        match size {
+            None => stream.write_all(small.as_bytes()).await?,
+            Some(size) => {
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n");
+                stream.write_all(head.as_bytes()).await?;
+                let piece = vec![b'x'; size.min(256 * 1024)];
+                let mut left = size;
+                while left > 0 {
+                    let most = left.min(piece.len());
+                    stream
+                        .write_all(piece.get(..most).unwrap_or_default())
+                        .await?;
+                    left -= most;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What the edge refuses, and that nothing of it reaches a vendor.
+
+use std::time::{Duration, Instant};
+
+use isobar_sandbox::Upstream;
+use isobar_tests::{Gateway, HEAD, read, see, status_of};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn behind(limits: &str) -> (Upstream, Gateway) {
+    let a = Upstream::start("a").await.unwrap();
+    let gateway = Gateway::start(&format!(
+        "upstreams: {{ a: \"{}\" }}\n\
+         routes: [ {{ match: \"/*\", forward: [a], anonymous: true }} ]\n\
+         limits: {{ {limits} }}\n",
+        a.url()
+    ))
+    .await;
+    (a, gateway)
+}
+
+#[tokio::test]
+async fn heads_that_two_servers_could_read_differently_are_refused() {
+    let (a, gateway) = behind("idle: 2s").await;
+    let cases: [(&str, u16); 20] = [
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        ("TRACE / HTTP/1.1\r\nhost: h\r\n\r\n", 405),
+        ("CONNECT h:443 HTTP/1.1\r\nhost: h\r\n\r\n", 405),
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: +3\r\n\r\nabc",
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: -3\r\n\r\nabc",
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 0x3\r\n\r\nabc",
+            400,
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            501,
+        ),
+        (
+            "POST / HTTP/1.0\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
+        ("GET / HTTP/1.1\r\nhost: h\r\nx : y\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nhost: h\r\nx: a\r\n folded\r\n\r\n", 400),
+        ("GET / HTTP/1.1\nhost: h\n\n", 400),
+        ("GET /../etc/passwd HTTP/1.1\r\nhost: h\r\n\r\n", 400),
+        ("GET /%2e%2e/x HTTP/1.1\r\nhost: h\r\n\r\n", 400),
+        ("GET /%00 HTTP/1.1\r\nhost: h\r\n\r\n", 400),
+        ("GET / HTTP/9.9\r\nhost: h\r\n\r\n", 400),
+    ];
+    for (request, expected) in cases {
+        let seen = gateway.raw(request, PATIENCE).await;
+        assert_eq!(status_of(&seen), expected, "{request:?} → {seen:?}");
+    }
+    assert_eq!(a.ledger(), []);
+    assert_eq!(gateway.get("/").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_not_used_for_a_smuggled_request() {
+    let (a, gateway) = behind("idle: 2s").await;
+    let attack = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 6\r\ntransfer-encoding: chunked\r\n\r\n\
+                  0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: h\r\n\r\n";
+    let seen = gateway.raw(attack, PATIENCE).await;
+    assert_eq!(seen.matches("HTTP/1.1 ").count(), 1, "{seen}");
+    assert_eq!(a.ledger(), []);
+}
+
+#[tokio::test]
+async fn equal_repeated_lengths_are_folded_into_one() {
+    let (a, gateway) = behind("idle: 2s").await;
+    for request in [
+        "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 3\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 3, 3\r\nconnection: close\r\n\r\nabc",
+    ] {
+        let seen = gateway.raw(request, PATIENCE).await;
+        assert_eq!(status_of(&seen), 200, "{seen}");
+    }
+    for entry in a.ledger() {
+        let lengths: Vec<_> = entry
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "content-length")
+            .collect();
+        assert_eq!(lengths, [&("content-length".to_owned(), "3".to_owned())]);
+        assert_eq!(&entry.body[..], b"abc");
+    }
+    assert_eq!(a.ledger().len(), 2);
+}
+
+#[tokio::test]
+async fn heads_have_a_size() {
+    let (a, gateway) = behind("header_bytes: 8KiB, headers: 20").await;
+    let long = format!(
+        "GET / HTTP/1.1\r\nhost: h\r\nx: {}\r\n\r\n",
+        "x".repeat(9_000)
+    );
+    assert_eq!(status_of(&gateway.raw(long, PATIENCE).await), 431);
+    let many = format!("GET / HTTP/1.1\r\nhost: h\r\n{}\r\n", "x: y\r\n".repeat(30));
+    assert_eq!(status_of(&gateway.raw(many, PATIENCE).await), 431);
+    let endless = format!("GET / HTTP/1.1\r\nhost: h\r\nx: {}", "x".repeat(2_000_000));
+    let seen = gateway.raw(endless, PATIENCE).await;
+    assert!(matches!(status_of(&seen), 400 | 431 | 0), "{seen}");
+    assert_eq!(a.ledger(), []);
+}
+
+#[tokio::test]
+async fn bodies_have_a_size_and_nothing_is_asked_of_a_vendor_before() {
+    let (a, gateway) = behind("body: 1KiB").await;
+    let announced = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 5000\r\n\r\n";
+    let seen = gateway.raw(announced, PATIENCE).await;
+    assert_eq!(status_of(&seen), 413, "{seen}");
+    assert!(seen.contains("body-too-large"), "{seen}");
+    assert_eq!((a.ledger().len(), a.accepted()), (0, 0));
+    // Of unknown length: found out on the way.
+    let chunks = format!(
+        "{}0\r\n\r\n",
+        format!("400\r\n{}\r\n", "x".repeat(1024)).repeat(4)
+    );
+    let unknown =
+        format!("POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+    assert_eq!(status_of(&gateway.raw(unknown, PATIENCE).await), 413);
+    assert!(a.ledger().iter().all(|entry| !entry.executed));
+}
+
+#[tokio::test]
+async fn slow_heads_and_idle_connections_are_closed() {
+    let (_a, gateway) = behind("header_timeout: 300ms, keep_alive: 1s").await;
+    let began = Instant::now();
+    let mut slow = TcpStream::connect(gateway.address()).await.unwrap();
+    // A byte now and then does not buy more time.
+    for byte in b"GET / HTTP" {
+        if slow.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    read(&mut slow, PATIENCE).await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+
+    let mut idle = TcpStream::connect(gateway.address()).await.unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        .await
+        .unwrap();
+    let began = Instant::now();
+    let seen = read(&mut idle, PATIENCE).await;
+    assert_eq!(status_of(&seen), 200, "{seen}");
+    let took = began.elapsed();
+    assert!(
+        took > Duration::from_millis(500) && took < Duration::from_secs(4),
+        "{took:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed() {
+    let (_a, gateway) = behind("header_timeout: 300ms").await;
+    let began = Instant::now();
+    gateway.raw("", PATIENCE).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn connections_are_capped_in_all_and_by_address() {
+    for limits in ["connections: 3", "connections_per_ip: 3"] {
+        let (_a, gateway) = behind(limits).await;
+        let mut held = Vec::new();
+        for _ in 0..3 {
+            let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+                .await
+                .unwrap();
+            assert_eq!(
+                status_of(&read(&mut stream, Duration::from_millis(300)).await),
+                200
+            );
+            held.push(stream);
+        }
+        let refused = gateway
+            .raw("GET / HTTP/1.1\r\nhost: h\r\n\r\n", Duration::from_secs(1))
+            .await;
+        assert_eq!(refused, "", "{limits}");
+        held.clear();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let seen = gateway
+            .raw(
+                "GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n",
+                PATIENCE,
+            )
+            .await;
+        assert_eq!(status_of(&seen), 200, "{limits}");
+    }
+}
+
+#[tokio::test]
+async fn headers_named_in_connection_never_strip_ours() {
+    let a = Upstream::start("a").await.unwrap();
+    for mode in ["exchange", "stream"] {
+        a.reset();
+        let gateway = Gateway::start(&format!(
+            "upstreams: {{ a: {{ url: \"{}\", auth: {{ basic: {{ user: us, password: \"${{X:-secret}}\" }} }} }} }}\n\
+             routes:\n  - match: \"/*\"\n    anonymous: true\n    forward:\n      members: [a]\n      effect: keyed\n      mode: {mode}\n      \
+             request_headers: {{ set: {{ x-tenant: ours }} }}\n",
+            a.url()
+        ))
+        .await;
+        let request = "POST / HTTP/1.1\r\nhost: h\r\nidempotency-key: k1\r\nx-private: hop\r\n\
+             connection: close, authorization, idempotency-key, x-tenant, traceparent, content-length, host, x-private\r\n\
+             content-length: 2\r\n\r\nhi";
+        let seen = gateway.raw(request, PATIENCE).await;
+        assert_eq!(status_of(&seen), 200, "{mode}: {seen}");
+        let entry = a.ledger().pop().unwrap();
+        assert!(
+            entry
+                .header("authorization")
+                .is_some_and(|value| value.starts_with("Basic ")),
+            "{mode}: {entry:?}"
+        );
+        assert_eq!(entry.header("idempotency-key"), Some("k1"), "{mode}");
+        assert_eq!(entry.header("x-tenant"), Some("ours"), "{mode}");
+        assert_eq!(
+            entry.header("x-private"),
+            None,
+            "{mode}: what is named is hop by hop"
+        );
+        assert!(entry.header("traceparent").is_some(), "{mode}");
+        assert_eq!(&entry.body[..], b"hi", "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn answers_say_who_served_and_how_long_it_took() {
+    let (_a, gateway) = behind("idle: 2s").await;
+    for path in ["/", "/bytes/200000", "/chunked/100000"] {
+        let seen = gateway.get(path).await;
+        assert_eq!((seen.vendor(), seen.attempts()), ("a", "1"), "{path}");
+        assert!(
+            seen.header("server-timing").contains("total;dur="),
+            "{path}: {seen:?}"
+        );
+    }
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let seen = see(gateway.request("GET", "/").header("traceparent", parent)).await;
+    let told = seen.json()["headers"]["traceparent"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(
+        told.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && told != parent,
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn methods_and_pipelining_work_as_http_says() {
+    let (a, gateway) = behind("idle: 2s").await;
+    let head = see(gateway.request("HEAD", "/bytes/1000")).await;
+    assert_eq!(
+        (head.status, head.header("content-length"), head.body.len()),
+        (200, "1000", 0)
+    );
+    let two = "GET /one HTTP/1.1\r\nhost: h\r\n\r\nGET /two HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    let seen = gateway.raw(two, PATIENCE).await;
+    assert_eq!(seen.matches("HTTP/1.1 200").count(), 2, "{seen}");
+    let order: Vec<_> = a.ledger().into_iter().map(|entry| entry.target).collect();
+    assert_eq!(order, ["/bytes/1000", "/one", "/two"]);
+    let expecting = "POST / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 2\r\nconnection: close\r\n\r\n";
+    let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+    stream.write_all(expecting.as_bytes()).await.unwrap();
+    let interim = read(&mut stream, Duration::from_millis(300)).await;
+    assert!(interim.starts_with("HTTP/1.1 100"), "{interim:?}");
+    stream.write_all(b"hi").await.unwrap();
+    assert_eq!(status_of(&read(&mut stream, PATIENCE).await), 200);
+}
+
+#[tokio::test]
+async fn a_listener_that_is_taken_is_an_error_and_not_a_silence() {
+    let (_a, gateway) = behind("idle: 2s").await;
+    let text = HEAD.replace("127.0.0.1:0", &gateway.address().to_string());
+    let config = isobar_tests::checked(&format!(
+        "{text}routes: [ {{ match: /, respond: {{ body: hi }}, anonymous: true }} ]\n"
+    ));
+    let error = isobar::Host::start(config, None)
+        .await
+        .map(|_| ())
+        .unwrap_err();
+    assert!(error.to_string().contains("cannot listen on"), "{error}");
+}
