@@ -136,7 +136,7 @@ pub(crate) fn parse(text: &str, source: usize) -> Result<Node, Diagnostic> {
         max_anchors: 64,
         flow_nesting_limit: 32,
     };
-    let options = serde_saphyr::options! { budget: budget };
+    let options = serde_saphyr::options! { budget: budget, strict_booleans: true };
     match serde_saphyr::from_str_with_options::<Spanned<Content>>(text, options) {
         Ok(spanned) => {
             let mut node = node(spanned);

@@ -50,11 +50,11 @@ async fn heads_that_two_servers_could_read_differently_are_refused() {
         ),
         (
             "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
-            501,
+            400,
         ),
         (
             "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-            501,
+            400,
         ),
         (
             "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",

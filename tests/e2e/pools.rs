@@ -150,7 +150,8 @@ async fn a_breaker_opens_tries_one_request_and_closes() {
 #[tokio::test]
 async fn retries_are_budgeted() {
     let servers = three().await;
-    let budget = "members: [a, b], retry: { budget: 0.1, reserve: 0 }";
+    let budget =
+        "members: [a, b], retry: { budget: 0.1, reserve: 0 }, outlier: { min_requests: 1000000 }";
     let gateway = pool(&servers, ", breaker: { failures: 1000000 }", budget).await;
     servers[0].always(Fault::status(500));
     for _ in 0..100 {

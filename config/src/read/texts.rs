@@ -34,7 +34,8 @@ pub(crate) fn base_url(text: &str) -> Result<BaseUrl, &'static str> {
     let port = match authority.port_u16() {
         Some(0) => return Err("port 0 is no port"),
         Some(port) => port,
-        None if authority.as_str().ends_with(':') || authority.port().is_some() => {
+        // `http` gives no port for one that is too large.
+        None if authority.as_str() != authority.host() => {
             return Err("its port is not a number up to 65535");
         }
         None => {

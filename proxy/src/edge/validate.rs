@@ -108,6 +108,14 @@ fn has_bare_newline(raw: &[u8]) -> bool {
     })
 }
 
+fn has_length(raw: &[u8]) -> bool {
+    const NAME: &[u8] = b"content-length";
+    raw.split(|byte| *byte == b'\n').any(|line| {
+        line.get(..NAME.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(NAME))
+    })
+}
+
 fn host(head: Head<'_>) -> Result<Cow<'_, str>, Refusal> {
     let mut values = head.headers.get_all(header::HOST).iter();
     let Some(value) = values.next() else {
@@ -154,7 +162,8 @@ fn framing(head: Head<'_>) -> Result<Option<u64>, Refusal> {
         if head.version != Version::HTTP_11 {
             return refuse(400, "Transfer-Encoding belongs to HTTP/1.1");
         }
-        if head.headers.contains_key(header::CONTENT_LENGTH) {
+        // Pingora drops the length of a chunked request while parsing, so the head as it came is asked too.
+        if head.headers.contains_key(header::CONTENT_LENGTH) || head.raw.is_some_and(has_length) {
             return refuse(400, "the body's length is given in two ways");
         }
         if encodings.next().is_some() || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {

@@ -46,15 +46,27 @@ impl Outgoing<'_> {
         );
         target.push_str(base);
         target.push_str(&self.path);
-        let mut separator = '?';
-        if let Some(query) = self.query {
-            target.push(separator);
-            target.push_str(query);
-            separator = '&';
-        }
-        if let Credential::Query(pair) = &account.credential {
-            target.push(separator);
-            target.push_str(pair);
+        let credential = match &account.credential {
+            Credential::Query(pair) => Some(pair.as_str()),
+            Credential::None | Credential::Header(..) => None,
+        };
+        match (self.query, credential) {
+            (None, None) => {}
+            (Some(query), None) => {
+                target.push('?');
+                target.push_str(query);
+            }
+            (query, Some(pair)) => {
+                let name = name_of(pair);
+                let others = query
+                    .unwrap_or_default()
+                    .split('&')
+                    .filter(|other| !other.is_empty() && name_of(other) != name);
+                for (index, pair) in others.chain([pair]).enumerate() {
+                    target.push(if index == 0 { '?' } else { '&' });
+                    target.push_str(pair);
+                }
+            }
         }
         PathAndQuery::try_from(target).map_err(|_| Unwritable::Path)
     }
@@ -93,6 +105,14 @@ impl Outgoing<'_> {
         *request.headers_mut() = block;
         Ok(request)
     }
+}
+
+/// A query parameter's name, decoded: a client's own under any spelling of it gives way to the credential.
+fn name_of(pair: &str) -> String {
+    let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
+    percent_encoding::percent_decode_str(&name)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 /// Applies a route's header edits.
