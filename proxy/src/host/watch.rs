@@ -1,59 +1,49 @@
 //! Reloads when a configuration file changes on disk.
+//!
+//! Files are looked at twice a second rather than watched: that works on every file system, for files that are replaced
+//! (editors) or linked anew (orchestrators), and costs nothing when other files of the folder are busy.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use super::Inner;
 
-/// Editors write in several steps; this long after the last of them the file is read.
-const SETTLE: Duration = Duration::from_millis(150);
+/// Time between two looks. A change is taken up at the second look that finds it the same, so that a file is not read
+/// while it is being written.
+const PERIOD: Duration = Duration::from_millis(250);
+
+/// What tells one state of the files from another, without reading them.
+type Look = Vec<(PathBuf, Option<(u64, u64, SystemTime)>)>;
 
 /// Watches the source, if there is one.
 pub(super) fn start(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
     let source = inner.source.clone()?;
-    // The folder is watched, not the file, since many editors replace the file.
-    let folder = if source.is_dir() {
-        source.clone()
-    } else {
-        parent(&source)
-    };
-    let (told, mut changes) = mpsc::channel::<()>(1);
-    let watched = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        let matters = event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_)));
-        if matters {
-            let _ = told.try_send(());
-        }
-    });
-    let watcher = watched.and_then(|mut watcher: RecommendedWatcher| {
-        watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-        Ok(watcher)
-    });
-    let watcher = match watcher {
-        Ok(watcher) => watcher,
-        Err(error) => {
-            log::warn!(
-                "changes of {} are not noticed ({error}); SIGHUP still reloads",
-                folder.display()
-            );
-            return None;
-        }
-    };
     let inner = Arc::clone(inner);
-    let mut seen = contents(&source);
+    let mut read = contents(&source);
+    let (mut settled, mut last) = (look(&source), look(&source));
     Some(tokio::spawn(async move {
-        let _watcher = watcher;
-        while changes.recv().await.is_some() {
-            while tokio::time::timeout(SETTLE, changes.recv())
-                .await
-                .is_ok_and(|change| change.is_some())
-            {}
-            let now = contents(&source);
-            if now == seen {
+        loop {
+            tokio::time::sleep(PERIOD).await;
+            let now = look(&source);
+            let steady = now == last;
+            last = now;
+            if !steady || last == settled {
                 continue;
             }
-            seen = now;
+            settled.clone_from(&last);
+            // A touched file is no change.
+            let text = contents(&source);
+            if text == read {
+                continue;
+            }
+            read = text;
             match inner.reload().await {
                 Ok(reload) => log::info!(
                     "the configuration changed; plan {} is in force",
@@ -65,29 +55,41 @@ pub(super) fn start(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
     }))
 }
 
-fn parent(file: &Path) -> std::path::PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => Path::new(".").to_owned(),
-    }
-}
-
-/// The configuration's text, so that a touched file or a neighbour's change is not a reload.
-fn contents(source: &Path) -> Vec<(std::path::PathBuf, Option<String>)> {
-    let mut files: Vec<_> = match std::fs::read_dir(source) {
-        Ok(entries) => entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .collect(),
-        Err(_) => vec![source.to_owned()],
+fn files(source: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(source) else {
+        return vec![source.to_owned()];
     };
-    files.retain(|file| {
-        file.extension()
-            .is_some_and(|ending| ending == "yaml" || ending == "yml")
-            || file == source
-    });
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|file| {
+            let ending = file.extension();
+            ending.is_some_and(|ending| ending == "yaml" || ending == "yml")
+        })
+        .collect();
     files.sort();
     files
+}
+
+fn look(source: &Path) -> Look {
+    let state = |file: &PathBuf| {
+        let known = fs::metadata(file).ok()?;
+        Some((known.ino(), known.len(), known.modified().ok()?))
+    };
+    files(source)
         .into_iter()
-        .map(|file| (file.clone(), std::fs::read_to_string(&file).ok()))
+        .map(|file| {
+            let state = state(&file);
+            (file, state)
+        })
+        .collect()
+}
+
+fn contents(source: &Path) -> Vec<(PathBuf, Option<String>)> {
+    files(source)
+        .into_iter()
+        .map(|file| {
+            let text = fs::read_to_string(&file).ok();
+            (file, text)
+        })
         .collect()
 }
