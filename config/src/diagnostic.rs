@@ -35,7 +35,8 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(crate) fn error(code: &'static str, at: Span, message: impl Into<String>) -> Self {
+    /// An error at a place.
+    pub fn error(code: &'static str, at: Span, message: impl Into<String>) -> Self {
         Self {
             code,
             severity: Severity::Error,
@@ -45,20 +46,22 @@ impl Diagnostic {
         }
     }
 
-    pub(crate) fn warning(code: &'static str, at: Span, message: impl Into<String>) -> Self {
+    /// A warning at a place.
+    pub fn warning(code: &'static str, at: Span, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
             ..Self::error(code, at, message)
         }
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    /// Adds the next step.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// Adds a "did you mean" when something known is near.
-    pub(crate) fn did_you_mean<'a>(
+    pub fn did_you_mean<'a>(
         self,
         written: &str,
         known: impl IntoIterator<Item = &'a str>,
@@ -95,7 +98,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(sources: Vec<Source>, mut diagnostics: Vec<Diagnostic>) -> Self {
+    /// Puts what was found in order.
+    pub fn new(sources: Vec<Source>, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(|diagnostic| {
             (
                 diagnostic.at.source,

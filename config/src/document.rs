@@ -15,40 +15,52 @@ const LARGEST: usize = 1024 * 1024;
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) value: Value,
-    pub(crate) at: Span,
+pub struct Node {
+    /// What it is.
+    pub value: Value,
+    /// Where it stands.
+    pub at: Span,
 }
 
 /// What YAML can say.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A whole number.
     Integer(i64),
+    /// Any other number.
     Float(f64),
+    /// A text.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A map, in the order written.
     Map(Vec<(Key, Node)>),
 }
 
 /// A key and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Key {
-    pub(crate) text: String,
-    pub(crate) at: Span,
+pub struct Key {
+    /// The key itself.
+    pub text: String,
+    /// Where it stands.
+    pub at: Span,
 }
 
 impl Node {
     /// The value under `key`, if this is a map that has it.
-    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+    pub fn get(&self, key: &str) -> Option<&Self> {
         self.entries()
             .iter()
             .find(|(known, _)| known.text == key)
             .map(|(_, node)| node)
     }
 
-    pub(crate) fn entries(&self) -> &[(Key, Self)] {
+    /// The entries, if this is a map.
+    pub fn entries(&self) -> &[(Key, Self)] {
         if let Value::Map(entries) = &self.value {
             entries
         } else {
@@ -56,7 +68,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn items(&self) -> &[Self] {
+    /// The items, if this is a list.
+    pub fn items(&self) -> &[Self] {
         if let Value::List(items) = &self.value {
             items
         } else {
@@ -64,7 +77,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn text(&self) -> Option<&str> {
+    /// The text, if this is one.
+    pub fn text(&self) -> Option<&str> {
         if let Value::Text(text) = &self.value {
             Some(text)
         } else {
@@ -73,7 +87,7 @@ impl Node {
     }
 
     /// What kind of value this is, for messages.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
@@ -114,7 +128,7 @@ fn stamp(span: &mut Span, source: usize, text: &str) {
 }
 
 /// Reads one source.
-pub(crate) fn parse(text: &str, source: usize) -> Result<Node, Diagnostic> {
+pub fn parse(text: &str, source: usize) -> Result<Node, Diagnostic> {
     let start = Span {
         source,
         line: 1,

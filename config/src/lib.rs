@@ -21,6 +21,7 @@ mod units;
 
 pub use check::check;
 pub use diagnostic::{Diagnostic, Report, Severity};
+pub use document::{Key, Node, Value, parse};
 pub use expand::Environment;
 pub use load::{Loaded, Source, load};
 pub use model::{
@@ -29,11 +30,11 @@ pub use model::{
     PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond, Retry, Route,
     RouteLimits, Rule, Segment, Setting,
 };
-pub use place::Location;
+pub use place::{Location, Span};
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{Secret, hash_key};
-pub use template::{EvalError, Expression, Template, TemplateError};
+pub use template::{EvalError, Expression, Step, Template, TemplateError, steps};
 
 /// The effective configuration as JSON, for the admin port: secrets and key digests are left out.
 pub fn redacted(config: &Config) -> serde_json::Value {

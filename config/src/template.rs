@@ -33,10 +33,15 @@ enum Kind {
     Expression(Expression),
 }
 
+/// One step of a path that can be walked without a query engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
+pub enum Step {
+    /// The member of an object.
     Name(String),
+    /// The item of an array; negative counts from its end.
     Index(i64),
+    /// Every item of an array: `[*]`.
+    Every,
 }
 
 /// A condition or value in CEL.
@@ -224,7 +229,7 @@ fn path(text: &str) -> Result<Kind, TemplateError> {
                 .to_owned(),
         )
     })?;
-    Ok(match singular(text) {
+    Ok(match steps(text).filter(|steps| !steps.contains(&Step::Every)) {
         Some(steps) => Kind::Walk {
             text: text.to_owned(),
             steps,
@@ -236,8 +241,8 @@ fn path(text: &str) -> Result<Kind, TemplateError> {
     })
 }
 
-/// The steps of a path that has only names and indexes; `None` for any other.
-fn singular(text: &str) -> Option<Vec<Step>> {
+/// The steps of a path that has only names, indexes and `[*]`; `None` for any other.
+pub fn steps(text: &str) -> Option<Vec<Step>> {
     let mut rest = text.strip_prefix('$')?;
     let mut steps = Vec::new();
     while !rest.is_empty() {
@@ -262,6 +267,9 @@ fn singular(text: &str) -> Option<Vec<Step>> {
                 }
                 steps.push(Step::Name(name.to_owned()));
                 rest = after.strip_prefix(']')?;
+            } else if let Some(after) = after.strip_prefix("*]") {
+                steps.push(Step::Every);
+                rest = after;
             } else {
                 let (index, after) = after.split_once(']')?;
                 steps.push(Step::Index(index.parse().ok()?));
@@ -286,6 +294,7 @@ fn walk<'v>(steps: &[Step], document: &'v Value) -> Option<&'v Value> {
             };
             items.get(at)
         }
+        Step::Every => None,
     })
 }
 
