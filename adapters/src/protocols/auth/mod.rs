@@ -10,7 +10,9 @@ mod digest;
 mod encode;
 mod error;
 
+pub(crate) mod iflytek;
 pub(crate) mod sigv4;
+pub(crate) mod tc3;
 
 pub(crate) use basic::basic;
 pub(crate) use digest::sha256;
