@@ -10,9 +10,13 @@ mod digest;
 mod encode;
 mod error;
 
+pub(crate) mod baidu;
+pub(crate) mod google;
 pub(crate) mod iflytek;
+pub(crate) mod oauth;
 pub(crate) mod sigv4;
 pub(crate) mod tc3;
+pub(crate) mod token;
 
 pub(crate) use basic::basic;
 pub(crate) use digest::sha256;
