@@ -34,6 +34,7 @@ pub use place::{Location, Span};
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{Secret, hash_key};
+pub use units::{duration, size};
 pub use template::{EvalError, Expression, Step, Template, TemplateError, steps};
 
 /// The effective configuration as JSON, for the admin port: secrets and key digests are left out.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::Rate;
 
 /// `250ms`, `2s`, `1m30s`, `1h`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -37,7 +37,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// `512`, `10KB`, `64KiB`, `1MB`, `1GiB`; in bytes.
-pub(crate) fn size(text: &str) -> Option<u64> {
+pub fn size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
