@@ -7,6 +7,7 @@ mod check;
 mod diagnostic;
 mod document;
 mod expand;
+mod jsonpath;
 mod load;
 mod model;
 mod place;
@@ -22,6 +23,7 @@ mod units;
 pub use check::check;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use expand::Environment;
+pub use jsonpath::{JsonPath, PathError, TooMuch};
 pub use load::{Loaded, Source, load};
 pub use model::{
     AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Config, Effect, Forward,
