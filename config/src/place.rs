@@ -30,6 +30,8 @@ pub(crate) struct Span {
     pub(crate) column: u32,
     /// Bytes from the source's start.
     pub(crate) offset: usize,
-    /// Length in bytes; 0 is a point.
+    /// Length in bytes, on its first line; 0 is a point.
     pub(crate) length: usize,
+    /// Length in bytes over all its lines.
+    pub(crate) whole: usize,
 }

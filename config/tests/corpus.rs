@@ -26,7 +26,9 @@ impl Environment for Fixed {
 }
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/config").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/config")
+        .join(name)
 }
 
 fn files(name: &str) -> Vec<(String, String)> {
@@ -67,12 +69,19 @@ fn every_mistake_is_found_alone_at_its_place() {
             })
             .collect();
         if found != [expected] {
-            wrong.push(format!("{name}: expected {expected}, found {found:?}\n{}", report.text(false)));
+            wrong.push(format!(
+                "{name}: expected {expected}, found {found:?}\n{}",
+                report.text(false)
+            ));
         }
         if usable != name.starts_with("warning-") {
             wrong.push(format!("{name}: usable is {usable}"));
         }
-        if report.diagnostics().iter().any(|diagnostic| diagnostic.help.is_none()) {
+        if report
+            .diagnostics()
+            .iter()
+            .any(|diagnostic| diagnostic.help.is_none())
+        {
             wrong.push(format!("{name}: no next step"));
         }
     }
@@ -108,13 +117,28 @@ fn every_code_has_an_example_and_a_page() {
         .collect();
     let written: BTreeSet<String> = fs::read_dir(&pages)
         .unwrap()
-        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .map(|entry| {
+            entry
+                .unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
         .filter(|name| name.starts_with('E'))
         .collect();
     assert_eq!(shown, written, "examples on the left, pages on the right");
     let mut used = BTreeSet::new();
-    codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
-    assert_eq!(used, written, "codes in the source on the left, pages on the right");
+    codes(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut used,
+    );
+    assert_eq!(
+        used, written,
+        "codes in the source on the left, pages on the right"
+    );
     for code in &written {
         let page = fs::read_to_string(pages.join(format!("{code}.md"))).unwrap();
         assert!(page.starts_with(&format!("# {code}")), "{code}");
@@ -145,6 +169,10 @@ fn good_configurations_raise_nothing() {
     assert!(!files.is_empty());
     for (name, text) in files {
         let (usable, report) = report(&name, &text);
-        assert!(usable && report.is_empty(), "{name}:\n{}", report.text(false));
+        assert!(
+            usable && report.is_empty(),
+            "{name}:\n{}",
+            report.text(false)
+        );
     }
 }
