@@ -1,6 +1,8 @@
 //! From sources to a configuration: parse, merge, check structure against the table, expand, then read and check
 //! meaning. Every mistake is reported, not the first.
 
+use std::collections::HashSet;
+
 use crate::{
     diagnostic::{Diagnostic, Report},
     document::{self, Key, Node, Value},
@@ -16,6 +18,7 @@ use crate::{
 /// Checks sources, which are merged; `Some` only when there is no error.
 pub fn check(sources: &[Source], environment: &dyn Environment) -> (Option<Config>, Report) {
     let mut found = Vec::new();
+    let mut hidden = Vec::new();
     let mut merged: Option<Node> = None;
     for (index, source) in sources.iter().enumerate() {
         match document::parse(&source.text, index) {
@@ -31,8 +34,8 @@ pub fn check(sources: &[Source], environment: &dyn Environment) -> (Option<Confi
     let parsed = found.is_empty();
     let config = merged
         .filter(|_| parsed)
-        .and_then(|node| of_document(node, sources, environment, &mut found));
-    let report = Report::new(sources.to_vec(), found);
+        .and_then(|node| of_document(node, sources, environment, &mut found, &mut hidden));
+    let report = Report::new(masked(sources, &hidden), found);
     (config.filter(|_| !report.has_errors()), report)
 }
 
@@ -41,14 +44,25 @@ fn of_document(
     sources: &[Source],
     environment: &dyn Environment,
     found: &mut Vec<Diagnostic>,
+    hidden: &mut Vec<Span>,
 ) -> Option<Config> {
     if node.value == Value::Null {
         let help =
             "the shortest has `isobar: 1`, `listen`, `upstreams` and `routes`; see the quick start";
-        found.push(Diagnostic::error("E0105", node.at, "the configuration is empty").help(help));
+        let top = Span {
+            source: node.at.source,
+            line: 1,
+            column: 1,
+            ..Span::default()
+        };
+        found.push(Diagnostic::error("E0105", top, "the configuration is empty").help(help));
         return None;
     }
-    let mut checker = Checker { environment, found };
+    let mut checker = Checker {
+        environment,
+        found,
+        hidden,
+    };
     checker.record(&mut node, &FILE);
     if checker
         .found
@@ -68,6 +82,28 @@ fn of_document(
     let config = read::config(&node, sources, &mut more);
     found.extend(more);
     config
+}
+
+/// The sources as they may be shown: secrets that stand in them are starred out, byte for byte.
+fn masked(sources: &[Source], hidden: &[Span]) -> Vec<Source> {
+    let mut sources = sources.to_vec();
+    for span in hidden {
+        let Some(source) = sources.get_mut(span.source) else {
+            continue;
+        };
+        let range = span.offset..span.offset + span.whole;
+        if let Some(secret) = source.text.get(range.clone()) {
+            let stars: String = secret
+                .bytes()
+                .map(|byte| match byte {
+                    b'\n' | b'\r' => char::from(byte),
+                    _ => '*',
+                })
+                .collect();
+            source.text.replace_range(range, &stars);
+        }
+    }
+    sources
 }
 
 /// Puts a later file's content with an earlier one's.
@@ -123,6 +159,8 @@ fn merge_maps(into: &mut Vec<(Key, Node)>, from: Vec<(Key, Node)>, found: &mut V
 struct Checker<'a> {
     environment: &'a dyn Environment,
     found: &'a mut Vec<Diagnostic>,
+    /// Where secrets stand in the sources.
+    hidden: &'a mut Vec<Span>,
 }
 
 impl Checker<'_> {
@@ -174,8 +212,9 @@ impl Checker<'_> {
                         node.at,
                         format!("`{word}` is not one of the choices"),
                     );
-                    self.found
-                        .push(mistake.did_you_mean(word, words.iter().copied()));
+                    let before = self.found.len();
+                    let known = words.iter().copied();
+                    self.found.push(mistake.did_you_mean(word, known, before));
                 }
                 _ => self.wrong(node, "a word", "choose one of the words of the reference"),
             },
@@ -203,7 +242,11 @@ impl Checker<'_> {
                 number.to_string()
             }
             _ => {
-                let help = format!("write a {}, such as `{}`", kind.name(), kind.example());
+                let help = format!(
+                    "write {}, such as `{}`",
+                    article(kind.name()),
+                    kind.example()
+                );
                 return self.wrong(node, "a text", &help);
             }
         };
@@ -211,6 +254,15 @@ impl Checker<'_> {
             Ok(expanded) => expanded,
             Err(mistake) => return self.found.push(mistake),
         };
+        let secret = match kind {
+            Kind::Secret => !expanded.from_outside,
+            Kind::Key => !expanded.from_outside && !written.starts_with("sha256:"),
+            Kind::Url => written.contains(['@', '?']),
+            _ => false,
+        };
+        if secret {
+            self.hidden.push(node.at);
+        }
         match kind {
             Kind::Secret if !expanded.from_outside => {
                 let message = "a secret stands in the configuration file";
@@ -222,6 +274,15 @@ impl Checker<'_> {
             Kind::Key => self.key(node.at, &expanded.text, expanded.from_outside),
             _ => {
                 if let Err((code, message, help)) = kind.check(&expanded.text) {
+                    // What came from outside may be a secret in the wrong place, and is not told.
+                    let message = if expanded.from_outside {
+                        format!(
+                            "what `{written}` stands for is not {}",
+                            article(kind.name())
+                        )
+                    } else {
+                        message
+                    };
                     self.found
                         .push(Diagnostic::error(code, node.at, message).help(help));
                 }
@@ -255,12 +316,16 @@ impl Checker<'_> {
     fn list(&mut self, node: &mut Node, least: usize, item: &'static Shape) {
         let at = node.at;
         let Value::List(items) = &mut node.value else {
-            return self.wrong(node, "a list", "write `[a, b]`, or one `- item` a line");
+            return self.wrong(
+                node,
+                "a list",
+                &format!("write `[{}]`, or one `- item` a line", example(item)),
+            );
         };
         if items.len() < least {
             self.found.push(
                 Diagnostic::error("E0207", at, "the list is empty")
-                    .help("give at least one item, or leave the key out"),
+                    .help(format!("write one item at least: `[{}]`", example(item))),
             );
         }
         for node in items {
@@ -272,6 +337,7 @@ impl Checker<'_> {
         let Value::Map(entries) = &mut node.value else {
             return self.wrong(node, "a map", "write `name: value`, one a line");
         };
+        let mut names = HashSet::new();
         for (key, node) in entries {
             if let Err((code, message, help)) = keys.check(&key.text) {
                 self.found
@@ -279,6 +345,13 @@ impl Checker<'_> {
             }
             if keys == Kind::HeaderName {
                 key.text.make_ascii_lowercase();
+                if !names.insert(key.text.clone()) {
+                    let message = format!("`{}` stands here twice", key.text);
+                    self.found.push(
+                        Diagnostic::error("E0103", key.at, message)
+                            .help("header names are the same in capitals; remove one of the two"),
+                    );
+                }
             }
             self.node(node, value);
         }
@@ -296,10 +369,10 @@ impl Checker<'_> {
                     let message =
                         format!("`{}` is not a key of {}", key.text, article(record.name));
                     let mistake = Diagnostic::error("E0201", key.at, message);
-                    self.found.push(
-                        mistake
-                            .did_you_mean(&key.text, record.fields.iter().map(|field| field.key)),
-                    );
+                    let keys = record.fields.iter().map(|field| field.key);
+                    let before = self.found.len();
+                    self.found
+                        .push(mistake.did_you_mean(&key.text, keys, before));
                 }
             }
         }
@@ -307,9 +380,15 @@ impl Checker<'_> {
             field.required && !entries.iter().any(|(key, _)| key.text == field.key)
         };
         for field in record.fields.iter().filter(missing) {
-            let message = format!("`{}` is missing", field.key);
+            let message = format!("`{}` is missing in {}", field.key, article(record.name));
+            let meaning = field.doc.split(". ").next().unwrap_or(field.doc);
+            let meaning = meaning.trim_end_matches('.');
+            let mut help = format!("add `{}: {}`", field.key, example(&field.shape));
+            if !meaning.eq_ignore_ascii_case(field.key) {
+                help = format!("{help} ({meaning})");
+            }
             self.found
-                .push(Diagnostic::error("E0203", at, message).help(field.doc));
+                .push(Diagnostic::error("E0203", at, message).help(help));
         }
     }
 
@@ -318,9 +397,14 @@ impl Checker<'_> {
         if let Value::Map(entries) = &node.value
             && entries.len() != 1
         {
-            let message = format!("{} is exactly one of {}", record.name, known(record));
+            let message = format!("`{}` has exactly one of {}", record.name, known(record));
+            let help = if entries.is_empty() {
+                "add the one that the service asks for"
+            } else {
+                "keep the one that the service asks for"
+            };
             self.found
-                .push(Diagnostic::error("E0208", node.at, message).help("keep one of them"));
+                .push(Diagnostic::error("E0208", node.at, message).help(help));
         }
     }
 
@@ -339,17 +423,24 @@ impl Checker<'_> {
             Some(shape) => self.node(node, shape),
             None => {
                 let wanted: Vec<&str> = shapes.iter().map(kind_of).collect();
-                self.wrong(
-                    node,
-                    &wanted.join(" or "),
-                    "the reference has an example of each",
-                );
+                let examples: Vec<String> = shapes
+                    .iter()
+                    .map(|shape| format!("`{}`", example(shape)))
+                    .collect();
+                let help = format!("write {}", examples.join(", or "));
+                self.wrong(node, &wanted.join(" or "), &help);
             }
         }
     }
 
     fn wrong(&mut self, node: &Node, wanted: &str, help: &str) {
         let message = format!("this should be {wanted}, and is {}", node.kind());
+        let variable = node.text().is_some_and(|text| text.contains("${"));
+        let help = if variable {
+            "a variable stands for a text; write the value itself here"
+        } else {
+            help
+        };
         self.found
             .push(Diagnostic::error("E0202", node.at, message).help(help));
     }
@@ -358,7 +449,7 @@ impl Checker<'_> {
         let message = format!("{number} is out of range");
         self.found.push(
             Diagnostic::error("E0204", at, message)
-                .help(format!("at least {least} and at most {most}")),
+                .help(format!("write a number from {least} to {most}")),
         );
     }
 }
@@ -377,6 +468,39 @@ fn kind_of(shape: &Shape) -> &'static str {
     }
 }
 
+/// A value of a shape, as one would write it on a line.
+fn example(shape: &Shape) -> String {
+    match shape {
+        Shape::Text(Kind::Plain) => "NAME".to_owned(),
+        Shape::Text(kind) => kind.example().to_owned(),
+        Shape::Integer(least, _) => (*least).max(1).to_string(),
+        Shape::Number(least, _) => least.to_string(),
+        Shape::Bool => "true".to_owned(),
+        Shape::Choice(words) => words.first().copied().unwrap_or_default().to_owned(),
+        Shape::List(_, item) => format!("[{}]", example(item)),
+        Shape::Map(value) | Shape::Headers(value) => format!("{{ NAME: {} }}", example(value)),
+        Shape::Record(record) | Shape::OneOf(record) => {
+            let mut required: Vec<String> = record
+                .fields
+                .iter()
+                .filter(|field| field.required)
+                .map(|field| format!("{}: {}", field.key, example(&field.shape)))
+                .collect();
+            if record.name == "route" {
+                // No one key of what a route does is required, but one of them is.
+                required.push("forward: [NAME]".to_owned());
+            }
+            if required.is_empty() {
+                "{ … }".to_owned()
+            } else {
+                format!("{{ {} }}", required.join(", "))
+            }
+        }
+        Shape::Either(shapes) => shapes.first().map_or(String::new(), example),
+        Shape::Nothing => String::new(),
+    }
+}
+
 fn known(record: &Record) -> String {
     record
         .fields
@@ -390,7 +514,7 @@ fn article(name: &str) -> String {
     match name {
         "file" => "the configuration".to_owned(),
         "limits" | "route limits" | "header edits" | "rates" | "log" | "listen" | "auth"
-        | "retry" | "forward" | "match" | "respond" => format!("`{name}`"),
+        | "basic" | "retry" | "forward" | "match" | "respond" => format!("`{name}`"),
         name if name.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {name}"),
         name => format!("a {name}"),
     }

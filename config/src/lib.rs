@@ -7,6 +7,7 @@ mod check;
 mod diagnostic;
 mod document;
 mod expand;
+mod jsonpath;
 mod load;
 mod model;
 mod place;
@@ -23,6 +24,7 @@ pub use check::check;
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};
 pub use expand::Environment;
+pub use jsonpath::{JsonPath, PathError, Step, TooMuch, steps};
 pub use load::{Loaded, Source, load};
 pub use model::{
     AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Config, Effect, Forward,
@@ -35,7 +37,7 @@ pub use reference::reference;
 pub use schema::schema;
 pub use secret::{Secret, hash_key};
 pub use units::{duration, size};
-pub use template::{EvalError, Expression, Step, Template, TemplateError, steps};
+pub use template::{EvalError, Expression, Template, TemplateError};
 
 /// The effective configuration as JSON, for the admin port: secrets and key digests are left out.
 pub fn redacted(config: &Config) -> serde_json::Value {

@@ -32,6 +32,8 @@ pub struct Span {
     pub column: u32,
     /// Bytes from the source's start.
     pub offset: usize,
-    /// Length in bytes; 0 is a point.
+    /// Length in bytes, on its first line; 0 is a point.
     pub length: usize,
+    /// Length in bytes over all its lines.
+    pub whole: usize,
 }

@@ -13,8 +13,8 @@ pub fn reference() -> String {
         Made from the program's own table by `isobar schema --reference`; do not edit. `isobar schema` prints the JSON \
         Schema for editors.\n\n\
         In every text, `${NAME}` is an environment variable, `${NAME:-default}` one with a default, and a text that is \
-        `file(PATH)` the content of a file. A value that starts with `$.` is a JSONPath over the request, one that \
-        starts with `=` a CEL expression; write `$$.` and `==` for texts that really start so.\n"
+        `file(PATH)` the content of a file. A value that starts with `$.` or `$[` is a JSONPath (RFC 9535) over the \
+        request, one that starts with `=` a CEL expression; write `$$.`, `$$[` and `==` for texts that really start so.\n"
         .to_owned();
     let mut done: Vec<&str> = Vec::new();
     let mut waiting: Vec<&'static Record> = vec![&FILE];

@@ -100,7 +100,7 @@ fn shape(shape: &Shape) -> Value {
 /// Patterns allow `${…}` and `file(…)` everywhere, since these are expanded before a text is looked at.
 fn text(kind: Kind) -> Value {
     let pattern = match kind {
-        Kind::Duration => r"^([0-9]+(ms|s|m|h|d))+$",
+        Kind::Duration | Kind::Time => r"^([0-9]+(ms|s|m|h|d))+$",
         Kind::Rate => r"^[0-9]+/\S+( burst [0-9]+)?$",
         Kind::Url => "^https?://",
         Kind::Path | Kind::TargetPath | Kind::ProbePath => "^/",

@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Key,
     Name,
     Duration,
+    /// A duration that is not zero.
+    Time,
     Size,
     Rate,
     Address,
@@ -116,7 +118,7 @@ impl Kind {
             Self::Secret => "secret",
             Self::Key => "client key",
             Self::Name => "name",
-            Self::Duration => "duration",
+            Self::Duration | Self::Time => "duration",
             Self::Size => "size",
             Self::Rate => "rate",
             Self::Address => "address",
@@ -141,7 +143,7 @@ impl Kind {
             Self::Secret => "${VENDOR_KEY}",
             Self::Key => "sha256:…",
             Self::Name => "main",
-            Self::Duration => "2s",
+            Self::Duration | Self::Time => "2s",
             Self::Size => "64KiB",
             Self::Rate => "100/s burst 200",
             Self::Address => "127.0.0.1:8080",
@@ -152,7 +154,7 @@ impl Kind {
             Self::Method => "GET",
             Self::Host => "*.example.com",
             Self::HeaderName => "x-tier",
-            Self::Template => "$.request.headers.x-user",
+            Self::Template => "$.request.headers['x-user']",
             Self::Condition => "= request.headers['x-tier'] == 'gold'",
             Self::AccessLog => "file:./access.log",
             Self::ProbePath => "/healthz",
@@ -181,7 +183,12 @@ impl Kind {
                     )
                 }
             }
-            Self::Duration => match units::duration(text) {
+            Self::Duration | Self::Time => match units::duration(text) {
+                Some(time) if self == Self::Time && time.is_zero() => misfit(
+                    "E0204",
+                    format!("`{text}` is no time at all"),
+                    "nothing can be done in it; write `1ms` or more, or leave it out for the default",
+                ),
                 Some(_) => Ok(()),
                 None => misfit(
                     "E0402",
@@ -214,9 +221,15 @@ impl Kind {
                 ),
             },
             Self::Url => texts::base_url(text).map(|_| ()).or_else(|why| {
+                // What stands before `@` or after `?` is often a secret.
+                let shown = if text.contains(['@', '?']) {
+                    "this"
+                } else {
+                    &format!("`{text}`")
+                };
                 misfit(
                     "E0401",
-                    format!("`{text}` is not a URL that can be called: {why}"),
+                    format!("{shown} is not a URL that can be called: {why}"),
                     "write `http://host:port` or `https://host/path`",
                 )
             }),

@@ -125,7 +125,7 @@ static RATE_RECORD: Record = Record {
     doc: "So many requests in so much time.",
     fields: &[
         Field::required("requests", Integer(1, 1_000_000_000), "Requests."),
-        Field::required("per", text(Kind::Duration), "Window."),
+        Field::required("per", text(Kind::Time), "Window."),
         Field::optional(
             "burst",
             Integer(1, 1_000_000_000),
@@ -175,7 +175,7 @@ const AUTH_FIELD: Field = Field::optional(
 );
 const CONNECT_TIMEOUT: Field = Field::optional(
     "connect_timeout",
-    Text(Kind::Duration),
+    Text(Kind::Time),
     "2s",
     "Time to resolve and connect.",
 );
@@ -287,13 +287,8 @@ static PROBE: Record = Record {
     doc: "Asks with GET whether an account is well; an answer below 400 says so.",
     fields: &[
         Field::required("path", text(Kind::ProbePath), "Path to ask for."),
-        Field::optional("every", text(Kind::Duration), "5s", "Time between probes."),
-        Field::optional(
-            "timeout",
-            text(Kind::Duration),
-            "1s",
-            "Time a probe may take.",
-        ),
+        Field::optional("every", text(Kind::Time), "5s", "Time between probes."),
+        Field::optional("timeout", text(Kind::Time), "1s", "Time a probe may take."),
         Field::optional(
             "unhealthy_after",
             Integer(1, 1_000),
@@ -582,9 +577,9 @@ macro_rules! route_limits {
         &[
             Field::optional("body", Text(Kind::Size), "100MiB", "Largest request body."),
             Field::optional("replay", Text(Kind::Size), "1MiB", "Largest body that is kept to be sent again."),
-            Field::optional("deadline", Text(Kind::Duration), "30s", "Time to the answer's head, over all attempts. A client may shorten it with `isobar-deadline`."),
-            Field::optional("attempt", Text(Kind::Duration), "an even share of the deadline", "Time of one attempt."),
-            Field::optional("idle", Text(Kind::Duration), "60s", "Longest silence within a body, either way."),
+            Field::optional("deadline", Text(Kind::Time), "30s", "Time to the answer's head, over all attempts. A client may shorten it with `isobar-deadline`."),
+            Field::optional("attempt", Text(Kind::Time), "an even share of the deadline", "Time of one attempt."),
+            Field::optional("idle", Text(Kind::Time), "60s", "Longest silence within a body, either way."),
             Field::optional("rate", Either(&[Text(Kind::Rate), Shape::Record(&RATES)]), "none", "Requests per client (a text), or per client, address and route (a map)."),
             $($more),*
         ]
@@ -638,7 +633,7 @@ pub(crate) static LIMITS: Record = Record {
         Field::optional("headers", Integer(1, 256), "100", "Headers of a request."),
         Field::optional(
             "header_timeout",
-            Text(Kind::Duration),
+            Text(Kind::Time),
             "10s",
             "Time to send a request's head."
         ),

@@ -104,7 +104,7 @@ impl Reading<'_> {
                     && !place.kept.contains(name)
                 {
                     let message = format!("no step keeps `{name}`");
-                    self.found.push(Diagnostic::error("E0802", node.at, message).did_you_mean(name, place.kept.iter().map(String::as_str)));
+                    self.found.push(Diagnostic::error("E0802", node.at, message).did_you_mean(name, place.kept.iter().map(String::as_str), 0));
                     return None;
                 }
                 Expression::Outside { source, transforms, path }

@@ -55,7 +55,7 @@ impl Reading<'_> {
                 None => {
                     let known = CONTRACTS.iter().filter(|contract| contract.capability() == capability).map(Contract::verb);
                     let message = format!("`{capability}` has no operation `{}`", key.text);
-                    self.found.push(Diagnostic::error("E0807", key.at, message).did_you_mean(&key.text, known));
+                    self.found.push(Diagnostic::error("E0807", key.at, message).did_you_mean(&key.text, known, 0));
                 }
             }
         }
@@ -105,7 +105,7 @@ impl Reading<'_> {
                 if found.is_none() {
                     let folder = self.folder.clone();
                     let known: Vec<&str> = self.hooks.iter().filter(|(vendor, ..)| *vendor == folder).map(|(_, name, _)| *name).collect();
-                    self.found.push(Diagnostic::error("E0808", node.at, format!("there is no hook `{name}`")).did_you_mean(name, known).help("hooks are Rust functions of the vendor's folder; a manifest loaded at run time has none"));
+                    self.found.push(Diagnostic::error("E0808", node.at, format!("there is no hook `{name}`")).did_you_mean(name, known, 0).help("hooks are Rust functions of the vendor's folder; a manifest loaded at run time has none"));
                 }
                 found.map(|(_, _, hook)| *hook)
             }
@@ -123,7 +123,7 @@ impl Reading<'_> {
         let name = self.text(engine)?;
         let Some((_, found)) = ENGINES.iter().find(|(known, _)| *known == name) else {
             let mistake = Diagnostic::error("E0808", engine.at, format!("there is no engine `{name}`"));
-            self.found.push(mistake.did_you_mean(name, ENGINES.iter().map(|(name, _)| *name)));
+            self.found.push(mistake.did_you_mean(name, ENGINES.iter().map(|(name, _)| *name), 0));
             return None;
         };
         let limits = node.get("limits").map(|node| self.limits(contract, node)).unwrap_or_default();
@@ -140,7 +140,7 @@ impl Reading<'_> {
             for name in &ignores {
                 if !contract.fields().iter().any(|(known, _)| known == name) {
                     let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-                    self.found.push(Diagnostic::error("E0802", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(name, known));
+                    self.found.push(Diagnostic::error("E0802", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(name, known, 0));
                 }
             }
         }
@@ -240,7 +240,7 @@ impl Reading<'_> {
         let at = self.services.iter().position(|known| known == name);
         if at.is_none() {
             let known: Vec<&str> = self.services.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-            let mistake = Diagnostic::error("E0802", node.at, format!("the vendor has no service `{name}`")).did_you_mean(name, known);
+            let mistake = Diagnostic::error("E0802", node.at, format!("the vendor has no service `{name}`")).did_you_mean(name, known, 0);
             self.found.push(mistake);
         }
         at
@@ -419,7 +419,7 @@ impl Reading<'_> {
         for (key, node) in entries.get("languages").map(|node| self.map(node, "`languages`")).unwrap_or_default() {
             if !contract.fields().iter().any(|(name, _)| *name == key.text) {
                 let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-                self.found.push(Diagnostic::error("E0802", key.at, format!("`{}` has no input `{}`", contract.name, key.text)).did_you_mean(&key.text, known));
+                self.found.push(Diagnostic::error("E0802", key.at, format!("`{}` has no input `{}`", contract.name, key.text)).did_you_mean(&key.text, known, 0));
             }
             let table = if let Value::List(_) = node.value {
                 Some(self.scalars(node).into_iter().map(|tag| (tag.clone(), tag)).collect())
@@ -428,7 +428,7 @@ impl Reading<'_> {
                 let table = self.tables.get(&name).map(|table| (**table).clone());
                 if table.is_none() {
                     let known: Vec<String> = self.tables.keys().cloned().collect();
-                    self.found.push(Diagnostic::error("E0803", node.at, format!("there is no table `{name}`")).did_you_mean(&name, known.iter().map(String::as_str)));
+                    self.found.push(Diagnostic::error("E0803", node.at, format!("there is no table `{name}`")).did_you_mean(&name, known.iter().map(String::as_str), 0));
                 }
                 table
             };
@@ -451,7 +451,7 @@ impl Reading<'_> {
         let unknown: Vec<String> = inputs.filter(|name| !contract.fields().iter().any(|(known, _)| known == *name)).cloned().collect();
         for name in unknown {
             let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-            self.found.push(Diagnostic::error("E0802", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(&name, known));
+            self.found.push(Diagnostic::error("E0802", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(&name, known, 0));
         }
         limits
     }

@@ -62,7 +62,7 @@ impl<'a> Reading<'a> {
                 kept.push((key, value));
             } else {
                 let message = format!("`{}` is not a key of {what}", key.text);
-                self.found.push(Diagnostic::error("E0201", key.at, message).did_you_mean(&key.text, known.iter().copied()));
+                self.found.push(Diagnostic::error("E0201", key.at, message).did_you_mean(&key.text, known.iter().copied(), 0));
             }
         }
         kept
@@ -176,7 +176,7 @@ impl<'a> Reading<'a> {
             return Some(word);
         }
         let mistake = Diagnostic::error("E0205", node.at, format!("`{word}` is not one of the choices"));
-        self.found.push(mistake.did_you_mean(word, words.iter().copied()));
+        self.found.push(mistake.did_you_mean(word, words.iter().copied(), 0));
         None
     }
 
@@ -253,7 +253,7 @@ impl<'a> Reading<'a> {
                 if !self.fields.iter().any(|field| field.name == second) {
                     let known: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
                     let message = format!("accounts of this vendor have no `{second}`");
-                    let mistake = Diagnostic::error("E0802", node.at, message).did_you_mean(&second, known);
+                    let mistake = Diagnostic::error("E0802", node.at, message).did_you_mean(&second, known, 0);
                     self.found.push(mistake);
                     return None;
                 }
@@ -271,7 +271,7 @@ impl<'a> Reading<'a> {
             "kept" => {
                 if !place.kept.contains(&second) {
                     let message = format!("no step before this one keeps `{second}`");
-                    let mistake = Diagnostic::error("E0802", node.at, message).did_you_mean(&second, place.kept.iter().map(String::as_str));
+                    let mistake = Diagnostic::error("E0802", node.at, message).did_you_mean(&second, place.kept.iter().map(String::as_str), 0);
                     self.found.push(mistake);
                     return None;
                 }
@@ -305,7 +305,7 @@ impl<'a> Reading<'a> {
         let Some((_, required)) = contract.fields().iter().find(|(name, _)| name == first) else {
             let known = contract.fields().iter().map(|(name, _)| name.as_str()).chain(contract.blobs.iter().copied());
             let message = format!("`{}` has no input `{first}`", contract.name);
-            let mistake = Diagnostic::error("E0802", node.at, message).did_you_mean(first, known.chain(["account", "kept", "call"]));
+            let mistake = Diagnostic::error("E0802", node.at, message).did_you_mean(first, known.chain(["account", "kept", "call"]), 0);
             self.found.push(mistake);
             return None;
         };

@@ -61,7 +61,7 @@ impl Reading<'_> {
                 let mut known: Vec<&str> = CONTRACTS.iter().map(crate::capability::Contract::capability).collect();
                 known.dedup();
                 let message = format!("there is no capability `{stem}`");
-                let mistake = Diagnostic::error("E0807", document.at, message).did_you_mean(stem, known.iter().copied());
+                let mistake = Diagnostic::error("E0807", document.at, message).did_you_mean(stem, known.iter().copied(), 0);
                 self.found.push(mistake);
                 continue;
             }
@@ -287,7 +287,7 @@ impl Reading<'_> {
         let word = self.text(kind)?;
         let Some((_, known)) = Kind::NAMED.iter().find(|(name, _)| *name == word) else {
             let message = format!("`{word}` is not a kind of failure");
-            self.found.push(Diagnostic::error("E0205", kind.at, message).did_you_mean(word, Kind::NAMED.iter().map(|(name, _)| *name)));
+            self.found.push(Diagnostic::error("E0205", kind.at, message).did_you_mean(word, Kind::NAMED.iter().map(|(name, _)| *name), 0));
             return None;
         };
         let status = value("status").map(|node| self.scalars(node)).unwrap_or_default();

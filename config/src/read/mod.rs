@@ -13,8 +13,8 @@ use crate::{
     document::{Node, Value},
     load::Source,
     model::{
-        AccessLog, Account, AccountId, Auth, Breaker, Client, Config, KeyDigest, Listen, Log, Pool,
-        PoolId, Probe, Rate, Setting,
+        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Config, KeyDigest, Listen,
+        Log, Pool, PoolId, Probe, Rate, Setting,
     },
     place::{Location, Span},
     secret::{Secret, hash_key},
@@ -27,13 +27,18 @@ pub(crate) struct Reader<'a> {
     found: &'a mut Vec<Diagnostic>,
     accounts: Vec<Account>,
     account_spans: Vec<Span>,
+    /// Where the URL stands, for those that have their own.
+    account_urls: Vec<Option<Span>>,
     account_ids: HashMap<String, AccountId>,
     pools: Vec<Pool>,
     pool_spans: Vec<Span>,
+    pool_hedges: Vec<Option<Span>>,
     pool_ids: HashMap<String, PoolId>,
     used_accounts: Vec<bool>,
     used_pools: Vec<bool>,
     clients: Vec<String>,
+    /// Names of routes, each with the highest number that was put behind it.
+    route_names: HashMap<String, u32>,
 }
 
 /// Reads the whole configuration. What it returns is only to be used when no error was found before or in it.
@@ -47,13 +52,16 @@ pub(crate) fn config(
         found,
         accounts: Vec::new(),
         account_spans: Vec::new(),
+        account_urls: Vec::new(),
         account_ids: HashMap::new(),
         pools: Vec::new(),
         pool_spans: Vec::new(),
+        pool_hedges: Vec::new(),
         pool_ids: HashMap::new(),
         used_accounts: Vec::new(),
         used_pools: Vec::new(),
         clients: Vec::new(),
+        route_names: HashMap::new(),
     };
     reader.version(node);
     let listen = reader.listen(node);
@@ -147,13 +155,16 @@ impl Reader<'_> {
 
     fn listen(&mut self, node: &Node) -> Vec<Listen> {
         let mut listen: Vec<Listen> = Vec::new();
-        for address in node
-            .get("listen")
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|item| item.get("http"))
-        {
+        let items = node.get("listen").map(Node::items).unwrap_or_default();
+        if let Some(extra) = items.get(64) {
+            self.error(
+                "E0204",
+                extra.at,
+                "there are more than 64 listeners",
+                "one address can serve any number of hosts and routes",
+            );
+        }
+        for address in items.iter().take(64).filter_map(|item| item.get("http")) {
             let Some(http) = address.text().and_then(|text| text.parse().ok()) else {
                 continue;
             };
@@ -186,7 +197,7 @@ impl Reader<'_> {
                     "E0203",
                     client.at,
                     format!("client `{}` has no key", name.text),
-                    "`isobar key` makes one",
+                    "add `key: sha256:…`; `isobar key` makes a key and its digest",
                 );
             }
             for (key, at) in &keys {
@@ -222,41 +233,19 @@ impl Reader<'_> {
                 .text()
                 .or_else(|| written.get("url").and_then(Node::text))
                 .unwrap_or_default();
-            let account = Account {
-                name: name.text.clone(),
-                url: texts::base_url(url).unwrap_or(crate::model::BaseUrl {
-                    tls: false,
-                    host: String::new(),
-                    port: 0,
-                    path: String::new(),
-                }),
-                auth: Auth::None,
-                connect_timeout: Duration::from_secs(2),
-                keep_alive: Duration::from_secs(30),
-                permits: 1_024,
-                breaker: Breaker {
-                    failures: 5,
-                    open_for: Duration::from_secs(10),
-                    trials: 1,
-                },
-                probe: None,
-            };
-            let account = overridden(account, written);
-            self.add_account(account, name.at);
+            let account = overridden(plain(name.text.clone(), url), written);
+            let url = written.get("url").unwrap_or(written).at;
+            self.add_account(account, name.at, Some(url));
         }
     }
 
     fn accounts(&mut self, node: &Node) {
         for (name, written) in node.get("accounts").map(Node::entries).unwrap_or_default() {
-            let Some(upstream) = written.get("upstream") else {
-                continue;
-            };
-            let Some(id) = self.account(upstream) else {
-                continue;
-            };
-            let Some(base) = self.accounts.get(id.0).cloned() else {
-                continue;
-            };
+            let upstream = written.get("upstream").and_then(|node| self.account(node));
+            // Without an upstream the name is known all the same, so that its uses are no mistakes of their own.
+            let base = upstream
+                .and_then(|id| self.accounts.get(id.0).cloned())
+                .unwrap_or_else(|| plain(String::new(), ""));
             let account = overridden(
                 Account {
                     name: name.text.clone(),
@@ -264,11 +253,11 @@ impl Reader<'_> {
                 },
                 written,
             );
-            self.add_account(account, name.at);
+            self.add_account(account, name.at, None);
         }
     }
 
-    fn add_account(&mut self, account: Account, at: Span) {
+    fn add_account(&mut self, account: Account, at: Span, url: Option<Span>) {
         if self.account_ids.contains_key(&account.name) {
             self.error(
                 "E0304",
@@ -282,6 +271,7 @@ impl Reader<'_> {
             .insert(account.name.clone(), AccountId(self.accounts.len()));
         self.accounts.push(account);
         self.account_spans.push(at);
+        self.account_urls.push(url);
         self.used_accounts.push(false);
     }
 
@@ -304,8 +294,37 @@ impl Reader<'_> {
             .iter()
             .map(|account| account.name.as_str())
             .collect();
-        self.found.push(mistake.did_you_mean(name, known));
+        let mistake = mistake.did_you_mean(name, known, self.found.len());
+        self.found.push(match mistake.help {
+            Some(_) => mistake,
+            None => mistake.help(format!(
+                "add it: `upstreams: {{ {name}: http://host:port }}`"
+            )),
+        });
         None
+    }
+}
+
+/// An account with nothing but defaults. A URL that does not parse was reported already.
+fn plain(name: String, url: &str) -> Account {
+    Account {
+        name,
+        url: texts::base_url(url).unwrap_or(BaseUrl {
+            tls: false,
+            host: String::new(),
+            port: 0,
+            path: String::new(),
+        }),
+        auth: Auth::None,
+        connect_timeout: Duration::from_secs(2),
+        keep_alive: Duration::from_secs(30),
+        permits: 1_024,
+        breaker: Breaker {
+            failures: 5,
+            open_for: Duration::from_secs(10),
+            trials: 1,
+        },
+        probe: None,
     }
 }
 

@@ -131,6 +131,9 @@ pub(crate) fn path_pattern(text: &str) -> Result<PathPattern, Misfit> {
             segments.push(Segment::Parameter(name.to_owned()));
             continue;
         }
+        if segment.matches('{').count() != segment.matches('}').count() {
+            return Err(misfit("`{` and `}` come in pairs"));
+        }
         if segment.contains(['{', '}']) {
             return Err(misfit("a parameter is a whole segment"));
         }
@@ -156,7 +159,10 @@ fn literal(segment: &str) -> Result<(), &'static str> {
     if matches!(segment, "." | "..") {
         return Err("it has `.` or `..` segments");
     }
-    if segment.contains(['?', '#', '\\']) || !segment.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if segment.contains(['?', '#']) {
+        return Err("queries and fragments are no part of a path");
+    }
+    if segment.contains('\\') || !segment.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("it has a character that a path escapes");
     }
     let mut rest = segment;
@@ -186,8 +192,10 @@ pub(crate) fn path_rewrite(text: &str) -> Result<PathRewrite, Misfit> {
         return Err(misfit("it does not start with `/`"));
     }
     let plain = |text: &str| {
-        let bad = |c: char| !c.is_ascii_graphic() || matches!(c, '?' | '#' | '\\' | '}');
-        if text.contains(bad) {
+        let bad = |c: char| !c.is_ascii_graphic() || matches!(c, '\\' | '}');
+        if text.contains(['?', '#']) {
+            Err(misfit("queries and fragments are no part of a path"))
+        } else if text.contains(bad) {
             Err(misfit("it has a character that a path escapes"))
         } else {
             Ok(PathPiece::Text(text.to_owned()))
