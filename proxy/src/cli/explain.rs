@@ -19,7 +19,7 @@ use super::{Source, style::Style};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A route's name, a path (`/v1/x`) or a request (`"POST example.com/v1/x"`); all routes without it
+    /// A route's name, a path (`/v1/x`) or a request (`"POST example.com/v1/x"`); without it, all routes
     #[arg(value_name = "ROUTE")]
     route: Option<String>,
     #[command(flatten)]
