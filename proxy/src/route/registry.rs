@@ -64,7 +64,7 @@ impl Registry {
         {
             return client.clone();
         }
-        let client = Client::new(&settings, self.resolver.clone(), Arc::clone(&self.tls));
+        let client = Client::new(&settings, self.resolver.clone(), &self.tls);
         known.insert(account.to_owned(), (url.clone(), settings, client.clone()));
         client
     }

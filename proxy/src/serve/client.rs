@@ -49,18 +49,14 @@ pub(crate) struct Settings {
 }
 
 impl Client {
-    pub(crate) fn new(
-        settings: &Settings,
-        resolver: Resolver,
-        tls: Arc<rustls::ClientConfig>,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, resolver: Resolver, tls: &rustls::ClientConfig) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(settings.connect_timeout));
         tcp.set_keepalive(Some(Duration::from_mins(1)));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config((*tls).clone())
+            .with_tls_config(tls.clone())
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -157,7 +153,7 @@ fn connect_fault(error: &(dyn StdError + 'static)) -> Fault {
         if let Some(io) = link.downcast_ref::<io::Error>() {
             if io
                 .get_ref()
-                .is_some_and(|inner| inner.is::<rustls::Error>())
+                .is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
             {
                 return Fault::Tls;
             }

@@ -16,7 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hickory_resolver::{TokioResolver, config::ResolverConfig, net::runtime::TokioRuntimeProvider};
+use hickory_resolver::{
+    ResolverBuilder, TokioResolver, config::ResolverConfig, net::runtime::TokioRuntimeProvider,
+};
 use hyper_util::client::legacy::connect::dns::Name;
 use moka::future::Cache;
 
@@ -54,7 +56,7 @@ pub(crate) struct ResolveError {
 impl Resolver {
     /// Uses the system's DNS settings and hosts file.
     pub(crate) fn from_system() -> Self {
-        let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+        let built = TokioResolver::builder_tokio().and_then(ResolverBuilder::build);
         let lookup = built.or_else(|error| {
             log::warn!(
                 "no usable DNS settings on this system ({error}); only the hosts file is read"

@@ -1,0 +1,20 @@
+# What CI runs, from a working copy. `just check` is `.ci/run`; `just check test` runs one stage of it.
+
+# Everything CI runs, or only the stages named
+check *stages:
+    .ci/run {{ stages }}
+
+# The show: two servers, a failure, a failover
+demo *arguments:
+    cargo run --release -- demo {{ arguments }}
+
+# Write again what is made from the code: the configuration reference and the JSON Schema
+generate:
+    # The whole workspace, as the tests build it: one set of features, one build.
+    cargo build --workspace --quiet
+    "${CARGO_TARGET_DIR:-target}/debug/isobar" schema --reference > docs/guide/configuration.md
+    "${CARGO_TARGET_DIR:-target}/debug/isobar" schema > docs/schema/isobar.schema.json
+
+# Speed beside a bare Pingora proxy, nginx and HAProxy
+compare *arguments:
+    benches/compare {{ arguments }}
