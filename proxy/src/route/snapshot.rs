@@ -63,6 +63,18 @@ pub(crate) struct Edits {
     pub(crate) remove: Vec<HeaderName>,
 }
 
+impl Edits {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+
+    /// Whether a header of this name is set or removed.
+    pub(crate) fn decide(&self, name: &str) -> bool {
+        self.set.iter().any(|(known, _)| known == name)
+            || self.remove.iter().any(|known| known == name)
+    }
+}
+
 /// A header's value: known, or made from the request document.
 pub(crate) enum Value {
     Fixed(HeaderValue),

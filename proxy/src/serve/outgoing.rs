@@ -78,6 +78,10 @@ impl Outgoing<'_> {
         account: &Account,
     ) -> Result<(), Unwritable> {
         headers::to_vendor(block, account, &self.about);
+        if !self.edits.is_empty() {
+            // A client's own spelling of a header that the route decides about must not stand beside it.
+            headers::drop_aliases(block, |name| self.edits.decide(name));
+        }
         apply(self.edits, block, self.document)
     }
 
