@@ -1,6 +1,8 @@
 //! Which headers cross the gateway, in each direction; the same for both paths.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use isobar_config as config;
+use percent_encoding::{percent_decode, percent_decode_str};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::{auth::KEY_HEADERS, trace::TRACEPARENT};
@@ -133,7 +135,10 @@ pub(crate) fn to_vendor(headers: &mut impl Block, account: &Account, about: &Abo
 }
 
 /// Turns a vendor's headers into a client's.
-pub(crate) fn to_client(headers: &mut impl Block) {
+pub(crate) fn to_client(headers: &mut impl Block, account: &Account) {
+    if let config::Auth::Query { name, value } = &account.settings.auth {
+        hide_credential(headers, name, value.expose());
+    }
     let has_own = headers
         .map()
         .keys()
@@ -150,6 +155,52 @@ pub(crate) fn to_client(headers: &mut impl Block) {
         }
     }
     drop_hop_by_hop(headers, false);
+}
+
+/// A vendor that redirects, or links to itself, repeats the query it was called with; our key is taken out of it.
+fn hide_credential(headers: &mut impl Block, name: &str, secret: &str) {
+    let tells = |value: &HeaderValue| {
+        let decoded = percent_decode(value.as_bytes()).collect::<Vec<u8>>();
+        decoded
+            .windows(secret.len().max(1))
+            .any(|part| part == secret.as_bytes())
+    };
+    for header in [
+        header::LOCATION,
+        header::CONTENT_LOCATION,
+        header::LINK,
+        header::REFRESH,
+    ] {
+        let Some(value) = headers.map().get(&header).filter(|value| tells(value)) else {
+            continue;
+        };
+        let cleaned = value.to_str().ok().map(|url| without_parameter(url, name));
+        let cleaned = cleaned.and_then(|url| HeaderValue::try_from(url).ok());
+        match cleaned.filter(|value| !tells(value)) {
+            Some(value) => headers.set(header, value),
+            None => headers.remove(&header),
+        }
+    }
+}
+
+/// The URL without the query parameters of this name.
+fn without_parameter(url: &str, name: &str) -> String {
+    let (url, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    let Some((path, query)) = url.split_once('?') else {
+        return format!("{url}{fragment}");
+    };
+    let others: Vec<&str> = query
+        .split('&')
+        .filter(|pair| parameter_name(pair) != name)
+        .collect();
+    let mark = if others.is_empty() { "" } else { "?" };
+    format!("{path}{mark}{}{fragment}", others.join("&"))
+}
+
+/// A query parameter's name, decoded.
+pub(crate) fn parameter_name(pair: &str) -> String {
+    let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
+    percent_decode_str(&name).decode_utf8_lossy().into_owned()
 }
 
 fn drop_ours(headers: &mut impl Block) {
@@ -385,7 +436,22 @@ mod tests {
             ("keep-alive", "5"),
             ("a", "b"),
         ]);
-        to_client(&mut headers);
+        drop_hop_by_hop(&mut headers, false);
         assert_eq!(headers, map(&[("a", "b")]));
+    }
+
+    #[test]
+    fn a_redirect_does_not_tell_our_key() {
+        let check = |told: &'static str, expected: Option<&'static str>| {
+            let mut headers = map(&[("location", told)]);
+            hide_credential(&mut headers, "key", "s3cret+1");
+            let seen = headers.get("location").map(|value| value.to_str().unwrap());
+            assert_eq!(seen, expected, "{told}");
+        };
+        check("https://v/x?key=s3cret%2B1", Some("https://v/x"));
+        check("/x?a=1&key=s3cret+1&b=2#c", Some("/x?a=1&b=2#c"));
+        check("/x?%6bey=%733cret%2B1&a=1", Some("/x?a=1"));
+        check("/x/s3cret%2b1", None);
+        check("/x?key=other", Some("/x?key=other"));
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Snapshot {
     pub(crate) clients: Clients,
     /// Limit of each client over all routes, by client index.
     pub(crate) client_limits: Vec<Option<Arc<Limit>>>,
+    /// Wrong keys from one address.
+    pub(crate) guesses: Arc<Limit>,
     pub(crate) accounts: Vec<Arc<Account>>,
     pub(crate) head_limits: validate::Limits,
     pub(crate) keep_alive: Duration,
