@@ -4,4 +4,4 @@
 
 pub mod upstream;
 
-pub use upstream::{Entry, Fault, Upstream, Vacant};
+pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};

@@ -44,11 +44,12 @@ async fn a_gateway_starts_and_stops_in_milliseconds() {
 }
 
 #[tokio::test]
-async fn nobody_left_is_503_and_says_whom_it_asked() {
+async fn nobody_there_is_503_and_says_whom_it_asked() {
     let (a, b) = (Vacant::reserve().unwrap(), Vacant::reserve().unwrap());
     let gateway = Gateway::start_whole(&shortest(&a.url(), &b.url())).await;
     let seen = gateway.get("/").await;
-    assert_eq!((seen.status, seen.attempts()), (502, "2"));
+    assert_eq!((seen.status, seen.attempts()), (503, "2"));
+    assert_eq!(seen.problem(), "no-account-available");
     assert_eq!(seen.header("content-type"), "application/problem+json");
     let attempts = seen.json()["attempts"].clone();
     assert_eq!(

@@ -169,7 +169,7 @@ async fn send(gateway: &Gateway, kind: Kind) -> Seen {
     let post = || gateway.request("POST", "/effect");
     match kind {
         Kind::Get => gateway.get("/read").await,
-        Kind::GetLarge => gateway.get("/bytes/3000000").await,
+        Kind::GetLarge => gateway.get("/bytes/300000").await,
         Kind::PostSmall => see(post().body("small")).await,
         Kind::PostMebibyte => see(post().body(vec![b'x'; 1 << 20])).await,
         Kind::PostStreaming => {
@@ -180,19 +180,31 @@ async fn send(gateway: &Gateway, kind: Kind) -> Seen {
     }
 }
 
-fn config(a: &str, b: &str, policy: Policy) -> String {
+fn config(a: &str, b: &str, policy: Policy, broken: Broken) -> String {
+    // Time runs out only where the vendor is silent; elsewhere no machine is too slow for the limits.
+    let silent = matches!(broken, Broken::Timeout | Broken::Stall);
+    let (limit, hedge) = if silent {
+        ("2s", "150ms")
+    } else {
+        ("30s", "20s")
+    };
     let pool = match policy {
-        Policy::Order => "members: [a, b]",
+        Policy::Order => "members: [a, b]".to_owned(),
         Policy::Weighted => {
             "members: [ { use: a, weight: 1000000 }, { use: b, weight: 1 } ], policy: weighted"
+                .to_owned()
         }
-        Policy::Hedged => "members: [a, b], hedge: 150ms",
+        Policy::Hedged => format!("members: [a, b], hedge: {hedge}"),
     };
     format!(
         "upstreams: {{ a: \"{a}\", b: \"{b}\" }}\n\
          routes:\n  - match: \"/*\"\n    anonymous: true\n    forward: {{ {pool} }}\n    \
-         limits: {{ attempt: 700ms, idle: 700ms }}\n"
+         limits: {{ attempt: {limit}, idle: {limit} }}\n"
     )
+}
+
+fn is_hedged(policy: Policy, kind: Kind) -> bool {
+    policy == Policy::Hedged && matches!(kind, Kind::Get | Kind::GetLarge)
 }
 
 async fn cell(broken: Broken, policy: Policy, kind: Kind) {
@@ -208,7 +220,7 @@ async fn cell(broken: Broken, policy: Policy, kind: Kind) {
     } else {
         a.url()
     };
-    let gateway = Gateway::start(&config(&url, &b.url(), policy)).await;
+    let gateway = Gateway::start(&config(&url, &b.url(), policy, broken)).await;
     let seen = send(&gateway, kind).await;
 
     let (at_a, at_b) = (a.ledger(), b.ledger());
@@ -221,8 +233,6 @@ async fn cell(broken: Broken, policy: Policy, kind: Kind) {
         Expected::OtherOrUnknown => Expected::Unknown(502),
         want => want,
     };
-    // A slow first account is overtaken by the second when reads are hedged.
-    let hedged = policy == Policy::Hedged && matches!(kind, Kind::Get | Kind::GetLarge);
     match want {
         Expected::Other => {
             assert_eq!(
@@ -231,12 +241,11 @@ async fn cell(broken: Broken, policy: Policy, kind: Kind) {
                 "{told}"
             );
             assert_eq!(at_b.len(), 1, "{told}");
-            let overtaken = hedged && matches!(broken, Broken::Timeout | Broken::Stall);
             assert_eq!(seen.attempts(), "2", "{told}");
-            assert!(
-                !overtaken || seen.took < Duration::from_millis(600),
-                "{told}"
-            );
+            // A slow first account is overtaken by the second when reads are hedged.
+            let slow = matches!(broken, Broken::Timeout | Broken::Stall);
+            let overtaken = seen.header("server-timing").contains("\"a overtaken\"");
+            assert_eq!(overtaken, slow && is_hedged(policy, kind), "{told}");
         }
         Expected::First(status) => {
             assert_eq!(
@@ -285,9 +294,8 @@ async fn cell(broken: Broken, policy: Policy, kind: Kind) {
 }
 
 async fn row(policy: Policy, kind: Kind) {
-    for broken in BROKEN {
-        cell(broken, policy, kind).await;
-    }
+    // Cells share nothing, and most of their time is waiting.
+    futures_util::future::join_all(BROKEN.map(|broken| cell(broken, policy, kind))).await;
 }
 
 macro_rules! rows {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use isobar_sandbox::{Fault, Upstream};
-use isobar_tests::{Gateway, see};
+use isobar_sandbox::{Fault, Gate, Upstream};
+use isobar_tests::{Gateway, eventually, see};
 
 const SHOP: &str = "shop-key-0123456789abcdef";
 const LAB: &str = "lab-key-0123456789abcdefgh";
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn rates_are_limited_by_client_route_and_address() {
@@ -87,31 +88,36 @@ async fn attempts_add_up_to_the_clients_deadline() {
         Upstream::start("a").await.unwrap(),
         Upstream::start("b").await.unwrap(),
     );
-    let gateway = Gateway::start(&format!(
-        "upstreams: {{ a: \"{}\", b: \"{}\" }}\n\
-         routes: [ {{ match: \"/*\", forward: [a, b], anonymous: true, limits: {{ deadline: 800ms }} }} ]\n",
-        a.url(),
-        b.url()
-    ))
-    .await;
     a.always(Fault::Hang);
     b.always(Fault::Hang);
-    let seen = gateway.get("/").await;
-    assert_eq!(
-        (seen.status, seen.attempts(), seen.problem().as_str()),
-        (504, "2", "vendor-timeout")
-    );
-    assert!(
-        seen.took >= Duration::from_millis(750) && seen.took < Duration::from_millis(2_000),
-        "{:?}",
-        seen.took
-    );
-    // The client may ask for less, and not for more.
-    for (asked, least, most) in [("200ms", 190, 700), ("60s", 750, 2_000)] {
-        let seen = see(gateway.request("GET", "/").header("isobar-deadline", asked)).await;
+    // The client may ask for less, and not for more. Upper bounds are wide: what they rule out is the other deadline.
+    for (deadline, asked, least) in [
+        ("800ms", None, 750),
+        ("800ms", Some("60s"), 750),
+        ("40s", Some("300ms"), 280),
+    ] {
+        let gateway = Gateway::start(&format!(
+            "upstreams: {{ a: \"{}\", b: \"{}\" }}\n\
+             routes: [ {{ match: \"/*\", forward: [a, b], anonymous: true, limits: {{ deadline: {deadline} }} }} ]\n",
+            a.url(),
+            b.url()
+        ))
+        .await;
+        let mut request = gateway.request("GET", "/");
+        if let Some(asked) = asked {
+            request = request.header("isobar-deadline", asked);
+        }
+        let seen = see(request).await;
+        assert_eq!(
+            (seen.status, seen.attempts(), seen.problem().as_str()),
+            (504, "2", "vendor-timeout"),
+            "{deadline} {asked:?}"
+        );
         let took = seen.took.as_millis();
-        assert_eq!(seen.status, 504, "{asked}");
-        assert!((least..most).contains(&took), "{asked}: {took} ms");
+        assert!(
+            (least..10_000).contains(&took),
+            "{deadline} {asked:?}: {took} ms"
+        );
     }
 }
 
@@ -121,16 +127,95 @@ async fn an_account_takes_no_more_than_its_permits() {
         Upstream::start("a").await.unwrap(),
         Upstream::start("b").await.unwrap(),
     );
+    let gate = Gate::shut();
+    a.always(Fault::Held(gate.clone()));
+    b.always(Fault::Held(gate.clone()));
     let gateway = Gateway::start(&format!(
-        "upstreams: {{ a: {{ url: \"{}\", permits: 2 }}, b: \"{}\" }}\n\
+        "upstreams: {{ a: {{ url: \"{}\", permits: 2 }}, b: {{ url: \"{}\", permits: 4 }} }}\n\
          routes: [ {{ match: \"/*\", forward: [a, b], anonymous: true }} ]\n",
         a.url(),
         b.url()
     ))
     .await;
-    let asked = (0..6).map(|_| gateway.get("/slow/400"));
-    let seen = futures_util::future::join_all(asked).await;
+    let (asked, held) = (
+        futures_util::future::join_all((0..6).map(|_| gateway.get("/"))),
+        async {
+            let all = eventually(PATIENCE, async || a.ledger().len() + b.ledger().len() == 6);
+            assert!(all.await);
+            // No permit is left: nobody is asked.
+            let seen = gateway.get("/").await;
+            assert_eq!(
+                (seen.status, seen.problem().as_str()),
+                (503, "no-account-available")
+            );
+            assert_eq!(seen.json()["attempts"][0]["reason"], "busy");
+            assert_eq!(seen.header("retry-after"), "1");
+            gate.let_through(100);
+        },
+    );
+    let (seen, ()) = tokio::join!(asked, held);
     assert!(seen.iter().all(|seen| seen.status == 200));
     assert_eq!((a.ledger().len(), b.ledger().len()), (2, 4));
     assert_eq!(gateway.get("/").await.vendor(), "a", "permits come back");
+}
+
+#[tokio::test]
+async fn wrong_keys_are_slowed_down_and_right_ones_are_not() {
+    let gateway = Gateway::start(&format!(
+        "clients: {{ shop: {{ key: \"{}\" }} }}\n\
+         routes: [ {{ match: \"/*\", respond: {{ body: hi }} }} ]\n",
+        isobar_config::hash_key(SHOP),
+    ))
+    .await;
+    let guess = async |key: String| {
+        let seen = see(gateway.request("GET", "/").header("x-api-key", key)).await;
+        (seen.status, seen.header("retry-after").to_owned())
+    };
+    let mut slowed = 0;
+    for number in 0..200 {
+        match guess(format!("guess-{number:032}")).await {
+            (401, _) => {}
+            (429, wait) => {
+                assert_eq!(wait, "1");
+                slowed += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Twenty at once and ten a second pass; a machine so slow that this takes twenty seconds needs no throttle.
+    assert!(slowed > 0, "all guesses were answered");
+    assert_eq!(guess(SHOP.to_owned()).await.0, 200);
+    assert_eq!(gateway.get("/").await.status, 401, "no key is no guess");
+}
+
+#[tokio::test]
+async fn a_body_that_fits_neither_memory_nor_disk_is_turned_away_before_a_vendor_is_asked() {
+    let a = Upstream::start("a").await.unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let gateway = Gateway::start(&format!(
+        "state: \"{}\"\nupstreams: {{ a: \"{}\" }}\n\
+         routes: [ {{ match: \"/*\", forward: [a], anonymous: true, limits: {{ replay: 1MiB }} }} ]\n\
+         limits: {{ body_memory: 64KiB, spool: 300KiB }}\n",
+        state.path().display(),
+        a.url()
+    ))
+    .await;
+    let post =
+        async |length: usize| see(gateway.request("POST", "/").body(vec![b'x'; length])).await;
+    for (length, status) in [
+        (60_000, 200),
+        (200_000, 200),
+        (400_000, 503),
+        (200_000, 200),
+    ] {
+        let seen = post(length).await;
+        assert_eq!(seen.status, status, "{length}: {}", seen.text());
+        if status == 503 {
+            assert_eq!(
+                (seen.problem().as_str(), seen.header("retry-after")),
+                ("overloaded", "1")
+            );
+        }
+    }
+    assert_eq!(a.ledger().len(), 3);
 }

@@ -233,15 +233,57 @@ pub async fn raw(address: SocketAddr, bytes: impl AsRef<[u8]>, patience: Duratio
 
 /// Reads until the peer closes or `patience` is over.
 pub async fn read(stream: &mut TcpStream, patience: Duration) -> String {
-    let mut text = Vec::new();
+    read_until(stream, patience, |_| false).await
+}
+
+/// Reads one answer: to the end that its `Content-Length` gives, or of its head where it has none.
+pub async fn read_answer(stream: &mut TcpStream, patience: Duration) -> String {
+    read_until(stream, patience, |text| {
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            return false;
+        };
+        let lengths = head.lines().filter_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let is_length = name.eq_ignore_ascii_case("content-length");
+            is_length.then(|| value.trim().parse::<usize>().ok())?
+        });
+        lengths.last().is_none_or(|length| body.len() >= length)
+    })
+    .await
+}
+
+/// Reads until what came `is_enough`, the peer closes, or `patience` is over.
+pub async fn read_until(
+    stream: &mut TcpStream,
+    patience: Duration,
+    is_enough: impl Fn(&str) -> bool,
+) -> String {
+    let mut bytes = Vec::new();
     let _ = tokio::time::timeout(patience, async {
         let mut piece = [0; 16 * 1024];
         while let Ok(length @ 1..) = stream.read(&mut piece).await {
-            text.extend_from_slice(piece.get(..length).unwrap_or_default());
+            bytes.extend_from_slice(piece.get(..length).unwrap_or_default());
+            if is_enough(&String::from_utf8_lossy(&bytes)) {
+                break;
+            }
         }
     })
     .await;
-    String::from_utf8_lossy(&text).into_owned()
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Tries until `holds` does, at most for `patience`; whether it did.
+pub async fn eventually(patience: Duration, mut holds: impl AsyncFnMut() -> bool) -> bool {
+    let end = Instant::now() + patience;
+    loop {
+        if holds().await {
+            return true;
+        }
+        if Instant::now() >= end {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// The status of an answer as raw text; 0 when there is none.

@@ -11,6 +11,9 @@ const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 
+/// What a request may be one too many of: a client's, an address's, a route's, or an address's wrong keys.
+const LIMITS: [&str; 4] = ["client", "ip", "route", "key"];
+
 /// Every metric of one gateway.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -43,13 +46,15 @@ pub(crate) struct RouteCounters {
     pub(crate) seconds: Histogram,
     pub(crate) bytes_in: IntCounter,
     pub(crate) bytes_out: IntCounter,
-    pub(crate) limited: [IntCounter; 3],
+    pub(crate) limited: [IntCounter; LIMITS.len()],
 }
 
 /// Counters of one account in one pool.
 #[derive(Debug, Clone)]
 pub(crate) struct AttemptCounters {
     by_verdict: [IntCounter; Verdict::ALL.len()],
+    /// Given up because a later attempt was faster.
+    pub(crate) overtaken: IntCounter,
     pub(crate) seconds: Histogram,
 }
 
@@ -75,7 +80,7 @@ impl Metrics {
     pub(crate) fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let register = Register(&registry);
-        Ok(Self {
+        let metrics = Self {
             requests: register.counters(
                 "isobar_requests_total",
                 "Requests by route and class of status.",
@@ -153,7 +158,15 @@ impl Metrics {
                 "Access log lines dropped because the writer was behind.",
             )?,
             registry,
-        })
+        };
+        // Series that are there from the start can be alerted on.
+        for reason in ["total", "per_ip", "slow_head", "idle"] {
+            metrics.refused_connections.with_label_values(&[reason]);
+        }
+        for result in ["swapped", "refused"] {
+            metrics.reloads.with_label_values(&[result]);
+        }
+        Ok(metrics)
     }
 
     pub(crate) fn route(&self, name: &str) -> RouteCounters {
@@ -164,7 +177,7 @@ impl Metrics {
             seconds: self.request_seconds.with_label_values(&[name]),
             bytes_in: self.bytes.with_label_values(&[name, "in"]),
             bytes_out: self.bytes.with_label_values(&[name, "out"]),
-            limited: ["client", "ip", "route"].map(limited),
+            limited: LIMITS.map(limited),
         }
     }
 
@@ -174,6 +187,9 @@ impl Metrics {
                 self.attempts
                     .with_label_values(&[pool, account, verdict.name()])
             }),
+            overtaken: self
+                .attempts
+                .with_label_values(&[pool, account, "overtaken"]),
             seconds: self.attempt_seconds.with_label_values(&[pool, account]),
         }
     }

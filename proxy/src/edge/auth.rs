@@ -99,6 +99,11 @@ impl Clients {
     }
 }
 
+/// Whether there is anything in the headers that could be a key.
+pub(crate) fn presents_key(headers: &HeaderMap) -> bool {
+    presented(headers).next().is_some()
+}
+
 fn presented(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(7)?;

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 use http::{HeaderMap, Method};
 use serde_json::{Map, Value, json};
 
+use super::auth::KEY_HEADERS;
 use crate::route::router::Captures;
 
-/// `{ request: { method, host, path, ip, headers, query, params }, client: { name } }`.
+/// `{ request: { method, host, path, ip, headers, query, params }, client: { name } }`. No header that may hold a
+/// key is in it: what rules and templates see may end in logs and in vendors' requests.
 pub(crate) fn document(
     method: &Method,
     host: &str,
@@ -19,7 +21,12 @@ pub(crate) fn document(
     client: Option<&str>,
 ) -> Value {
     let mut fields = Map::new();
-    for (name, value) in headers {
+    let holds_key = |name: &http::HeaderName| {
+        name == http::header::AUTHORIZATION
+            || name == http::header::PROXY_AUTHORIZATION
+            || KEY_HEADERS.contains(name)
+    };
+    for (name, value) in headers.iter().filter(|(name, _)| !holds_key(name)) {
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
         fields.entry(name.as_str()).or_insert(Value::String(text));
     }
@@ -70,9 +77,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_a_rule_may_ask_for_is_there() {
+    fn everything_a_rule_may_ask_for_is_there_and_no_key() {
         let mut headers = HeaderMap::new();
         headers.insert("x-tier", http::HeaderValue::from_static("gold"));
+        for name in [
+            "authorization",
+            "proxy-authorization",
+            "x-api-key",
+            "api-key",
+            "x-goog-api-key",
+        ] {
+            headers.insert(name, http::HeaderValue::from_static("a key"));
+        }
         let captures = Captures {
             parameters: vec![("id", "a%20b")],
             rest: "",

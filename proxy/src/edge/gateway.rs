@@ -17,7 +17,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use super::{
     access_log::{AccessLog, Line},
-    auth::Caller,
+    auth::{self, Caller},
     context::{self, Context, InFlight},
     document::document,
     front,
@@ -241,12 +241,11 @@ impl Gateway {
         );
         let took = cx.started.elapsed();
         let route = cx.route.and_then(|index| plan.routes.get(index));
-        if let Some(route) = route {
-            route.counters.ended(status);
-            route.counters.seconds.observe(took.as_secs_f64());
-            route.counters.bytes_in.inc_by(bytes_in);
-            route.counters.bytes_out.inc_by(bytes_out);
-        }
+        let counters = route.map_or(&self.registry.unrouted, |route| &route.counters);
+        counters.ended(status);
+        counters.seconds.observe(took.as_secs_f64());
+        counters.bytes_in.inc_by(bytes_in);
+        counters.bytes_out.inc_by(bytes_out);
         if !self.log.is_on() {
             return;
         }
@@ -402,11 +401,7 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
         return Err(Problem::new(500, Kind::Internal, "the route is gone"));
     };
     let Some(identity) = plan.clients.identify(&request.headers, route.anonymous) else {
-        return Err(Problem::new(
-            401,
-            Kind::Unauthenticated,
-            "send a valid key as `Authorization: Bearer KEY` or `x-api-key`",
-        ));
+        return Err(stranger(cx, plan, route, &request.headers));
     };
     cx.identity = identity;
     if let Some(allowed) = &route.clients
@@ -438,6 +433,28 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
         session.req_header_mut().set(header::CONTENT_LENGTH, folded);
     }
     Ok(admitted)
+}
+
+/// The problem for a request without a valid key. Wrong keys are counted by address, so that guessing is slow and shows in
+/// the metrics; a valid key always passes, since many clients may share an address.
+fn stranger(cx: &Context, plan: &Snapshot, route: &Route, headers: &http::HeaderMap) -> Problem {
+    if let Some(wait) = auth::presents_key(headers)
+        .then(|| plan.guesses.check(cx.ip.map(hash).unwrap_or_default()).wait)
+        .flatten()
+    {
+        if let Some(counter) = route.counters.limited.last() {
+            counter.inc();
+        }
+        let detail = "too many wrong keys came from this address";
+        let mut problem = Problem::new(429, Kind::RateLimited, detail);
+        problem.retry_after = Some(wait);
+        return problem;
+    }
+    Problem::new(
+        401,
+        Kind::Unauthenticated,
+        "send a valid key as `Authorization: Bearer KEY` or `x-api-key`",
+    )
 }
 
 fn refusal(refusal: validate::Refusal) -> Problem {

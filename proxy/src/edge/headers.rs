@@ -1,6 +1,8 @@
 //! Which headers cross the gateway, in each direction; the same for both paths.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use isobar_config as config;
+use percent_encoding::{percent_decode, percent_decode_str};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::{auth::KEY_HEADERS, trace::TRACEPARENT};
@@ -22,6 +24,7 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// Headers of one connection (RFC 9110 §7.6.1), and those that speak to a proxy.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -36,15 +39,9 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-/// Names that only the gateway may set; a client's copies are dropped.
-const OURS: [&str; 6] = [
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "forwarded",
-    "x-forwarded-port",
-];
+/// Names that only the gateway may set, besides `isobar-…` and `x-forwarded-…`; a client's copies are dropped. The last
+/// two make some servers serve another path than the one that was authorised.
+const OURS: [&str; 4] = ["x-real-ip", "forwarded", "x-original-url", "x-rewrite-url"];
 
 /// Both kinds of header block that requests travel in.
 pub(crate) trait Block {
@@ -112,6 +109,7 @@ pub(crate) struct About<'a> {
 pub(crate) fn to_vendor(headers: &mut impl Block, account: &Account, about: &About<'_>) {
     drop_ours(headers);
     drop_hop_by_hop(headers, about.upgrade);
+    drop_aliases(headers, |name| names_framing_or_credential(name, account));
     headers.remove(&header::EXPECT);
     if about.key_consumed || account.has_credential() {
         headers.remove(&header::AUTHORIZATION);
@@ -137,7 +135,10 @@ pub(crate) fn to_vendor(headers: &mut impl Block, account: &Account, about: &Abo
 }
 
 /// Turns a vendor's headers into a client's.
-pub(crate) fn to_client(headers: &mut impl Block) {
+pub(crate) fn to_client(headers: &mut impl Block, account: &Account) {
+    if let config::Auth::Query { name, value } = &account.settings.auth {
+        hide_credential(headers, name, value.expose());
+    }
     let has_own = headers
         .map()
         .keys()
@@ -156,29 +157,102 @@ pub(crate) fn to_client(headers: &mut impl Block) {
     drop_hop_by_hop(headers, false);
 }
 
-fn drop_ours(headers: &mut impl Block) {
-    let ours = |name: &HeaderName| {
-        let text = name.as_str();
-        // `x_forwarded_for` is the same header to a CGI-like backend.
-        text.starts_with("isobar-") || text.contains('_') || OURS.contains(&text)
+/// A vendor that redirects, or links to itself, repeats the query it was called with; our key is taken out of it.
+fn hide_credential(headers: &mut impl Block, name: &str, secret: &str) {
+    let tells = |value: &HeaderValue| {
+        let decoded = percent_decode(value.as_bytes()).collect::<Vec<u8>>();
+        decoded
+            .windows(secret.len().max(1))
+            .any(|part| part == secret.as_bytes())
     };
-    if headers.map().keys().any(ours) {
-        let names: Vec<HeaderName> = headers
-            .map()
-            .keys()
-            .filter(|name| ours(name))
-            .cloned()
-            .collect();
-        for name in names {
-            let aliased = name.as_str().replace('_', "-");
-            if !name.as_str().contains('_')
-                || aliased.starts_with("isobar-")
-                || OURS.contains(&aliased.as_str())
-            {
-                headers.remove(&name);
-            }
+    for header in [
+        header::LOCATION,
+        header::CONTENT_LOCATION,
+        header::LINK,
+        header::REFRESH,
+    ] {
+        let Some(value) = headers.map().get(&header).filter(|value| tells(value)) else {
+            continue;
+        };
+        let cleaned = value.to_str().ok().map(|url| without_parameter(url, name));
+        let cleaned = cleaned.and_then(|url| HeaderValue::try_from(url).ok());
+        match cleaned.filter(|value| !tells(value)) {
+            Some(value) => headers.set(header, value),
+            None => headers.remove(&header),
         }
     }
+}
+
+/// The URL without the query parameters of this name.
+fn without_parameter(url: &str, name: &str) -> String {
+    let (url, fragment) = url.split_at(url.find('#').unwrap_or(url.len()));
+    let Some((path, query)) = url.split_once('?') else {
+        return format!("{url}{fragment}");
+    };
+    let others: Vec<&str> = query
+        .split('&')
+        .filter(|pair| parameter_name(pair) != name)
+        .collect();
+    let mark = if others.is_empty() { "" } else { "?" };
+    format!("{path}{mark}{}{fragment}", others.join("&"))
+}
+
+/// A query parameter's name, decoded.
+pub(crate) fn parameter_name(pair: &str) -> String {
+    let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
+    percent_decode_str(&name).decode_utf8_lossy().into_owned()
+}
+
+fn drop_ours(headers: &mut impl Block) {
+    drop_named(headers, |name| {
+        is_ours(name) || dashed(name).is_some_and(|name| is_ours(&name))
+    });
+}
+
+fn is_ours(name: &str) -> bool {
+    name.starts_with("isobar-") || name.starts_with("x-forwarded-") || OURS.contains(&name)
+}
+
+/// Drops the headers that a CGI-like backend takes for one that `is_known` says yes to: `x_tenant` for `x-tenant`.
+pub(crate) fn drop_aliases(headers: &mut impl Block, is_known: impl Fn(&str) -> bool) {
+    drop_named(headers, |name| {
+        dashed(name).is_some_and(|name| is_known(&name))
+    });
+}
+
+/// The name with dashes for its underscores, if it has any.
+fn dashed(name: &str) -> Option<String> {
+    name.contains('_').then(|| name.replace('_', "-"))
+}
+
+fn drop_named(headers: &mut impl Block, is_unwanted: impl Fn(&str) -> bool) {
+    let unwanted = |name: &&HeaderName| is_unwanted(name.as_str());
+    if !headers.map().keys().any(|name| unwanted(&name)) {
+        return;
+    }
+    let names: Vec<HeaderName> = headers.map().keys().filter(unwanted).cloned().collect();
+    for name in &names {
+        headers.remove(name);
+    }
+}
+
+/// Headers that say where a message ends, whom it is for or who sends it.
+fn names_framing_or_credential(name: &str, account: &Account) -> bool {
+    let own = match &account.credential {
+        Credential::Header(own, _) => own == name,
+        Credential::None | Credential::Query(_) => false,
+    };
+    own || HOP_BY_HOP.iter().any(|known| known == name)
+        || KEY_HEADERS.iter().any(|known| known == name)
+        || matches!(
+            name,
+            "authorization"
+                | "content-length"
+                | "cookie"
+                | "host"
+                | "idempotency-key"
+                | "traceparent"
+        )
 }
 
 fn drop_hop_by_hop(headers: &mut impl Block, keep_upgrade: bool) {
@@ -192,8 +266,8 @@ fn drop_hop_by_hop(headers: &mut impl Block, keep_upgrade: bool) {
     }
 }
 
-/// Headers that a client may call hop-by-hop in `Connection` without effect: removing them would change what the
-/// vendor does, or what we set.
+/// Headers that a client may call hop-by-hop in `Connection` without effect: removing them would change where the body
+/// ends, what the vendor does, or what we set.
 fn is_end_to_end(name: &str) -> bool {
     matches!(
         name,
@@ -201,6 +275,8 @@ fn is_end_to_end(name: &str) -> bool {
             | "idempotency-key"
             | "host"
             | "content-length"
+            | "transfer-encoding"
+            | "expect"
             | "content-type"
             | "content-encoding"
             | "cookie"
@@ -216,14 +292,19 @@ fn is_end_to_end(name: &str) -> bool {
 }
 
 /// Applies the client's `Connection` at once: drops the headers it names that may be named, and leaves only `close`,
-/// `keep-alive` and `upgrade` in it, so that nothing later strips what we set.
-pub(crate) fn settle_connection(headers: &mut impl Block) {
-    if !headers.map().contains_key(header::CONNECTION) {
+/// `keep-alive` and `upgrade` in it, so that nothing later strips what we set. An `Upgrade` that is no WebSocket handshake
+/// is not an upgrade for us (RFC 9110 §7.8 lets a server ignore one), nor for anything that reads the head after us.
+pub(crate) fn settle_connection(request: &mut RequestHeader) {
+    if request.headers.contains_key(header::UPGRADE) && !is_websocket_handshake(request) {
+        request.remove(&header::UPGRADE);
+        request.remove(&HTTP2_SETTINGS);
+    }
+    if !request.headers.contains_key(header::CONNECTION) {
         return;
     }
     let mut kept = Vec::new();
     let mut named = Vec::new();
-    for value in headers.map().get_all(header::CONNECTION) {
+    for value in request.headers.get_all(header::CONNECTION) {
         for token in value.to_str().unwrap_or_default().split(',') {
             let token = token.trim().to_ascii_lowercase();
             match token.as_str() {
@@ -235,14 +316,37 @@ pub(crate) fn settle_connection(headers: &mut impl Block) {
         }
     }
     for name in &named {
-        headers.remove(name);
+        request.remove(name);
     }
-    headers.remove(&header::CONNECTION);
+    request.remove(&header::CONNECTION);
     if let Ok(value) = HeaderValue::try_from(kept.join(", "))
         && !kept.is_empty()
     {
-        headers.set(header::CONNECTION, value);
+        request.set(header::CONNECTION, value);
     }
+}
+
+/// RFC 6455 §4.1: a GET without a body that names `websocket` and has `Connection: upgrade`.
+fn is_websocket_handshake(request: &RequestHeader) -> bool {
+    let headers = &request.headers;
+    let is = |value: &HeaderValue, wanted: &str| {
+        let text = value.to_str().unwrap_or_default();
+        text.split(',')
+            .any(|token| token.trim().eq_ignore_ascii_case(wanted))
+    };
+    let mut protocols = headers.get_all(header::UPGRADE).iter();
+    let websocket = protocols.next().is_some_and(|value| {
+        value.as_bytes().eq_ignore_ascii_case(b"websocket") && protocols.next().is_none()
+    });
+    let asked = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .any(|value| is(value, "upgrade"));
+    let has_body = headers.contains_key(header::TRANSFER_ENCODING)
+        || headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| length != "0");
+    request.method == Method::GET && websocket && asked && !has_body
 }
 
 #[cfg(test)]
@@ -259,17 +363,51 @@ mod tests {
 
     #[test]
     fn a_client_cannot_strip_what_the_vendor_must_see() {
-        let mut headers = map(&[
-            ("connection", "close, Authorization, idempotency-key"),
-            ("connection", "x-hop, x-forwarded-for"),
-            ("idempotency-key", "k"),
-            ("x-hop", "1"),
-        ]);
-        settle_connection(&mut headers);
-        assert_eq!(
-            headers,
-            map(&[("idempotency-key", "k"), ("connection", "close")])
+        check_settled(
+            "POST",
+            &[
+                ("connection", "close, Authorization, idempotency-key"),
+                ("connection", "x-hop, x-forwarded-for"),
+                ("idempotency-key", "k"),
+                ("x-hop", "1"),
+            ],
+            &[("idempotency-key", "k"), ("connection", "close")],
         );
+    }
+
+    #[test]
+    fn a_client_cannot_strip_what_says_where_its_body_ends() {
+        for framing in [("transfer-encoding", "chunked"), ("content-length", "3")] {
+            check_settled("POST", &[("connection", framing.0), framing], &[framing]);
+        }
+    }
+
+    #[test]
+    fn only_a_websocket_handshake_asks_for_an_upgrade() {
+        let upgrade = ("connection", "keep-alive, Upgrade");
+        let kept = ("connection", "keep-alive, upgrade");
+        let websocket = ("upgrade", "WebSocket");
+        check_settled("GET", &[upgrade, websocket], &[websocket, kept]);
+        check_settled("POST", &[upgrade, websocket], &[kept]);
+        check_settled("GET", &[websocket], &[]);
+        check_settled("GET", &[upgrade, ("upgrade", "websocket, h2c")], &[kept]);
+        let h2c = [upgrade, ("upgrade", "h2c"), ("http2-settings", "AAMAAABk")];
+        check_settled("GET", &h2c, &[kept]);
+        let length = ("content-length", "3");
+        check_settled("GET", &[upgrade, websocket, length], &[length, kept]);
+    }
+
+    fn check_settled(
+        method: &str,
+        sent: &[(&'static str, &'static str)],
+        expected: &[(&'static str, &'static str)],
+    ) {
+        let mut request = RequestHeader::build(method, b"/", None).unwrap();
+        for (name, value) in sent {
+            request.append_header(*name, *value).unwrap();
+        }
+        settle_connection(&mut request);
+        assert_eq!(request.headers, map(expected), "{method} {sent:?}");
     }
 
     #[test]
@@ -277,8 +415,11 @@ mod tests {
         let mut headers = map(&[
             ("isobar-vendor", "x"),
             ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-user", "root"),
             ("x_forwarded_for", "1.2.3.4"),
+            ("x-forwarded_for", "1.2.3.4"),
             ("x_real_ip", "1.2.3.4"),
+            ("x-original-url", "/admin"),
             ("isobar_attempts", "9"),
             ("my_field", "kept"),
         ]);
@@ -295,7 +436,22 @@ mod tests {
             ("keep-alive", "5"),
             ("a", "b"),
         ]);
-        to_client(&mut headers);
+        drop_hop_by_hop(&mut headers, false);
         assert_eq!(headers, map(&[("a", "b")]));
+    }
+
+    #[test]
+    fn a_redirect_does_not_tell_our_key() {
+        let check = |told: &'static str, expected: Option<&'static str>| {
+            let mut headers = map(&[("location", told)]);
+            hide_credential(&mut headers, "key", "s3cret+1");
+            let seen = headers.get("location").map(|value| value.to_str().unwrap());
+            assert_eq!(seen, expected, "{told}");
+        };
+        check("https://v/x?key=s3cret%2B1", Some("https://v/x"));
+        check("/x?a=1&key=s3cret+1&b=2#c", Some("/x?a=1&b=2#c"));
+        check("/x?%6bey=%733cret%2B1&a=1", Some("/x?a=1"));
+        check("/x/s3cret%2b1", None);
+        check("/x?key=other", Some("/x?key=other"));
     }
 }

@@ -145,11 +145,7 @@ pub(crate) async fn peer(
             let problem = if streaming.sent == 0 && cx.tried.is_empty() {
                 exchange::nobody(&streaming.picker)
             } else {
-                Problem::new(
-                    502,
-                    Kind::VendorBroken,
-                    "every attempt that is allowed was made and none was answered",
-                )
+                exchange::unanswered(&cx.tried, false)
             };
             record_skips(cx, members);
             return Err(fail(cx, problem));
@@ -164,6 +160,8 @@ pub(crate) async fn peer(
             permit,
             started,
         });
+        // Pingora has one timeout for every read of an answer. Sharing the deadline out among attempts would shorten the
+        // silence allowed within a body with it.
         let allowed = streaming.deadline.share(started, route.limits.attempt, 1);
         let url = &account.settings.url;
         let found = tokio::time::timeout(
@@ -325,13 +323,13 @@ pub(crate) fn answered(
         error.set_retry(true);
         return Err(error);
     }
-    cx.served_by = Some(account);
     let upgraded = answer.status == StatusCode::SWITCHING_PROTOCOLS;
     let chunked = answer.headers.contains_key(header::TRANSFER_ENCODING);
     let upgrade = upgraded
         .then(|| answer.headers.get(header::UPGRADE).cloned())
         .flatten();
-    headers::to_client(answer);
+    headers::to_client(answer, &account);
+    cx.served_by = Some(account);
     if let Some(protocol) = upgrade {
         answer.set(
             header::CONNECTION,
@@ -463,13 +461,11 @@ fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<D
     }
     streaming.permit = Some(permit);
     if then != Next::Answer {
-        record_skips(cx, members);
         if !matches!(evidence, Evidence::Answered { .. }) {
-            cx.problem = Some(exchange::broken(
-                evidence,
-                matches!(then, Next::Stop | Next::Resolve),
-            ));
+            let unknown = matches!(then, Next::Stop | Next::Resolve);
+            cx.problem = Some(exchange::unanswered(&cx.tried, unknown));
         }
+        record_skips(cx, members);
     }
     false
 }

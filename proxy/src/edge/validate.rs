@@ -141,11 +141,7 @@ fn host(head: Head<'_>) -> Result<Cow<'_, str>, Refusal> {
         }
         _ => text,
     };
-    let good = |byte: u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']' | b'~')
-    };
-    if without_port.is_empty() || !without_port.bytes().all(good) {
+    if !is_host(without_port) {
         return refuse(400, "the host is not a name");
     }
     let trimmed = without_port.strip_suffix('.').unwrap_or(without_port);
@@ -153,6 +149,18 @@ fn host(head: Head<'_>) -> Result<Cow<'_, str>, Refusal> {
         return Ok(Cow::Owned(trimmed.to_ascii_lowercase()));
     }
     Ok(Cow::Borrowed(trimmed))
+}
+
+/// A name, an IPv4 address, or an IPv6 address in brackets.
+fn is_host(text: &str) -> bool {
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(address) = bracketed {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    !matches!(text, "" | ".") && text.bytes().all(good)
 }
 
 /// One way to tell where the body ends: `chunked` alone, or one length (repeats that agree count as one).
@@ -205,14 +213,29 @@ fn path(head: Head<'_>) -> Result<Cow<'_, str>, Refusal> {
         return refuse(400, "the path has a character that must be escaped");
     }
     let path = resolve_escapes(head.path)?;
-    let climbs = |segment: &str| {
-        let bare = segment.split(';').next().unwrap_or_default();
-        matches!(bare, "." | "..")
-    };
-    if path.split('/').any(climbs) {
+    if climbs(&path) {
         return refuse(400, "the path has `.` or `..` segments");
     }
     Ok(path)
+}
+
+/// Whether a server that takes escaped slashes and backslashes for separators, or cuts parameters off, would find `.` or
+/// `..` among the segments.
+fn climbs(path: &str) -> bool {
+    let is_dots = |segment: &str| {
+        let bare = segment.split(';').next().unwrap_or_default();
+        matches!(bare, "." | "..")
+    };
+    if !path.contains('%') {
+        return path.split('/').any(is_dots);
+    }
+    let folded = path.to_ascii_lowercase();
+    folded
+        .split('/')
+        .flat_map(|part| part.split("%2f"))
+        .flat_map(|part| part.split("%5c"))
+        .flat_map(|part| part.split("%3b").take(1))
+        .any(is_dots)
 }
 
 /// Resolves escapes of characters that need none (RFC 3986 §6.2.2.2), so that `/%61dmin` is `/admin` for us as it is
@@ -319,7 +342,9 @@ mod tests {
             &[("host", "example.com.")],
             Ok(("example.com", "/a", None)),
         );
-        for bad in ["a b", "a/b", "user@h", "h:x", "", "h?x"] {
+        for bad in [
+            "a b", "a/b", "user@h", "h:x", "", "h?x", ".", "a:b:80", "[a]", "[::1", "::1",
+        ] {
             check("GET /a HTTP/1.1", &[("host", bad)], Err(400));
         }
     }
@@ -386,6 +411,10 @@ mod tests {
             "/a/%2e%2E/b",
             "/.",
             "/a/..;x/b",
+            "/a/..%2fb",
+            "/a%2F..%2Fb",
+            "/a/..%5cb",
+            "/a/..%3bx/b",
             "/%00",
             "/%0d%0a",
             "/%7f",
@@ -414,5 +443,205 @@ mod tests {
     fn a_bare_newline_in_the_raw_head_is_seen() {
         assert!(has_bare_newline(b"GET / HTTP/1.1\nHost: h\r\n\r\n"));
         assert!(!has_bare_newline(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    }
+
+    /// What arbitrary heads are made of: what attacks are made of, and noise.
+    mod arbitrary {
+        use proptest::{prelude::*, sample::select};
+
+        use super::*;
+
+        fn path() -> impl Strategy<Value = String> {
+            let pieces = [
+                "/", "/", "/", "a", "B", ".", "..", "%2e", "%2E", "%2f", "%5C", "%3b", ";", ";x",
+                "%25", "%61", "%00", "%0d", "%7f", "%", "%zz", "\\", "?", "#", " ", "é", "*",
+                "%c3%a9", "//",
+            ];
+            let crafted = prop::collection::vec(select(pieces.to_vec()), 0..8);
+            prop_oneof![
+                4 => crafted.prop_map(|pieces| format!("/{}", pieces.concat())),
+                1 => ".*",
+            ]
+        }
+
+        fn value(crafted: &'static [&'static str]) -> impl Strategy<Value = HeaderValue> {
+            let noise = prop::collection::vec(
+                prop_oneof![0x20..0x7f_u8, 0x80..=0xff_u8, Just(b'\t')],
+                0..12,
+            );
+            prop_oneof![
+                6 => select(crafted).prop_map(HeaderValue::from_static),
+                1 => noise.prop_map(|bytes| HeaderValue::from_bytes(&bytes).unwrap()),
+            ]
+        }
+
+        fn field() -> impl Strategy<Value = (HeaderName, HeaderValue)> {
+            let host = value(&[
+                "h",
+                "H.example.com:80",
+                "[::1]:8",
+                "h:",
+                "a:b:1",
+                "[a]",
+                "h/",
+                "u@h",
+                "",
+                ".",
+            ]);
+            let length = value(&[
+                "0",
+                "3",
+                "3",
+                "3, 3",
+                "3,4",
+                "+3",
+                "-1",
+                "03",
+                " 3",
+                "3 ",
+                "0x3",
+                "99999999999999999999",
+            ]);
+            let coding = value(&[
+                "chunked",
+                "chunked",
+                "Chunked",
+                "gzip, chunked",
+                "identity",
+                "xchunked",
+                "chunked, chunked",
+                "",
+            ]);
+            let other = value(&["x", "close", "100-continue"]);
+            prop_oneof![
+                3 => (Just(header::HOST), host),
+                2 => (Just(header::CONTENT_LENGTH), length),
+                1 => (Just(header::TRANSFER_ENCODING), coding),
+                1 => (Just(HeaderName::from_static("x-other")), other),
+            ]
+        }
+
+        #[derive(Debug, Clone)]
+        struct Sent {
+            method: Method,
+            version: Version,
+            path: String,
+            headers: HeaderMap,
+            raw: Option<Vec<u8>>,
+        }
+
+        fn sent() -> impl Strategy<Value = Sent> {
+            let methods =
+                select(["GET", "POST", "OPTIONS", "TRACE", "CONNECT", "MADE-UP"].as_slice());
+            let versions = [
+                Version::HTTP_09,
+                Version::HTTP_10,
+                Version::HTTP_11,
+                Version::HTTP_11,
+                Version::HTTP_2,
+            ];
+            let version = select(versions.to_vec());
+            let fields = prop::collection::vec(field(), 0..6);
+            let line_end = select(["\r\n", "\r\n", "\r\n", "\n"].as_slice());
+            (methods, version, path(), fields, line_end, any::<bool>()).prop_map(
+                |(method, version, path, fields, line_end, has_raw)| {
+                    let mut raw = format!("{method} {path} HTTP/1.1{line_end}").into_bytes();
+                    let mut headers = HeaderMap::new();
+                    for (name, value) in fields {
+                        raw.extend_from_slice(format!("{name}: ").as_bytes());
+                        raw.extend_from_slice(value.as_bytes());
+                        raw.extend_from_slice(line_end.as_bytes());
+                        headers.append(name, value);
+                    }
+                    raw.extend_from_slice(line_end.as_bytes());
+                    let raw = has_raw.then_some(raw);
+                    Sent {
+                        method: method.parse().unwrap(),
+                        version,
+                        path,
+                        headers,
+                        raw,
+                    }
+                },
+            )
+        }
+
+        fn judge(sent: &Sent) -> Result<Valid<'_>, Refusal> {
+            let head = Head {
+                method: &sent.method,
+                version: sent.version,
+                path: &sent.path,
+                headers: &sent.headers,
+                raw: sent.raw.as_deref(),
+            };
+            validate(head, LIMITS)
+        }
+
+        /// Decodes everything once and cuts parameters off, as careless servers do.
+        fn careless_segments(path: &str) -> Vec<String> {
+            let decoded = percent_encoding::percent_decode_str(path)
+                .decode_utf8_lossy()
+                .replace('\\', "/");
+            let bare = |segment: &str| segment.split(';').next().unwrap_or_default().to_owned();
+            decoded.split('/').map(bare).collect()
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+            #[test]
+            fn heads_are_refused_or_have_one_reading(sent in sent()) {
+                let valid = match judge(&sent) {
+                    Ok(valid) => valid,
+                    Err(refusal) => {
+                        prop_assert!(matches!(refusal.status, 400 | 405 | 431 | 501 | 505));
+                        return Ok(());
+                    }
+                };
+                prop_assert!(sent.method != Method::TRACE && sent.method != Method::CONNECT);
+                prop_assert!(!sent.raw.as_deref().is_some_and(has_bare_newline));
+
+                let hosts = sent.headers.get_all(header::HOST).iter().count();
+                prop_assert!(hosts == 1 || hosts == 0 && sent.version == Version::HTTP_10);
+                let is_address = valid.host.starts_with('[') && valid.host.ends_with(']');
+                prop_assert!(is_address || !valid.host.contains([':', '[', ']']));
+                prop_assert!(!valid.host.contains(|c: char| c.is_ascii_uppercase() || !c.is_ascii_graphic() || "/@?#\\".contains(c)));
+                prop_assert_eq!(hosts == 0, valid.host.is_empty());
+
+                let codings: Vec<_> = sent.headers.get_all(header::TRANSFER_ENCODING).iter().collect();
+                let lengths: Vec<_> = sent.headers.get_all(header::CONTENT_LENGTH).iter().collect();
+                prop_assert!(codings.len() <= 1 && (codings.is_empty() || lengths.is_empty()));
+                prop_assert!(codings.iter().all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")));
+                prop_assert!(codings.is_empty() || sent.version == Version::HTTP_11);
+                for part in lengths.iter().flat_map(|value| value.to_str().unwrap().split(',')) {
+                    prop_assert_eq!(part.trim().parse().ok(), valid.length);
+                    prop_assert!(part.trim().bytes().all(|byte| byte.is_ascii_digit()));
+                }
+                prop_assert_eq!(valid.length.is_some(), !lengths.is_empty());
+                prop_assert_eq!(valid.has_body, !codings.is_empty() || valid.length.is_some_and(|length| length > 0));
+
+                prop_assert!(valid.path.bytes().all(|byte| byte.is_ascii_graphic()));
+                prop_assert!(valid.path.starts_with('/') || &*valid.path == "*" && sent.method == Method::OPTIONS);
+                let segments = careless_segments(&valid.path);
+                prop_assert!(!segments.iter().any(|segment| segment == "." || segment == ".."), "{:?}", segments);
+                prop_assert!(!segments.iter().any(|segment| segment.contains(|c: char| c.is_ascii_control())), "{:?}", segments);
+                let again = Sent { path: valid.path.to_string(), raw: None, ..sent.clone() };
+                prop_assert_eq!(judge(&again).map(|again| again.path.into_owned()), Ok(valid.path.into_owned()));
+            }
+
+            #[test]
+            fn two_ways_to_end_a_body_are_one_too_many(
+                mut sent in sent(),
+                first in select(["3", "4", "chunked", "gzip, chunked", "chunked, chunked"].as_slice()),
+                second in select(["5", "chunked", "identity"].as_slice()),
+            ) {
+                let (coding, length) = (header::TRANSFER_ENCODING, header::CONTENT_LENGTH);
+                for value in [first, second] {
+                    let is_length = value.bytes().all(|byte| byte.is_ascii_digit());
+                    sent.headers.append(if is_length { &length } else { &coding }, HeaderValue::from_static(value));
+                }
+                prop_assert!(judge(&sent).is_err());
+            }
+        }
     }
 }

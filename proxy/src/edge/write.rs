@@ -89,10 +89,10 @@ pub(crate) async fn answer(
         body,
         permit,
     } = answer;
-    cx.served_by = Some(account);
     let mut head = ResponseHeader::from(head);
     head.set_version(Version::HTTP_11);
-    headers::to_client(&mut head);
+    headers::to_client(&mut head, &account);
+    cx.served_by = Some(account);
     if let Err(error) = outgoing::apply(edits, &mut head, cx.document.as_ref()) {
         return Err(Error::explain(ErrorType::InternalError, error.to_string()));
     }

@@ -50,7 +50,6 @@ pub struct Host {
     serving: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     admin_stop: Option<admin::Stop>,
-    _trust: tempfile::NamedTempFile,
 }
 
 /// What the host and the admin port share.
@@ -149,6 +148,8 @@ impl Host {
             log,
         };
         let (stop, serving) = serve(gateway, &addresses, endpoints, &trust);
+        // Pingora has read the file; what a kill would leave behind must not stay on the disk.
+        drop(trust);
         let (admin, admin_stop) = match admin_socket {
             Some((address, socket)) => {
                 let stop = admin::start(socket, Arc::clone(&inner))
@@ -168,7 +169,6 @@ impl Host {
             serving,
             background,
             admin_stop,
-            _trust: trust.file,
         })
     }
 

@@ -88,14 +88,14 @@ fn note(streak: &mut Streak, account: &Account, probe: &Probe, well: bool) {
 }
 
 async fn is_well(account: &Account, probe: &Probe) -> bool {
-    let Some(request) = request(account, probe).await else {
+    let Some(request) = request(account, probe) else {
         return false;
     };
     let answered = account.client.send(request, probe.timeout).await;
     answered.is_ok_and(|answer| answer.status().as_u16() < 400)
 }
 
-async fn request(account: &Account, probe: &Probe) -> Option<Request<crate::serve::body::Replay>> {
+fn request(account: &Account, probe: &Probe) -> Option<Request<crate::serve::body::Replay>> {
     let mut parts = uri::Parts::default();
     parts.scheme = Some(if account.settings.url.tls {
         uri::Scheme::HTTPS
@@ -109,7 +109,7 @@ async fn request(account: &Account, probe: &Probe) -> Option<Request<crate::serv
         target.push_str(pair);
     }
     parts.path_and_query = target.try_into().ok();
-    let mut request = Request::new(Kept::Empty.replay().await.ok()?);
+    let mut request = Request::new(Kept::Empty.replay());
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
     request
         .headers_mut()

@@ -22,7 +22,10 @@ pub(crate) fn settle(
 ) {
     let account = &candidate.account;
     let failed = verdict.is_failure();
-    if failed {
+    // A refusal that names no time to come back (a revoked key, a bare 429) would otherwise cost every request an
+    // attempt, for as long as it lasts.
+    let unwilling = verdict == Verdict::Refused && retry_after.is_none() && pool.len() > 1;
+    if failed || unwilling {
         pass.failed(&account.settings.breaker, now);
     } else {
         pass.succeeded(&account.settings.breaker);

@@ -17,6 +17,13 @@ use crate::{
     serve::client,
 };
 
+/// Wrong keys that one address may try.
+const GUESSES: config::Rate = config::Rate {
+    requests: 10,
+    per: std::time::Duration::from_secs(1),
+    burst: 20,
+};
+
 /// Something that cannot be put on the wire, found only when compiling.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -78,6 +85,7 @@ pub(crate) fn compile(
         routes,
         clients: Clients::new(clients),
         client_limits,
+        guesses: registry.limit("guesses".to_owned(), "key", GUESSES),
         accounts,
         head_limits: validate::Limits {
             bytes: usize::try_from(config.limits.header_bytes.value).unwrap_or(usize::MAX),

@@ -6,7 +6,7 @@ use isobar_config::{BaseUrl, Rate, Retry};
 use parking_lot::Mutex;
 
 use crate::{
-    admin::metrics::Metrics,
+    admin::metrics::{Metrics, RouteCounters},
     edge::limit::Limit,
     pool::{budget::Budget, health::Health},
     serve::{
@@ -19,6 +19,8 @@ use crate::{
 /// Everything that outlives a plan.
 pub(crate) struct Registry {
     pub(crate) metrics: Metrics,
+    /// Counters of requests that no route took.
+    pub(crate) unrouted: RouteCounters,
     pub(crate) resolver: Resolver,
     pub(crate) space: Space,
     tls: Arc<rustls::ClientConfig>,
@@ -31,6 +33,7 @@ pub(crate) struct Registry {
 impl Registry {
     pub(crate) fn new(metrics: Metrics, space: Space, tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
+            unrouted: metrics.route("unrouted"),
             metrics,
             resolver: Resolver::from_system(),
             space,

@@ -365,4 +365,160 @@ mod tests {
         );
         assert_eq!(Captures::of(&pattern, "/users/7/files").rest, "");
     }
+
+    /// The table against the rules of this module, applied to one route after the other.
+    mod reference {
+        use proptest::{prelude::*, sample::select};
+
+        use super::*;
+
+        /// How well a route's path fits, best first: a literal before a parameter before `/*`, segment by segment.
+        fn fit(pattern: &PathPattern, path: &str) -> Option<Vec<u8>> {
+            let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+            let mut fit = Vec::new();
+            for wanted in &pattern.segments {
+                match (wanted, segments.next()?) {
+                    (Segment::Literal(text), segment) if text == segment => fit.push(0),
+                    (Segment::Parameter(_), segment) if !segment.is_empty() => fit.push(1),
+                    _ => return None,
+                }
+            }
+            match (pattern.rest, segments.next()) {
+                (true, _) => fit.push(2),
+                (false, None) => fit.push(0),
+                (false, Some(_)) => return None,
+            }
+            Some(fit)
+        }
+
+        /// How near a host is, nearest first.
+        fn nearness(matcher: &Matcher, host: &str) -> Option<usize> {
+            if matcher.hosts.is_empty() {
+                return Some(usize::MAX);
+            }
+            let one = |known: &String| match known.strip_prefix('*') {
+                None => (known == host).then_some(0),
+                Some(suffix) => (host.len() > suffix.len() && host.ends_with(suffix))
+                    .then(|| 1_000 - suffix.len()),
+            };
+            matcher.hosts.iter().filter_map(one).min()
+        }
+
+        fn naive(matchers: &[Matcher], subject: Subject<'_>) -> Found {
+            let mut best: Option<((usize, Vec<u8>, usize), usize)> = None;
+            let mut others = Vec::new();
+            for (index, matcher) in matchers.iter().enumerate() {
+                let (Some(near), Some(fit)) = (
+                    nearness(matcher, subject.host),
+                    fit(&matcher.path, subject.path),
+                ) else {
+                    continue;
+                };
+                let has_headers = matcher.headers.iter().all(|(name, wanted)| {
+                    let value = subject.headers.get(name);
+                    value.is_some_and(|value| {
+                        wanted
+                            .as_ref()
+                            .is_none_or(|wanted| value == wanted.as_str())
+                    })
+                });
+                if !has_headers {
+                    continue;
+                }
+                if !matcher.methods.is_empty()
+                    && !matcher
+                        .methods
+                        .iter()
+                        .any(|method| method == subject.method.as_str())
+                {
+                    others.extend(matcher.methods.iter().cloned());
+                    continue;
+                }
+                let rank = (near, fit, index);
+                if best.as_ref().is_none_or(|(known, _)| rank < *known) {
+                    best = Some((rank, index));
+                }
+            }
+            others.sort();
+            others.dedup();
+            match best {
+                Some((_, index)) => Found::Route(index),
+                None if others.is_empty() => Found::Nothing,
+                None => Found::OtherMethods(others),
+            }
+        }
+
+        fn path_of(pieces: &'static [&'static str]) -> impl Strategy<Value = String> {
+            prop::collection::vec(select(pieces), 1..4)
+                .prop_map(|segments| format!("/{}", segments.join("/")))
+        }
+
+        fn a_matcher() -> impl Strategy<Value = Matcher> {
+            let path = (path_of(&["a", "b", "", "{x}", "{y}"]), any::<bool>())
+                .prop_map(|(path, rest)| pattern(&if rest { format!("{path}/*") } else { path }));
+            let path = prop_oneof![9 => path, 1 => Just(pattern("/*"))];
+            let host =
+                select(["h.io", "a.h.io", "*.h.io", "*.io"].as_slice()).prop_map(str::to_owned);
+            let method = select(["GET", "PUT"].as_slice()).prop_map(str::to_owned);
+            let header =
+                select(vec![None, Some("1".to_owned())]).prop_map(|value| ("x".to_owned(), value));
+            (
+                prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec(host, 1..3)],
+                path,
+                prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec(method, 1..2)],
+                prop_oneof![3 => Just(vec![]), 1 => prop::collection::vec(header, 1..2)],
+            )
+                .prop_map(|(hosts, path, methods, headers)| Matcher {
+                    hosts,
+                    path,
+                    methods,
+                    headers,
+                })
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+            #[test]
+            fn the_table_finds_what_reading_every_route_finds(
+                matchers in prop::collection::vec(a_matcher(), 0..12),
+                requests in prop::collection::vec(
+                    (
+                        select(["h.io", "a.h.io", "b.h.io", "io", "x"].as_slice()),
+                        path_of(&["a", "b", "", "c"]),
+                        select([Method::GET, Method::PUT, Method::POST].as_slice()),
+                        select([None, Some("1"), Some("2")].as_slice()),
+                    ),
+                    1..8,
+                ),
+            ) {
+                let router = Router::new(matchers.clone());
+                for (host, path, method, value) in &requests {
+                    let mut headers = HeaderMap::new();
+                    if let Some(value) = value {
+                        headers.insert("x", http::HeaderValue::from_static(value));
+                    }
+                    let subject = Subject { host, path, method, headers: &headers };
+                    let found = router.find(subject);
+                    prop_assert_eq!(&found, &naive(&matchers, subject), "{} {}{} x: {:?}", method, host, path, value);
+                    if let Found::Route(index) = found {
+                        let pattern = &matchers[index].path;
+                        let captures = Captures::of(pattern, path);
+                        let mut parameters = captures.parameters.iter();
+                        let mut rebuilt: Vec<&str> = Vec::new();
+                        for segment in &pattern.segments {
+                            rebuilt.push(match segment {
+                                Segment::Literal(text) => text,
+                                Segment::Parameter(_) => parameters.next().unwrap().1,
+                            });
+                        }
+                        if pattern.rest && path[1..].split('/').count() > rebuilt.len() {
+                            rebuilt.push(captures.rest);
+                        }
+                        prop_assert_eq!(format!("/{}", rebuilt.join("/")), path.clone());
+                    }
+                }
+            }
+        }
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Snapshot {
     pub(crate) clients: Clients,
     /// Limit of each client over all routes, by client index.
     pub(crate) client_limits: Vec<Option<Arc<Limit>>>,
+    /// Wrong keys from one address.
+    pub(crate) guesses: Arc<Limit>,
     pub(crate) accounts: Vec<Arc<Account>>,
     pub(crate) head_limits: validate::Limits,
     pub(crate) keep_alive: Duration,
@@ -61,6 +63,18 @@ pub(crate) struct Forward {
 pub(crate) struct Edits {
     pub(crate) set: Vec<(HeaderName, Value)>,
     pub(crate) remove: Vec<HeaderName>,
+}
+
+impl Edits {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+
+    /// Whether a header of this name is set or removed.
+    pub(crate) fn decide(&self, name: &str) -> bool {
+        self.set.iter().any(|(known, _)| known == name)
+            || self.remove.iter().any(|known| known == name)
+    }
 }
 
 /// A header's value: known, or made from the request document.

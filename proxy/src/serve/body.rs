@@ -3,7 +3,9 @@
 //! A body is held in memory while the global budget lasts, and in an unlinked file of the state folder beyond it.
 
 use std::{
+    future::Future as _,
     io,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     pin::Pin,
     sync::{
@@ -15,10 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::{
-    fs::File,
-    io::{AsyncRead, AsyncSeekExt, AsyncWriteExt, ReadBuf},
-};
+use tokio::{fs::File, io::AsyncWriteExt, task::JoinHandle};
 
 /// Size of the pieces in which a spooled body is read back.
 const PIECE: usize = 64 * 1024;
@@ -180,9 +179,9 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
-    /// A fresh copy to send; pieces are shared, not copied.
-    pub(crate) async fn replay(&self) -> io::Result<Replay> {
-        Ok(match self {
+    /// A fresh copy to send; pieces are shared, not copied. Copies may be sent at the same time.
+    pub(crate) fn replay(&self) -> Replay {
+        match self {
             Self::Empty => Replay::Memory {
                 kept: None,
                 next: 0,
@@ -196,17 +195,13 @@ impl Kept {
                     left,
                 }
             }
-            Self::File(kept, length) => {
-                // Two replays at once (a hedge) would share one file offset, but only reads hedge and reads have no body.
-                let mut file = File::from_std(kept.0.try_clone()?);
-                file.rewind().await?;
-                Replay::File {
-                    file,
-                    left: *length,
-                    _kept: Arc::clone(kept),
-                }
-            }
-        })
+            Self::File(kept, length) => Replay::File {
+                kept: Arc::clone(kept),
+                at: 0,
+                left: *length,
+                reading: None,
+            },
+        }
     }
 }
 
@@ -221,10 +216,25 @@ pub(crate) enum Replay {
     },
     #[doc(hidden)]
     File {
-        file: File,
+        kept: Arc<(std::fs::File, Share)>,
+        at: u64,
         left: u64,
-        _kept: Arc<(std::fs::File, Share)>,
+        reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
     },
+}
+
+/// Reads at a position, not at the file's own offset, which all copies share.
+fn read(
+    kept: &Arc<(std::fs::File, Share)>,
+    at: u64,
+    length: usize,
+) -> JoinHandle<io::Result<Vec<u8>>> {
+    let kept = Arc::clone(kept);
+    tokio::task::spawn_blocking(move || {
+        let mut piece = vec![0; length];
+        kept.0.read_exact_at(&mut piece, at)?;
+        Ok(piece)
+    })
 }
 
 impl Body for Replay {
@@ -245,22 +255,25 @@ impl Body for Replay {
                 }))
             }
             Self::File { left: 0, .. } => Poll::Ready(None),
-            Self::File { file, left, .. } => {
-                let mut piece = vec![0; usize::try_from(*left).unwrap_or(PIECE).min(PIECE)];
-                let mut buffer = ReadBuf::new(&mut piece);
-                match Pin::new(file).poll_read(cx, &mut buffer) {
-                    Poll::Pending => Poll::Pending,
-                    Poll::Ready(Err(error)) => Poll::Ready(Some(Err(error))),
-                    Poll::Ready(Ok(())) => {
-                        let read = buffer.filled().len();
-                        if read == 0 {
-                            return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
-                        }
-                        piece.truncate(read);
-                        *left -= read as u64;
-                        Poll::Ready(Some(Ok(Frame::data(piece.into()))))
-                    }
-                }
+            Self::File {
+                kept,
+                at,
+                left,
+                reading,
+            } => {
+                let length = usize::try_from(*left).unwrap_or(PIECE).min(PIECE);
+                let piece = reading.get_or_insert_with(|| read(kept, *at, length));
+                let Poll::Ready(read) = Pin::new(piece).poll(cx) else {
+                    return Poll::Pending;
+                };
+                *reading = None;
+                let piece = match read.map_err(io::Error::other).and_then(|piece| piece) {
+                    Ok(piece) => piece,
+                    Err(error) => return Poll::Ready(Some(Err(error))),
+                };
+                *at += piece.len() as u64;
+                *left -= piece.len() as u64;
+                Poll::Ready(Some(Ok(Frame::data(piece.into()))))
             }
         }
     }
@@ -296,7 +309,7 @@ mod tests {
         }
         let kept = keeping.done().await.unwrap();
         for _ in 0..2 {
-            let sent = kept.replay().await.unwrap();
+            let sent = kept.replay();
             assert_eq!(sent.size_hint().exact(), Some(300_000));
             assert_eq!(sent.collect().await.unwrap().to_bytes(), vec![7; 300_000]);
         }
@@ -323,5 +336,21 @@ mod tests {
     #[tokio::test]
     async fn a_body_beyond_both_is_refused() {
         assert_eq!(check(1_000, 1_000).await, None);
+    }
+
+    #[tokio::test]
+    async fn copies_of_a_spooled_body_can_be_sent_at_the_same_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let space = Space::new(folder.path());
+        space.limit(0, 1 << 20);
+        let mut keeping = space.keep(300_000).await.unwrap();
+        let body: Vec<u8> = (0..300_000_u32).map(|at| at.to_le_bytes()[1]).collect();
+        keeping.push(body.clone().into()).await.unwrap();
+        let kept = keeping.done().await.unwrap();
+        // Both begin before either ends, and one is given up half-way: what a hedge and a retry do.
+        let (mut given_up, first) = (kept.replay(), kept.replay());
+        given_up.frame().await.unwrap().unwrap();
+        let (first, second) = tokio::join!(first.collect(), kept.replay().collect());
+        assert!(first.unwrap().to_bytes() == body && second.unwrap().to_bytes() == body);
     }
 }

@@ -72,21 +72,24 @@ impl Exchange<'_> {
         loop {
             let mut finished = self.race(ticket, &mut picker, &mut sent, tried).await?;
             let verdict = Verdict::of(finished.evidence, self.effect);
-            let (index, evidence, wait) = (finished.index, finished.evidence, finished.retry_after);
+            let (index, wait) = (finished.index, finished.retry_after);
             let answer = finished.answer.take();
             self.record(finished, verdict, tried);
             ticket = match next(verdict, self.effect) {
-                Next::Answer => return answer.ok_or_else(|| broken(evidence, false)),
-                Next::Stop => return answer.ok_or_else(|| broken(evidence, true)),
+                Next::Answer => return answer.ok_or_else(|| unanswered(tried, false)),
+                Next::Stop => return answer.ok_or_else(|| unanswered(tried, true)),
                 Next::Resolve => match self.same_again(index, &mut picker, &mut sent).await {
                     Some(ticket) => ticket,
-                    None => return answer.ok_or_else(|| broken(evidence, true)),
+                    None => return answer.ok_or_else(|| unanswered(tried, true)),
                 },
                 Next::Other => match self.other(verdict, index, wait, &mut picker, sent).await {
                     Some(ticket) => ticket,
                     None => {
-                        self.record_skips(&picker, tried);
-                        return answer.ok_or_else(|| broken(evidence, false));
+                        return answer.ok_or_else(|| {
+                            let problem = unanswered(tried, false);
+                            self.record_skips(&picker, tried);
+                            problem
+                        });
                     }
                 },
             };
@@ -261,14 +264,9 @@ impl Exchange<'_> {
     ) -> Result<(Evidence, Option<Answer>), Problem> {
         let account = &candidate.account;
         let started = Instant::now();
-        let body = self
-            .body
-            .replay()
-            .await
-            .map_err(|error| internal(&format!("a spooled body cannot be read: {error}")))?;
         let request = self
             .outgoing
-            .request(account, body)
+            .request(account, self.body.replay())
             .map_err(|error| internal(&error.to_string()))?;
         let answered = match account.client.send(request, allowed).await {
             Ok(answered) => answered,
@@ -326,12 +324,15 @@ impl Exchange<'_> {
 
     fn record_cancelled(&self, indexes: &[usize], started: Instant, tried: &mut Vec<Tried>) {
         for candidate in indexes.iter().filter_map(|index| self.members.get(*index)) {
-            let account = Arc::clone(&candidate.account);
+            let (account, took) = (Arc::clone(&candidate.account), started.elapsed());
+            // It is at least this slow, which `fastest` and operators should know.
+            account.health.observe(took, Instant::now());
+            candidate.counters.overtaken.inc();
             tried.push(Tried {
                 account,
                 outcome: Outcome::Overtaken,
                 reason: Reason::Skipped("slower"),
-                took: started.elapsed(),
+                took,
             });
         }
     }
@@ -359,32 +360,37 @@ pub(crate) fn reason(evidence: Evidence) -> Reason {
     }
 }
 
-/// The problem for an attempt that ended without an answer to pass on.
-pub(crate) fn broken(evidence: Evidence, outcome_unknown: bool) -> Problem {
-    let (Evidence::NotSent(fault) | Evidence::Broken(fault)) = evidence else {
-        return Problem::new(
-            502,
-            Kind::VendorBroken,
-            "the vendor's answer could not be read",
-        );
+/// The problem when no attempt brought an answer to pass on: 502 or 504 by the last one that reached a vendor, and where
+/// none did, 504 or 503 by whether time was what was missing.
+pub(crate) fn unanswered(tried: &[Tried], outcome_unknown: bool) -> Problem {
+    let ended = || {
+        tried.iter().filter_map(|tried| match tried.outcome {
+            Outcome::Ended(verdict) => Some((verdict, tried.reason)),
+            Outcome::Overtaken | Outcome::PassedOver => None,
+        })
     };
-    let status = if fault.is_timeout() { 504 } else { 502 };
+    let is_late = |reason| matches!(reason, Reason::Fault(fault) if fault.is_timeout());
+    let lost = ended().filter(|(verdict, _)| matches!(verdict, Verdict::Failed | Verdict::Unknown));
+    let Some((_, reason)) = lost.last() else {
+        return if ended().any(|(_, reason)| is_late(reason)) {
+            let detail = "no account could be connected to in time; nothing was sent";
+            Problem::new(504, Kind::VendorTimeout, detail)
+        } else {
+            let detail = "no account took the request, which was not carried out";
+            Problem::new(503, Kind::NoAccount, detail)
+        };
+    };
+    let status = if is_late(reason) { 504 } else { 502 };
     if outcome_unknown {
         let detail = "the request reached a vendor and no answer came back; it may have been carried out, so it was not sent elsewhere";
         return Problem::new(status, Kind::OutcomeUnknown, detail);
     }
-    let (kind, detail) = if fault.is_timeout() {
-        (
-            Kind::VendorTimeout,
-            "every attempt that time allowed was made and none was answered in time",
-        )
-    } else {
-        (
-            Kind::VendorBroken,
-            "every attempt that is allowed was made and none was answered",
-        )
-    };
-    Problem::new(status, kind, detail)
+    if status == 504 {
+        let detail = "every attempt that time allowed was made and none was answered in time";
+        return Problem::new(status, Kind::VendorTimeout, detail);
+    }
+    let detail = "every attempt that is allowed was made and none was answered";
+    Problem::new(status, Kind::VendorBroken, detail)
 }
 
 /// The problem when no account takes the request.

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::body::Replay;
 use crate::{
-    edge::headers::{self, About, Block},
+    edge::headers::{self, About, Block, parameter_name},
     pool::{Account, Credential},
     route::{
         router::Captures,
@@ -57,11 +57,12 @@ impl Outgoing<'_> {
                 target.push_str(query);
             }
             (query, Some(pair)) => {
-                let name = name_of(pair);
+                // A client's own, under any spelling of its name, gives way to the credential.
+                let name = parameter_name(pair);
                 let others = query
                     .unwrap_or_default()
                     .split('&')
-                    .filter(|other| !other.is_empty() && name_of(other) != name);
+                    .filter(|other| !other.is_empty() && parameter_name(other) != name);
                 for (index, pair) in others.chain([pair]).enumerate() {
                     target.push(if index == 0 { '?' } else { '&' });
                     target.push_str(pair);
@@ -78,6 +79,10 @@ impl Outgoing<'_> {
         account: &Account,
     ) -> Result<(), Unwritable> {
         headers::to_vendor(block, account, &self.about);
+        if !self.edits.is_empty() {
+            // A client's own spelling of a header that the route decides about must not stand beside it.
+            headers::drop_aliases(block, |name| self.edits.decide(name));
+        }
         apply(self.edits, block, self.document)
     }
 
@@ -105,14 +110,6 @@ impl Outgoing<'_> {
         *request.headers_mut() = block;
         Ok(request)
     }
-}
-
-/// A query parameter's name, decoded: a client's own under any spelling of it gives way to the credential.
-fn name_of(pair: &str) -> String {
-    let name = pair.split('=').next().unwrap_or_default().replace('+', " ");
-    percent_encoding::percent_decode_str(&name)
-        .decode_utf8_lossy()
-        .into_owned()
 }
 
 /// Applies a route's header edits.

@@ -148,8 +148,7 @@ fn describe(server: &str, head: &Head, body: &Body) -> Bytes {
 
 /// Bytes that differ by position, so that a piece lost or repeated shows.
 pub(super) fn filler(length: usize) -> Bytes {
-    (0..length)
-        .map(|at| b'a' + u8::try_from(at % 26).unwrap_or_default())
-        .collect::<Vec<u8>>()
-        .into()
+    let mut bytes = b"abcdefghijklmnopqrstuvwxyz".repeat(length.div_ceil(26));
+    bytes.truncate(length);
+    bytes.into()
 }

@@ -1,8 +1,39 @@
 //! What can go wrong at an upstream, at the level of bytes and connections.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+/// Holds answers back until it is told to let them go; clones are the same gate.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Semaphore>);
+
+impl Gate {
+    /// A gate that lets nothing through.
+    pub fn shut() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    /// Lets this many more answers, or pieces of one, through.
+    pub fn let_through(&self, count: usize) {
+        self.0.add_permits(count);
+    }
+
+    pub(super) async fn pass(&self) {
+        if let Ok(permit) = self.0.acquire().await {
+            permit.forget();
+        }
+    }
+}
+
+impl PartialEq for Gate {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Gate {}
 
 /// One misbehaviour, for one request (or, before the request is read, for one connection).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +52,8 @@ pub enum Fault {
     Hang,
     /// The answer comes this much later.
     Delay(Duration),
+    /// The answer, or each piece of one that has pieces, waits at the gate.
+    Held(Gate),
     /// Another answer, with headers of its own. Nothing was executed.
     Status(u16, Vec<(&'static str, String)>),
     /// The request is executed, and this status is answered all the same.

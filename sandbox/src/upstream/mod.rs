@@ -26,7 +26,7 @@ use tokio::{
     task::{AbortHandle, JoinHandle, JoinSet},
 };
 
-pub use self::fault::Fault;
+pub use self::fault::{Fault, Gate};
 use self::{
     answer::{Answer, Content},
     wire::{Body, Wire},
@@ -348,6 +348,20 @@ async fn act(stream: &mut TcpStream, mut answer: Answer, fault: Fault) -> io::Re
         Fault::ResetBeforeHead | Fault::ResetAfterExecuting => return Ok(After::Reset),
         Fault::Hang => return Ok(After::Wait),
         Fault::Delay(pause) => tokio::time::sleep(pause).await,
+        Fault::Held(gate) => {
+            let Content::Pieces { piece, times, .. } = &answer.content else {
+                gate.pass().await;
+                write(stream, &answer).await?;
+                return Ok(After::Keep);
+            };
+            stream.write_all(&answer.head()).await?;
+            for _ in 0..*times {
+                gate.pass().await;
+                stream.write_all(&framed(piece)).await?;
+            }
+            stream.write_all(b"0\r\n\r\n").await?;
+            return Ok(After::Keep);
+        }
         Fault::Status(code, headers) => {
             answer = scripted(code);
             answer.headers.extend(
@@ -448,9 +462,7 @@ async fn write(stream: &mut TcpStream, answer: &Answer) -> io::Result<()> {
             pause,
         } => {
             stream.write_all(&answer.head()).await?;
-            let mut framed = format!("{:x}\r\n", piece.len()).into_bytes();
-            framed.extend_from_slice(piece);
-            framed.extend_from_slice(b"\r\n");
+            let framed = framed(piece);
             for time in 0..*times {
                 if time > 0 && !pause.is_zero() {
                     tokio::time::sleep(*pause).await;
@@ -460,6 +472,14 @@ async fn write(stream: &mut TcpStream, answer: &Answer) -> io::Result<()> {
             stream.write_all(b"0\r\n\r\n").await
         }
     }
+}
+
+/// A piece as one chunk.
+fn framed(piece: &[u8]) -> Vec<u8> {
+    let mut framed = format!("{:x}\r\n", piece.len()).into_bytes();
+    framed.extend_from_slice(piece);
+    framed.extend_from_slice(b"\r\n");
+    framed
 }
 
 /// Switches protocols and sends back whatever comes.
