@@ -1,0 +1,13 @@
+//! Every simulated vendor over real sockets: success, each class of error, authentication, and answers checked against
+//! the vendor's own schema where `ISOBAR_CONTRACTS` names the folder that has it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests and what they share"
+)]
+#![allow(dead_code, reason = "the vendors to come use what is shared")]
+
+mod deepgram;
+mod machinery;
+mod support;
