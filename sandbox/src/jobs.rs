@@ -76,6 +76,15 @@ impl<T: Clone> Jobs<T> {
         Some((job.stage(), job.content.clone()))
     }
 
+    /// All jobs with their ids, the newest first, without asking after them.
+    pub(crate) fn all(&self) -> Vec<(String, Stage, T)> {
+        let held = self.held.lock();
+        let newest = held.iter().rev();
+        newest
+            .map(|job| (job.id.clone(), job.stage(), job.content.clone()))
+            .collect()
+    }
+
     /// Makes a job end in [`Stage::Failed`].
     pub(crate) fn fail(&self, id: &str) {
         if let Some(job) = self.held.lock().iter_mut().find(|job| job.id == id) {

@@ -5,6 +5,7 @@
 pub(crate) mod audio;
 pub(crate) mod language;
 pub(crate) mod speech;
+pub(crate) mod subtitles;
 pub(crate) mod text;
 pub(crate) mod translation;
 pub(crate) mod voice;

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::audio::{Audio, rounded};
+use super::{
+    audio::{Audio, rounded},
+    text::Span,
+};
 use crate::call::hex;
 
 /// What is said in a recording. Times in seconds.
@@ -69,6 +72,15 @@ impl Transcript {
             one.text.ends_with(['.', '?', '!']) || one.speaker != next.speaker
         };
         self.words.chunk_by(|one, next| !apart(one, next)).collect()
+    }
+
+    /// The words that a stretch of [`Transcript::text`] covers.
+    pub(crate) fn words_in(&self, span: &Span) -> &[Word] {
+        let text = self.text();
+        let before: String = text.chars().take(span.offset).collect();
+        let start = before.split(' ').count() - 1;
+        let count = span.text.split(' ').count();
+        self.words.get(start..start + count).unwrap_or_default()
     }
 
     /// How many speak.

@@ -4,10 +4,13 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "tests and what they share"
 )]
 #![allow(dead_code, reason = "the vendors to come use what is shared")]
 
+mod assemblyai;
 mod deepgram;
 mod machinery;
+mod openai;
 mod support;

@@ -163,6 +163,7 @@ pub(crate) fn contract(path: &str) -> Option<Value> {
 /// Checks an instance against `components.schemas.NAME` (or `definitions.NAME`) of a description.
 pub(crate) fn conforms(description: &Value, pointer: &str, instance: &Value) {
     let mut schema = description.clone();
+    nullable(&mut schema);
     let object = schema.as_object_mut().unwrap();
     object.retain(|name, _| ["components", "definitions"].contains(&name.as_str()));
     object.insert("$ref".to_owned(), json!(pointer));
@@ -171,10 +172,22 @@ pub(crate) fn conforms(description: &Value, pointer: &str, instance: &Value) {
         .iter_errors(instance)
         .map(|mistake| format!("{} at {}", mistake, mistake.instance_path()))
         .collect();
-    assert!(
-        mistakes.is_empty(),
-        "{pointer}: {mistakes:#?}\n{instance:#}"
-    );
+    assert!(mistakes.is_empty(), "{pointer}: {mistakes:#?}\n{instance}");
+}
+
+/// `nullable: true` of `OpenAPI` 3.0 in terms of JSON Schema.
+fn nullable(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            object.values_mut().for_each(nullable);
+            if object.remove("nullable") == Some(json!(true)) {
+                let inner = Value::Object(std::mem::take(object));
+                object.insert("anyOf".to_owned(), json!([inner, { "type": "null" }]));
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(nullable),
+        _ => {}
+    }
 }
 
 /// Every class of error comes in a status of 400 or more and nothing is executed. `shape` sees each body.
