@@ -1,0 +1,455 @@
+//! From a request on the wire to the vendor's simulator, and its answer back, with whatever is scripted to go wrong.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{
+        FromRequestParts as _, Query, Request, State, WebSocketUpgrade,
+        ws::{CloseFrame, Message, WebSocket},
+    },
+    http::{HeaderName, HeaderValue, Response, StatusCode, request::Parts},
+    response::IntoResponse as _,
+    routing::{any, get, post},
+};
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    answer::{Answer, Content},
+    call::{Call, wants_socket},
+    faults::{self, Fault, Faults},
+    ledger::{Entry, Ledger},
+    vendor::{Class, Operation, Reply, Session, Vendor},
+    vendors,
+};
+
+/// Everything one sandbox holds.
+pub(crate) struct Site {
+    vendors: Vec<Box<dyn Vendor>>,
+    pub(crate) faults: Faults,
+    pub(crate) ledger: Ledger,
+    calls: AtomicU64,
+}
+
+/// Marks an answer that is to be a reset connection instead.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dropped;
+
+type Answered = Response<Body>;
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        Self {
+            vendors: vendors::all(),
+            faults: Faults::default(),
+            ledger: Ledger::default(),
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    /// Forgets faults, ledger and the vendors' state.
+    pub(crate) fn reset(&self) {
+        self.faults.clear();
+        self.ledger.clear();
+        self.vendors.iter().for_each(|vendor| vendor.reset());
+    }
+
+    fn vendor(&self, name: &str) -> Option<&dyn Vendor> {
+        let found = self.vendors.iter().find(|vendor| vendor.name() == name);
+        found.map(AsRef::as_ref)
+    }
+}
+
+/// Routes of one sandbox.
+pub(crate) fn routes(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/_control/faults", get(show_faults).post(set_faults))
+        .route("/_control/ledger", get(show_ledger))
+        .route("/_control/reset", post(reset))
+        .route("/{vendor}", any(to_vendor))
+        .route("/{vendor}/", any(to_vendor))
+        .route("/{vendor}/{*rest}", any(to_vendor))
+        .fallback(no_vendor)
+        .with_state(site)
+}
+
+async fn show_faults(State(site): State<Arc<Site>>) -> Answered {
+    let rules = site.faults.rules().into_iter();
+    let rules: Vec<_> = rules
+        .map(|(rule, matched)| json!({ "rule": rule, "matched": matched }))
+        .collect();
+    wire(Answer::json(200, &json!(rules)))
+}
+
+async fn set_faults(State(site): State<Arc<Site>>, text: String) -> Answered {
+    match faults::read(&text) {
+        Ok(rules) => {
+            let count = rules.len();
+            site.faults.set(rules);
+            wire(Answer::json(200, &json!({ "rules": count })))
+        }
+        Err(mistake) => wire(Answer::json(400, &json!({ "error": mistake }))),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct LedgerQuery {
+    vendor: Option<String>,
+}
+
+async fn show_ledger(State(site): State<Arc<Site>>, Query(query): Query<LedgerQuery>) -> Answered {
+    let entries = site.ledger.entries(query.vendor.as_deref());
+    wire(Answer::json(200, &json!(entries)))
+}
+
+async fn reset(State(site): State<Arc<Site>>) -> Answered {
+    site.reset();
+    wire(Answer::empty(204))
+}
+
+async fn no_vendor(State(site): State<Arc<Site>>) -> Answered {
+    let names: Vec<_> = site.vendors.iter().map(|vendor| vendor.name()).collect();
+    let message = "the first segment of the path names a vendor";
+    wire(Answer::json(
+        404,
+        &json!({ "error": message, "vendors": names }),
+    ))
+}
+
+async fn to_vendor(State(site): State<Arc<Site>>, request: Request) -> Answered {
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path().to_owned();
+    let name = path.split('/').nth(1).unwrap_or_default().to_owned();
+    let Some(vendor) = site.vendor(&name) else {
+        return no_vendor(State(site)).await;
+    };
+    let mut call = call(&site, &parts, &name, &path);
+    match Limited::new(body, vendor.body_limit()).collect().await {
+        Ok(whole) => call.body = whole.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let answer = vendor.error(&call, Class::TooLarge, "the request body is too large");
+            let entry = entry(vendor, &call, vendor.operation(&call), None);
+            return wire(record(&site, entry, answer.header("connection", "close")));
+        }
+        Err(_) => return dropped(),
+    }
+    let operation = vendor.operation(&call);
+    let admitted = vendor.authenticate(&call);
+    if let Ok(account) = &admitted {
+        call.account.clone_from(account);
+    }
+    let account = (!call.account.is_empty()).then_some(call.account.as_str());
+    let fault = site.faults.strike(&name, operation, account);
+    let mut entry = entry(vendor, &call, operation, fault.as_ref());
+    if let Some(Fault::Delay(span)) = &fault {
+        tokio::time::sleep(*span).await;
+    }
+    if fault == Some(Fault::Refuse) {
+        site.ledger.record(entry);
+        return dropped();
+    }
+    call.fail_job = fault == Some(Fault::FailJob);
+    if let Some(answer) = instead(vendor, &call, fault.as_ref()) {
+        return wire(record(&site, entry, answer.not_executed()));
+    }
+    if admitted.is_ok()
+        && wants_socket(&call.headers)
+        && let Some(session) = vendor.socket(&call)
+        && let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await
+    {
+        entry.status = Some(101);
+        return upgrade.on_upgrade(move |socket| converse(site, socket, session, entry));
+    }
+    let served = admitted.and_then(|_| vendor.serve(&call));
+    let answer = served.unwrap_or_else(|refusal| refusal);
+    match fault {
+        Some(Fault::Reset) => {
+            record(&site, entry, answer);
+            dropped()
+        }
+        Some(Fault::Status { code, .. }) if answer.executed => {
+            let failure = vendor.error(
+                &call,
+                class_of(code),
+                "scripted failure after the work was done",
+            );
+            let mut failure = failure.with_status(code);
+            failure.executed = true;
+            failure.facts = answer.facts;
+            wire(record(&site, entry, failure))
+        }
+        Some(fault) => misshape(record(&site, entry, answer), &fault),
+        None => wire(record(&site, entry, answer)),
+    }
+}
+
+fn call(site: &Site, parts: &Parts, name: &str, path: &str) -> Call {
+    let host = parts
+        .headers
+        .get("host")
+        .and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| {
+        parts
+            .uri
+            .authority()
+            .map(axum::http::uri::Authority::as_str)
+    });
+    let rest = path.get(name.len() + 1..).unwrap_or_default();
+    Call {
+        number: site.calls.fetch_add(1, Relaxed) + 1,
+        now: SystemTime::now(),
+        method: parts.method.clone(),
+        base: format!("http://{}/{name}", host.unwrap_or("localhost")),
+        full_path: path.to_owned(),
+        path: if rest.is_empty() { "/" } else { rest }.to_owned(),
+        raw_query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers.clone(),
+        body: Bytes::new(),
+        account: String::new(),
+        fail_job: false,
+    }
+}
+
+/// What is answered without executing anything.
+fn instead(vendor: &dyn Vendor, call: &Call, fault: Option<&Fault>) -> Option<Answer> {
+    match fault? {
+        Fault::Error { class } => Some(vendor.error(call, *class, "scripted refusal")),
+        Fault::Rate { retry_after } => {
+            let answer = vendor.error(call, Class::Rate, "scripted refusal: too many calls");
+            Some(match retry_after {
+                Some(seconds) => answer.header("retry-after", seconds.to_string()),
+                None => answer,
+            })
+        }
+        Fault::Status {
+            code,
+            executed: false,
+        } => {
+            let answer = vendor.error(call, class_of(*code), "scripted failure");
+            Some(answer.with_status(*code))
+        }
+        _ => None,
+    }
+}
+
+/// Who called what: everything the ledger knows before the call is served.
+fn entry(vendor: &dyn Vendor, call: &Call, operation: Operation, fault: Option<&Fault>) -> Entry {
+    let mut path = call.path.clone();
+    if !call.raw_query.is_empty() {
+        path = format!("{path}?{}", call.raw_query);
+    }
+    path.truncate(path.floor_char_boundary(2048));
+    Entry {
+        n: call.number,
+        vendor: vendor.name().to_owned(),
+        call: operation.call.to_owned(),
+        operation: operation.of.map(str::to_owned),
+        account: (!call.account.is_empty()).then(|| call.account.clone()),
+        method: call.method.to_string(),
+        path,
+        status: None,
+        executed: false,
+        fault: fault.map(|fault| fault.name().to_owned()),
+        digest: call.digest(),
+        bytes: call.body.len(),
+        facts: serde_json::Map::new(),
+    }
+}
+
+/// The class that a vendor would give such a status.
+fn class_of(status: u16) -> Class {
+    match status {
+        401 | 403 => Class::Auth,
+        402 => Class::Quota,
+        404 => Class::NotFound,
+        413 => Class::TooLarge,
+        415 => Class::Unsupported,
+        429 => Class::Rate,
+        502..=504 => Class::Unavailable,
+        400..=499 => Class::Invalid,
+        _ => Class::Internal,
+    }
+}
+
+/// Notes what was answered.
+fn record(site: &Site, mut entry: Entry, answer: Answer) -> Answer {
+    entry.executed = answer.executed;
+    let facts = answer.facts.iter();
+    entry.facts = facts
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect();
+    entry.status = (entry.fault.as_deref() != Some("reset")).then(|| answer.status.as_u16());
+    site.ledger.record(entry);
+    answer
+}
+
+async fn converse(
+    site: Arc<Site>,
+    mut socket: WebSocket,
+    mut session: Box<dyn Session>,
+    mut entry: Entry,
+) {
+    'talk: while let Some(Ok(frame)) = socket.recv().await {
+        let replies = match frame {
+            Message::Text(text) => session.receive(text.as_bytes()),
+            Message::Binary(bytes) => session.receive(&bytes),
+            Message::Close(_) => break,
+            Message::Ping(_) | Message::Pong(_) => continue,
+        };
+        for reply in replies {
+            let last = matches!(reply, Reply::Close(_));
+            let message = match reply {
+                Reply::Text(text) => Message::Text(text.into()),
+                Reply::Binary(bytes) => Message::Binary(bytes.into()),
+                Reply::Close(code) => Message::Close(Some(CloseFrame {
+                    code,
+                    reason: "".into(),
+                })),
+            };
+            if socket.send(message).await.is_err() || last {
+                break 'talk;
+            }
+        }
+    }
+    let (executed, facts) = session.finish();
+    entry.executed = executed;
+    entry.facts = facts
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    site.ledger.record(entry);
+}
+
+/// Puts an answer on the wire as it is.
+fn wire(answer: Answer) -> Answered {
+    let (mut response, content) = head(answer);
+    *response.body_mut() = match content {
+        Content::Whole(bytes) => Body::from(bytes),
+        Content::Pieces(pieces) => {
+            Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)))
+        }
+    };
+    response
+}
+
+fn head(answer: Answer) -> (Answered, Content) {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = answer.status;
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
+        }
+    }
+    (response, answer.content)
+}
+
+/// Puts an answer on the wire with a fault in its body.
+fn misshape(mut answer: Answer, fault: &Fault) -> Answered {
+    match fault {
+        Fault::Malformed => {
+            answer.content = Content::Whole(Bytes::from_static(b"<html>{\"not\": json"));
+        }
+        Fault::WrongShape => {
+            answer.content = Content::Whole(Bytes::from_static(b"{\"unexpected\":true}"));
+        }
+        Fault::Huge { bytes } => {
+            let mut text = vec![b'x'; (*bytes).max(2)];
+            for end in [0, text.len() - 1] {
+                if let Some(byte) = text.get_mut(end) {
+                    *byte = b'"';
+                }
+            }
+            answer.content = Content::Whole(text.into());
+        }
+        Fault::Truncated => return truncated(answer),
+        Fault::Slow { pause } => return slow(answer, *pause),
+        _ => {}
+    }
+    wire(answer)
+}
+
+/// The head announces everything, half of it comes, and the connection is reset.
+fn truncated(answer: Answer) -> Answered {
+    let (mut response, content) = head(answer);
+    let whole = joined(content);
+    response
+        .headers_mut()
+        .insert("content-length", whole.len().into());
+    let half = whole.slice(..whole.len() / 2);
+    // The pause lets the first half leave before the connection goes.
+    let pieces = stream::unfold(Some(half), |half| async move {
+        match half {
+            Some(half) if !half.is_empty() => Some((Ok(half), Some(Bytes::new()))),
+            _ => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some((
+                    Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
+                    None,
+                ))
+            }
+        }
+    });
+    *response.body_mut() = Body::from_stream(pieces);
+    response
+}
+
+fn slow(answer: Answer, pause: Duration) -> Answered {
+    let (mut response, content) = head(answer);
+    let whole = joined(content);
+    response
+        .headers_mut()
+        .insert("content-length", whole.len().into());
+    let size = whole.len().div_ceil(16).max(1);
+    let pieces = stream::unfold(whole, move |rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let piece = rest.slice(..size.min(rest.len()));
+        let rest = rest.slice(piece.len()..);
+        Some((Ok::<_, Infallible>(piece), rest))
+    });
+    *response.body_mut() = Body::from_stream(pieces);
+    response
+}
+
+fn joined(content: Content) -> Bytes {
+    match content {
+        Content::Whole(bytes) => bytes,
+        Content::Pieces(pieces) => pieces.concat().into(),
+    }
+}
+
+/// No answer: the connection is reset. Served without this crate's own listener it is an empty 502.
+fn dropped() -> Answered {
+    let mut response = StatusCode::BAD_GATEWAY.into_response();
+    response.extensions_mut().insert(Dropped);
+    response
+}
+
+/// Accounts of every vendor, in order.
+pub(crate) fn accounts(base_url: &str) -> Vec<(&'static str, Vec<(&'static str, String)>)> {
+    let vendors = vendors::all();
+    let account = |vendor: &dyn Vendor| {
+        let base = format!("{base_url}/{}", vendor.name());
+        (vendor.name(), vendor.account(&base))
+    };
+    vendors
+        .iter()
+        .map(|vendor| account(vendor.as_ref()))
+        .collect()
+}

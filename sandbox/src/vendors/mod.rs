@@ -1,0 +1,16 @@
+//! The simulated vendors, each in a file or folder of its own.
+
+mod assemblyai;
+mod deepgram;
+mod openai;
+
+use crate::vendor::Vendor;
+
+/// A fresh simulator of each, in alphabetical order.
+pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
+    vec![
+        Box::<assemblyai::AssemblyAi>::default(),
+        Box::<deepgram::Deepgram>::default(),
+        Box::<openai::OpenAi>::default(),
+    ]
+}
