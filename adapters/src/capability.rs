@@ -19,6 +19,8 @@ use crate::{
 pub struct Contract {
     /// `speech.transcribe`.
     pub name: &'static str,
+    /// Where it is served unless a route says otherwise.
+    pub front: &'static str,
     /// What it does, in a few words.
     pub summary: &'static str,
     /// What repeating it does.
@@ -146,6 +148,7 @@ pub fn contract(name: &str) -> Option<&'static Contract> {
 pub static CONTRACTS: [Contract; 9] = [
     Contract {
         name: "speech.transcribe",
+        front: "POST /v1/audio/transcriptions",
         summary: "Writes down what is said in a recording",
         effect: Effect::Read,
         blobs: &["audio"],
@@ -159,6 +162,7 @@ pub static CONTRACTS: [Contract; 9] = [
     },
     Contract {
         name: "speech.synthesize",
+        front: "POST /v1/audio/speech",
         summary: "Speaks a text",
         effect: Effect::Read,
         blobs: &[],
@@ -172,6 +176,7 @@ pub static CONTRACTS: [Contract; 9] = [
     },
     Contract {
         name: "text.sentiment",
+        front: "POST /v1/text/sentiment",
         summary: "Tells how a text feels",
         effect: Effect::Read,
         blobs: &[],
@@ -185,6 +190,7 @@ pub static CONTRACTS: [Contract; 9] = [
     },
     Contract {
         name: "text.entities",
+        front: "POST /v1/text/entities",
         summary: "Finds the named things in a text",
         effect: Effect::Read,
         blobs: &[],
@@ -198,6 +204,7 @@ pub static CONTRACTS: [Contract; 9] = [
     },
     Contract {
         name: "text.key_phrases",
+        front: "POST /v1/text/key_phrases",
         summary: "Finds the words that say what a text is about",
         effect: Effect::Read,
         blobs: &[],
@@ -211,6 +218,7 @@ pub static CONTRACTS: [Contract; 9] = [
     },
     Contract {
         name: "text.language",
+        front: "POST /v1/text/language",
         summary: "Tells which language a text is in",
         effect: Effect::Read,
         blobs: &[],
@@ -224,6 +232,7 @@ pub static CONTRACTS: [Contract; 9] = [
     },
     Contract {
         name: "text.classify",
+        front: "POST /v1/text/classify",
         summary: "Puts a text under labels",
         effect: Effect::Read,
         blobs: &[],
@@ -237,6 +246,7 @@ pub static CONTRACTS: [Contract; 9] = [
     },
     Contract {
         name: "translation.translate",
+        front: "POST /v1/translate",
         summary: "Translates a text",
         effect: Effect::Read,
         blobs: &[],
@@ -250,6 +260,7 @@ pub static CONTRACTS: [Contract; 9] = [
     },
     Contract {
         name: "translation.detect",
+        front: "POST /v1/translate/detect",
         summary: "Tells which language a text is in, as a translator sees it",
         effect: Effect::Read,
         blobs: &[],

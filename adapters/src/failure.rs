@@ -116,6 +116,11 @@ impl Failure {
         Self { kind, message: message.into(), code: None, status: None, retry_after: None, evidence: None }
     }
 
+    /// A failure of this kind, in one sentence.
+    pub fn of(kind: Kind, message: impl Into<String>) -> Self {
+        Self::new(kind, message)
+    }
+
     /// A request without an answer.
     pub(crate) fn lost(evidence: Evidence) -> Self {
         let (kind, fault) = match evidence {

@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use crate::{
+    catalog::Catalog,
     diagnostic::{Diagnostic, Report},
     document::{self, Key, Node, Value},
     expand::{Environment, expand},
@@ -17,6 +18,15 @@ use crate::{
 
 /// Checks sources, which are merged; `Some` only when there is no error.
 pub fn check(sources: &[Source], environment: &dyn Environment) -> (Option<Config>, Report) {
+    check_with(sources, environment, &Catalog::default())
+}
+
+/// The same, where vendors and operations may be named.
+pub fn check_with(
+    sources: &[Source],
+    environment: &dyn Environment,
+    catalog: &Catalog,
+) -> (Option<Config>, Report) {
     let mut found = Vec::new();
     let mut hidden = Vec::new();
     let mut merged: Option<Node> = None;
@@ -34,7 +44,7 @@ pub fn check(sources: &[Source], environment: &dyn Environment) -> (Option<Confi
     let parsed = found.is_empty();
     let config = merged
         .filter(|_| parsed)
-        .and_then(|node| of_document(node, sources, environment, &mut found, &mut hidden));
+        .and_then(|node| of_document(node, sources, environment, catalog, &mut found, &mut hidden));
     let report = Report::new(masked(sources, &hidden), found);
     (config.filter(|_| !report.has_errors()), report)
 }
@@ -43,6 +53,7 @@ fn of_document(
     mut node: Node,
     sources: &[Source],
     environment: &dyn Environment,
+    catalog: &Catalog,
     found: &mut Vec<Diagnostic>,
     hidden: &mut Vec<Span>,
 ) -> Option<Config> {
@@ -60,6 +71,7 @@ fn of_document(
     }
     let mut checker = Checker {
         environment,
+        catalog,
         found,
         hidden,
     };
@@ -71,7 +83,7 @@ fn of_document(
     {
         // Names are looked up all the same, so that one round shows them too; what depends on the broken parts is left.
         let mut more = Vec::new();
-        read::config(&node, sources, &mut more);
+        read::config(&node, sources, catalog, &mut more);
         checker.found.extend(
             more.into_iter()
                 .filter(|mistake| mistake.code.starts_with("E03") || mistake.code == "E0206"),
@@ -79,7 +91,7 @@ fn of_document(
         return None;
     }
     let mut more = Vec::new();
-    let config = read::config(&node, sources, &mut more);
+    let config = read::config(&node, sources, catalog, &mut more);
     found.extend(more);
     config
 }
@@ -158,6 +170,7 @@ fn merge_maps(into: &mut Vec<(Key, Node)>, from: Vec<(Key, Node)>, found: &mut V
 /// Checks nodes against shapes, and expands texts where they stand.
 struct Checker<'a> {
     environment: &'a dyn Environment,
+    catalog: &'a Catalog,
     found: &'a mut Vec<Diagnostic>,
     /// Where secrets stand in the sources.
     hidden: &'a mut Vec<Span>,
@@ -222,6 +235,7 @@ impl Checker<'_> {
             Shape::Map(value) => self.map(node, value, Kind::Name),
             Shape::Headers(value) => self.map(node, value, Kind::HeaderName),
             Shape::Record(record) => self.record(node, record),
+            Shape::Account(at_upstream, at_vendor) => self.account(node, at_upstream, at_vendor),
             Shape::OneOf(record) => self.one_of(node, record),
             Shape::Either(shapes) => self.either(node, shapes),
             Shape::Nothing => {
@@ -392,6 +406,45 @@ impl Checker<'_> {
         }
     }
 
+    /// An account at a vendor has that vendor's fields beside those that all have.
+    fn account(&mut self, node: &mut Node, at_upstream: &'static Record, at_vendor: &'static Record) {
+        let Some(named) = node.get("vendor") else {
+            return self.record(node, at_upstream);
+        };
+        let (name, at, whole) = (named.text().unwrap_or_default().to_owned(), named.at, node.at);
+        let catalog = self.catalog;
+        let Some(vendor) = catalog.vendor(&name) else {
+            let known = catalog.vendors.iter().map(|vendor| vendor.name.as_str());
+            let before = self.found.len();
+            let mistake = Diagnostic::error("E0313", at, format!("there is no vendor `{name}`"));
+            self.found.push(mistake.did_you_mean(&name, known, before));
+            return;
+        };
+        let Value::Map(entries) = &mut node.value else { return };
+        for (key, node) in entries.iter_mut() {
+            if let Some(field) = at_vendor.fields.iter().find(|field| field.key == key.text) {
+                self.node(node, &field.shape);
+            } else if let Some(field) = vendor.fields.iter().find(|field| field.name == key.text) {
+                self.text(node, if field.secret { Kind::Secret } else { Kind::Plain });
+            } else {
+                let message = format!("`{}` is not a key of an account at `{name}`", key.text);
+                let own = vendor.fields.iter().map(|field| field.name.as_str());
+                let keys = own.chain(at_vendor.fields.iter().map(|field| field.key));
+                let before = self.found.len();
+                let mistake = Diagnostic::error("E0201", key.at, message);
+                self.found.push(mistake.did_you_mean(&key.text, keys, before));
+            }
+        }
+        for field in vendor.fields.iter().filter(|field| field.required) {
+            if !entries.iter().any(|(key, _)| key.text == field.name) {
+                let message = format!("`{}` is missing in an account at `{name}`", field.name);
+                let example = if field.secret { format!("${{{}}}", field.name.to_uppercase()) } else { "…".to_owned() };
+                let help = format!("add `{}: \"{example}\"` ({})", field.name, field.doc);
+                self.found.push(Diagnostic::error("E0203", whole, message).help(help));
+            }
+        }
+    }
+
     fn one_of(&mut self, node: &mut Node, record: &'static Record) {
         self.record(node, record);
         if let Value::Map(entries) = &node.value
@@ -462,7 +515,7 @@ fn kind_of(shape: &Shape) -> &'static str {
         Shape::Bool => "`true` or `false`",
         Shape::Choice(_) => "a word",
         Shape::List(..) => "a list",
-        Shape::Map(_) | Shape::Headers(_) | Shape::Record(_) | Shape::OneOf(_) => "a map",
+        Shape::Map(_) | Shape::Headers(_) | Shape::Record(_) | Shape::Account(..) | Shape::OneOf(_) => "a map",
         Shape::Either(_) => "one of several",
         Shape::Nothing => "nothing",
     }
@@ -496,6 +549,7 @@ fn example(shape: &Shape) -> String {
                 format!("{{ {} }}", required.join(", "))
             }
         }
+        Shape::Account(..) => "{ vendor: NAME, key: \"${KEY}\" }".to_owned(),
         Shape::Either(shapes) => shapes.first().map_or(String::new(), example),
         Shape::Nothing => String::new(),
     }

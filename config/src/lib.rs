@@ -3,6 +3,7 @@
 //! [`Source`] (a file's text) → document (every value with its place) → [`Config`] (known to be right), or every mistake
 //! in it. This crate knows no vendor, opens no socket, and touches files and variables only through [`Environment`].
 
+pub mod catalog;
 mod check;
 mod diagnostic;
 mod document;
@@ -20,17 +21,17 @@ mod table;
 mod template;
 mod units;
 
-pub use check::check;
+pub use check::{check, check_with};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};
 pub use expand::Environment;
 pub use jsonpath::{JsonPath, PathError, Step, TooMuch, steps};
-pub use load::{Loaded, Source, load};
+pub use load::{Loaded, Source, load, load_with};
 pub use model::{
     AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Config, Effect, Forward,
     HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin, Outlier,
     PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond, Retry, Route,
-    RouteLimits, Rule, Segment, Setting,
+    RouteLimits, Rule, Segment, Serve, Setting, Spend, VendorAccount,
 };
 pub use place::{Location, Span};
 pub use reference::reference;

@@ -8,8 +8,10 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    check::check,
+    catalog::Catalog,
+    check::check_with,
     diagnostic::{Diagnostic, Report},
+    document,
     expand::Environment,
     model::Config,
     place::Span,
@@ -37,6 +39,15 @@ pub struct Loaded {
 
 /// Reads and checks `path`, a file or a folder. Paths in it are relative to its folder.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_with(path, &|_| Ok((Catalog::default(), Vec::new())))
+}
+
+/// The same, where vendors and operations may be named. `catalog` is given the folder of the `adapters` key, if there is
+/// one, and says what may be named and which files say so.
+pub fn load_with(
+    path: &Path,
+    catalog: &dyn Fn(Option<&Path>) -> Result<(Catalog, Vec<PathBuf>), Report>,
+) -> Result<Loaded, Report> {
     let unreadable = |path: &Path, error: &io::Error| {
         let source = Source {
             name: path.display().to_string(),
@@ -73,10 +84,17 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
         folder: folder.to_owned(),
         read: Mutex::default(),
     };
-    let (config, report) = check(&sources, &system);
+    let adapters = sources
+        .iter()
+        .enumerate()
+        .filter_map(|(index, source)| document::parse(&source.text, index).ok())
+        .find_map(|node| node.get("adapters")?.text().map(|text| folder.join(text)));
+    let (catalog, manifests) = catalog(adapters.as_deref())?;
+    let (config, report) = check_with(&sources, &system, &catalog);
     let Some(mut config) = config else {
         return Err(report);
     };
+    config.adapters = adapters;
     if config.state.is_relative() {
         config.state = folder.join(&config.state);
     }
@@ -88,7 +106,11 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     Ok(Loaded {
         config,
         report,
-        files: files.into_iter().chain(system.read.into_inner()).collect(),
+        files: files
+            .into_iter()
+            .chain(system.read.into_inner())
+            .chain(manifests)
+            .collect(),
     })
 }
 

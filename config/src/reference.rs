@@ -86,6 +86,7 @@ fn value(shape: &Shape) -> String {
         Shape::Record(record) | Shape::OneOf(record) => {
             format!("[{}](#{})", record.name, record.name.replace(' ', "-"))
         }
+        Shape::Account(at_upstream, at_vendor) => format!("{} — or {}", value(&Shape::Record(at_upstream)), value(&Shape::Record(at_vendor))),
         Shape::Either(shapes) => shapes.iter().map(value).collect::<Vec<_>>().join(" — or "),
         Shape::Nothing => "nothing".to_owned(),
     }
@@ -94,6 +95,7 @@ fn value(shape: &Shape) -> String {
 fn inner(shape: &Shape, waiting: &mut Vec<&'static Record>) {
     match shape {
         Shape::Record(record) | Shape::OneOf(record) => waiting.push(record),
+        Shape::Account(at_upstream, at_vendor) => waiting.extend([at_upstream, at_vendor]),
         Shape::List(_, inner_shape) | Shape::Map(inner_shape) | Shape::Headers(inner_shape) => {
             inner(inner_shape, waiting)
         }

@@ -26,6 +26,8 @@ pub(crate) enum Shape {
     /// A map from header names to values.
     Headers(&'static Shape),
     Record(&'static Record),
+    /// An account: at an upstream, or at a vendor with that vendor's fields.
+    Account(&'static Record, &'static Record),
     /// Exactly one of the record's keys.
     OneOf(&'static Record),
     /// Told apart by the kind of YAML value.
@@ -59,6 +61,7 @@ pub(crate) enum Kind {
     Condition,
     AccessLog,
     ProbePath,
+    VendorBase,
 }
 
 /// A map with known keys.
@@ -133,6 +136,7 @@ impl Kind {
             Self::Condition => "condition",
             Self::AccessLog => "log destination",
             Self::ProbePath => "path",
+            Self::VendorBase => "URL",
         }
     }
 
@@ -158,6 +162,7 @@ impl Kind {
             Self::Condition => "= request.headers['x-tier'] == 'gold'",
             Self::AccessLog => "file:./access.log",
             Self::ProbePath => "/healthz",
+            Self::VendorBase => "https://proxy.example.com",
         }
     }
 
@@ -231,6 +236,13 @@ impl Kind {
                     "E0401",
                     format!("{shown} is not a URL that can be called: {why}"),
                     "write `http://host:port` or `https://host/path`",
+                )
+            }),
+            Self::VendorBase => texts::base_url(&text.replacen("ws", "http", usize::from(text.starts_with("ws")))).map(|_| ()).or_else(|why| {
+                misfit(
+                    "E0401",
+                    format!("`{text}` is not a URL that can be called: {why}"),
+                    "write `https://host` or `https://host/path`",
                 )
             }),
             Self::Match => texts::match_text(text).map(|_| ()),

@@ -47,7 +47,7 @@ impl Reading<'_> {
         let text = self.text(each)?;
         let path = self.below(each, text, top)?;
         let Found::Below(Path::Steps(array)) = path else {
-            self.error("E0801", each, format!("`{text}` is not an array that can be gone through"), "write a path of names, indexes and `[*]` below `$.body`");
+            self.error("E0901", each, format!("`{text}` is not an array that can be gone through"), "write a path of names, indexes and `[*]` below `$.body`");
             return None;
         };
         let only = match value("where") {
@@ -59,7 +59,7 @@ impl Reading<'_> {
                 };
                 let below = format!("$.{}", key.text);
                 let Some(field) = steps(&below).filter(|steps| !steps.contains(&Step::Every)) else {
-                    self.key_error("E0801", key.at, format!("`{}` is not a field of an item", key.text), "write the field's name");
+                    self.key_error("E0901", key.at, format!("`{}` is not a field of an item", key.text), "write the field's name");
                     return None;
                 };
                 Some((field, self.scalars(words)))
@@ -104,7 +104,7 @@ impl Reading<'_> {
                     && !place.kept.contains(name)
                 {
                     let message = format!("no step keeps `{name}`");
-                    self.found.push(Diagnostic::error("E0802", node.at, message).did_you_mean(name, place.kept.iter().map(String::as_str), 0));
+                    self.found.push(Diagnostic::error("E0902", node.at, message).did_you_mean(name, place.kept.iter().map(String::as_str), 0));
                     return None;
                 }
                 Expression::Outside { source, transforms, path }
@@ -125,7 +125,7 @@ impl Reading<'_> {
             return Some(Found::Below(Path::Steps(steps)));
         }
         let Some((Step::Name(first), rest)) = steps.split_first() else {
-            self.error("E0801", node, format!("`{path}` is not a place in an answer"), known);
+            self.error("E0901", node, format!("`{path}` is not a place in an answer"), known);
             return None;
         };
         let second = match rest {
@@ -146,7 +146,7 @@ impl Reading<'_> {
             ("kept", Some(name)) => Some(Found::Outside(Outside::Kept(name))),
             ("input", Some(_)) => Some(Found::Outside(Outside::Input(rest.to_vec()))),
             _ => {
-                self.error("E0801", node, format!("`{path}` is not a place in an answer"), known);
+                self.error("E0901", node, format!("`{path}` is not a place in an answer"), known);
                 None
             }
         }
@@ -157,7 +157,7 @@ impl Reading<'_> {
         // The document is the body itself.
         let below = if top { path.strip_prefix("$.body").map(|rest| format!("${rest}")) } else { Some(path.to_owned()) };
         let Some(below) = below else {
-            self.error("E0801", node, format!("`{path}` is not a place in an answer"), "start with `$.body`");
+            self.error("E0901", node, format!("`{path}` is not a place in an answer"), "start with `$.body`");
             return None;
         };
         match ConfigTemplate::parse(&below) {

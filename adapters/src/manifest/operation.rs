@@ -55,7 +55,7 @@ impl Reading<'_> {
                 None => {
                     let known = CONTRACTS.iter().filter(|contract| contract.capability() == capability).map(Contract::verb);
                     let message = format!("`{capability}` has no operation `{}`", key.text);
-                    self.found.push(Diagnostic::error("E0807", key.at, message).did_you_mean(&key.text, known, 0));
+                    self.found.push(Diagnostic::error("E0907", key.at, message).did_you_mean(&key.text, known, 0));
                 }
             }
         }
@@ -105,7 +105,7 @@ impl Reading<'_> {
                 if found.is_none() {
                     let folder = self.folder.clone();
                     let known: Vec<&str> = self.hooks.iter().filter(|(vendor, ..)| *vendor == folder).map(|(_, name, _)| *name).collect();
-                    self.found.push(Diagnostic::error("E0808", node.at, format!("there is no hook `{name}`")).did_you_mean(name, known, 0).help("hooks are Rust functions of the vendor's folder; a manifest loaded at run time has none"));
+                    self.found.push(Diagnostic::error("E0908", node.at, format!("there is no hook `{name}`")).did_you_mean(name, known, 0).help("hooks are Rust functions of the vendor's folder; a manifest loaded at run time has none"));
                 }
                 found.map(|(_, _, hook)| *hook)
             }
@@ -122,7 +122,7 @@ impl Reading<'_> {
         self.record(node, "an operation in this process", &["engine", "limits", "docs", "ignores"]);
         let name = self.text(engine)?;
         let Some((_, found)) = ENGINES.iter().find(|(known, _)| *known == name) else {
-            let mistake = Diagnostic::error("E0808", engine.at, format!("there is no engine `{name}`"));
+            let mistake = Diagnostic::error("E0908", engine.at, format!("there is no engine `{name}`"));
             self.found.push(mistake.did_you_mean(name, ENGINES.iter().map(|(name, _)| *name), 0));
             return None;
         };
@@ -140,14 +140,14 @@ impl Reading<'_> {
             for name in &ignores {
                 if !contract.fields().iter().any(|(known, _)| known == name) {
                     let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-                    self.found.push(Diagnostic::error("E0802", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(name, known, 0));
+                    self.found.push(Diagnostic::error("E0902", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(name, known, 0));
                 }
             }
         }
         for (name, _) in contract.fields() {
             let said = used.iter().any(|word| word == name) || ignores.contains(name) || limits.cannot.iter().any(|(field, values)| field == name && values.is_empty()) || limits.languages.iter().any(|(field, _)| field == name);
             if !said {
-                self.error("E0809", node, format!("nothing is said of the input `{name}`"), format!("use `$.{name}`, or put it under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)"));
+                self.error("E0909", node, format!("nothing is said of the input `{name}`"), format!("use `$.{name}`, or put it under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)"));
             }
         }
     }
@@ -222,7 +222,7 @@ impl Reading<'_> {
             (path.starts_with('/') && !path.contains('?')).then_some((method, path))
         });
         let Some((method, path)) = parts else {
-            self.error("E0810", node, format!("`{text}` is not a call"), "write a method and a path: `POST /v1/path`; parameters go under `query:`");
+            self.error("E0910", node, format!("`{text}` is not a call"), "write a method and a path: `POST /v1/path`; parameters go under `query:`");
             return None;
         };
         Some((method, Target::Path(self.interpolated(node, path, place)?)))
@@ -240,7 +240,7 @@ impl Reading<'_> {
         let at = self.services.iter().position(|known| known == name);
         if at.is_none() {
             let known: Vec<&str> = self.services.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
-            let mistake = Diagnostic::error("E0802", node.at, format!("the vendor has no service `{name}`")).did_you_mean(name, known, 0);
+            let mistake = Diagnostic::error("E0902", node.at, format!("the vendor has no service `{name}`")).did_you_mean(name, known, 0);
             self.found.push(mistake);
         }
         at
@@ -419,7 +419,7 @@ impl Reading<'_> {
         for (key, node) in entries.get("languages").map(|node| self.map(node, "`languages`")).unwrap_or_default() {
             if !contract.fields().iter().any(|(name, _)| *name == key.text) {
                 let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-                self.found.push(Diagnostic::error("E0802", key.at, format!("`{}` has no input `{}`", contract.name, key.text)).did_you_mean(&key.text, known, 0));
+                self.found.push(Diagnostic::error("E0902", key.at, format!("`{}` has no input `{}`", contract.name, key.text)).did_you_mean(&key.text, known, 0));
             }
             let table = if let Value::List(_) = node.value {
                 Some(self.scalars(node).into_iter().map(|tag| (tag.clone(), tag)).collect())
@@ -428,7 +428,7 @@ impl Reading<'_> {
                 let table = self.tables.get(&name).map(|table| (**table).clone());
                 if table.is_none() {
                     let known: Vec<String> = self.tables.keys().cloned().collect();
-                    self.found.push(Diagnostic::error("E0803", node.at, format!("there is no table `{name}`")).did_you_mean(&name, known.iter().map(String::as_str), 0));
+                    self.found.push(Diagnostic::error("E0903", node.at, format!("there is no table `{name}`")).did_you_mean(&name, known.iter().map(String::as_str), 0));
                 }
                 table
             };
@@ -451,7 +451,7 @@ impl Reading<'_> {
         let unknown: Vec<String> = inputs.filter(|name| !contract.fields().iter().any(|(known, _)| known == *name)).cloned().collect();
         for name in unknown {
             let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-            self.found.push(Diagnostic::error("E0802", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(&name, known, 0));
+            self.found.push(Diagnostic::error("E0902", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(&name, known, 0));
         }
         limits
     }
@@ -475,7 +475,7 @@ impl Reading<'_> {
             _ => match words.strip_suffix(" characters").and_then(|many| many.parse().ok()) {
                 Some(many) => Unit::Characters(many),
                 None => {
-                    self.error("E0811", per, format!("`{words}` is not what a price is for"), "write second, minute, hour, character, `1000 characters`, `1M characters` or request");
+                    self.error("E0911", per, format!("`{words}` is not what a price is for"), "write second, minute, hour, character, `1000 characters`, `1M characters` or request");
                     return None;
                 }
             },
@@ -488,7 +488,7 @@ impl Reading<'_> {
         let round = base(self, entries.get("round"), 1.0)?;
         let minimum = base(self, entries.get("minimum"), 0.0)?;
         if round <= 0.0 || usd < 0.0 {
-            self.error("E0811", node, "prices are not negative, and are rounded to more than nothing", "write `usd: 0` for what is free");
+            self.error("E0911", node, "prices are not negative, and are rounded to more than nothing", "write `usd: 0` for what is free");
             return None;
         }
         Some(Price { usd, unit, round, minimum })

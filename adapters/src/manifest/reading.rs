@@ -197,7 +197,7 @@ impl<'a> Reading<'a> {
             _ => None,
         });
         if found.is_none() {
-            self.error("E0801", node, format!("`{text}` is not a place in the answer's body"), "write `$.body.name[0].name`, with names and indexes only");
+            self.error("E0901", node, format!("`{text}` is not a place in the answer's body"), "write `$.body.name[0].name`, with names and indexes only");
         }
         found
     }
@@ -223,7 +223,7 @@ impl<'a> Reading<'a> {
             match Transform::parse(part.trim(), &self.tables) {
                 Ok(transform) => transforms.push(transform),
                 Err(why) => {
-                    self.error("E0803", node, why, format!("transforms are {}", Transform::NAMES.join(", ")));
+                    self.error("E0903", node, why, format!("transforms are {}", Transform::NAMES.join(", ")));
                     return None;
                 }
             }
@@ -253,7 +253,7 @@ impl<'a> Reading<'a> {
                 if !self.fields.iter().any(|field| field.name == second) {
                     let known: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
                     let message = format!("accounts of this vendor have no `{second}`");
-                    let mistake = Diagnostic::error("E0802", node.at, message).did_you_mean(&second, known, 0);
+                    let mistake = Diagnostic::error("E0902", node.at, message).did_you_mean(&second, known, 0);
                     self.found.push(mistake);
                     return None;
                 }
@@ -264,14 +264,14 @@ impl<'a> Reading<'a> {
                 "token" => return Some(Source::Token),
                 "chunk" => return Some(Source::Chunk),
                 _ => {
-                    self.error("E0802", node, format!("there is no `{path}`"), "known: `$.call.id`, `$.call.token`, `$.call.chunk`");
+                    self.error("E0902", node, format!("there is no `{path}`"), "known: `$.call.id`, `$.call.token`, `$.call.chunk`");
                     return None;
                 }
             },
             "kept" => {
                 if !place.kept.contains(&second) {
                     let message = format!("no step before this one keeps `{second}`");
-                    let mistake = Diagnostic::error("E0802", node.at, message).did_you_mean(&second, place.kept.iter().map(String::as_str), 0);
+                    let mistake = Diagnostic::error("E0902", node.at, message).did_you_mean(&second, place.kept.iter().map(String::as_str), 0);
                     self.found.push(mistake);
                     return None;
                 }
@@ -283,7 +283,7 @@ impl<'a> Reading<'a> {
             return Some(Source::Item(steps));
         }
         let Some(contract) = place.contract else {
-            self.error("E0802", node, format!("there is no `{path}` here"), "known: `$.account.NAME`, `$.call.id`");
+            self.error("E0902", node, format!("there is no `{path}` here"), "known: `$.account.NAME`, `$.call.id`");
             return None;
         };
         if let Some(blob) = contract.blobs.iter().find(|blob| **blob == first) {
@@ -292,7 +292,7 @@ impl<'a> Reading<'a> {
                 return Some(Source::Blob(blob, *fact));
             }
             let known = BlobFact::NAMES.map(|(name, _)| format!("`$.{blob}.{name}`")).join(", ");
-            self.error("E0802", node, format!("`{path}` is not a fact of the {blob}"), format!("known: {known}; the {blob} itself goes in `raw:`, in a part, or as `$.{blob} | base64`"));
+            self.error("E0902", node, format!("`{path}` is not a fact of the {blob}"), format!("known: {known}; the {blob} itself goes in `raw:`, in a part, or as `$.{blob} | base64`"));
             return None;
         }
         if place.batch && first == "documents" {
@@ -305,12 +305,12 @@ impl<'a> Reading<'a> {
         let Some((_, required)) = contract.fields().iter().find(|(name, _)| name == first) else {
             let known = contract.fields().iter().map(|(name, _)| name.as_str()).chain(contract.blobs.iter().copied());
             let message = format!("`{}` has no input `{first}`", contract.name);
-            let mistake = Diagnostic::error("E0802", node.at, message).did_you_mean(first, known.chain(["account", "kept", "call"]), 0);
+            let mistake = Diagnostic::error("E0902", node.at, message).did_you_mean(first, known.chain(["account", "kept", "call"]), 0);
             self.found.push(mistake);
             return None;
         };
         if !required && !optional && !place.needs.iter().any(|name| name == first) {
-            self.error("E0804", node, format!("`{first}` need not be given, and this does not say what to do then"), format!("write `{path}?` to leave the key out, `{path} | default(…)`, or put `{first}` under `limits: needs:`"));
+            self.error("E0904", node, format!("`{first}` need not be given, and this does not say what to do then"), format!("write `{path}?` to leave the key out, `{path} | default(…)`, or put `{first}` under `limits: needs:`"));
             return None;
         }
         Some(Source::Input(steps))

@@ -39,7 +39,7 @@ impl Reading<'_> {
             && name != self.folder
         {
             let message = format!("the folder of vendor `{name}` is called `{}`", self.folder);
-            self.error("E0806", node, message, "a vendor's folder has its name");
+            self.error("E0906", node, message, "a vendor's folder has its name");
         }
         let title = value("title").and_then(|node| self.text(node)).unwrap_or(&name).to_owned();
         if let Some(docs) = value("docs") {
@@ -61,7 +61,7 @@ impl Reading<'_> {
                 let mut known: Vec<&str> = CONTRACTS.iter().map(crate::capability::Contract::capability).collect();
                 known.dedup();
                 let message = format!("there is no capability `{stem}`");
-                let mistake = Diagnostic::error("E0807", document.at, message).did_you_mean(stem, known.iter().copied(), 0);
+                let mistake = Diagnostic::error("E0907", document.at, message).did_you_mean(stem, known.iter().copied(), 0);
                 self.found.push(mistake);
                 continue;
             }
@@ -74,7 +74,7 @@ impl Reading<'_> {
         let mut fields = Vec::new();
         for (key, node) in self.map(node, "`account`") {
             if ["vendor", "base", "upstream"].contains(&key.text.as_str()) {
-                self.key_error("E0802", key.at, format!("`{}` is a key of every account already", key.text), "choose another name");
+                self.key_error("E0902", key.at, format!("`{}` is a key of every account already", key.text), "choose another name");
             }
             let entries = self.record(node, "an account's field", &["secret", "optional", "default", "doc"]);
             let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
@@ -166,7 +166,7 @@ impl Reading<'_> {
             let mut all = true;
             for name in names {
                 if !account_has(reading, name) {
-                    reading.error("E0805", value, format!("`{}` needs the account field `{name}`", key.text), format!("add `{name}` to `account:`"));
+                    reading.error("E0905", value, format!("`{}` needs the account field `{name}`", key.text), format!("add `{name}` to `account:`"));
                     all = false;
                 }
             }
@@ -310,7 +310,7 @@ impl Reading<'_> {
                     Ok(name) => paths.push(ErrorPath::Header(name)),
                     Err(_) => self.error("E0409", node, format!("`{name}` is not a header name"), "write `$.header['x-name']`"),
                 },
-                _ => self.error("E0801", node, format!("`{text}` is not a place in an answer"), "write `$.body.name` or `$.header['x-name']`"),
+                _ => self.error("E0901", node, format!("`{text}` is not a place in an answer"), "write `$.body.name` or `$.header['x-name']`"),
             }
         }
         paths

@@ -1,5 +1,6 @@
 //! Makes the typed configuration from a document whose structure is known to be right, and checks its meaning.
 
+mod capabilities;
 mod limits;
 mod meaning;
 mod pools;
@@ -9,12 +10,13 @@ pub(crate) mod texts;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
+    catalog::Catalog,
     diagnostic::Diagnostic,
     document::{Node, Value},
     load::Source,
     model::{
         AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Config, KeyDigest, Listen,
-        Log, Pool, PoolId, Probe, Rate, Setting,
+        Log, Pool, PoolId, Probe, Rate, Route, Setting, Spend, VendorAccount,
     },
     place::{Location, Span},
     secret::{Secret, hash_key},
@@ -45,6 +47,7 @@ pub(crate) struct Reader<'a> {
 pub(crate) fn config(
     node: &Node,
     sources: &[Source],
+    catalog: &Catalog,
     found: &mut Vec<Diagnostic>,
 ) -> Option<Config> {
     let mut reader = Reader {
@@ -71,10 +74,12 @@ pub(crate) fn config(
         .and_then(|text| text.parse().ok());
     let clients = reader.clients(node);
     reader.upstreams(node);
-    reader.accounts(node);
+    reader.accounts(node, catalog);
     reader.named_pools(node);
     let defaults = node.get("limits");
-    let routes = reader.routes(node, defaults);
+    let mut routes = reader.routes(node, catalog, defaults);
+    reader.capabilities(node, catalog, defaults, &mut routes);
+    reader.something_served(node, &routes);
     let limits = reader.process_limits(defaults);
     let log = node
         .get("log")
@@ -85,6 +90,10 @@ pub(crate) fn config(
         listen,
         admin,
         state: PathBuf::from(node.get("state").and_then(Node::text).unwrap_or("./state")),
+        adapters: node
+            .get("adapters")
+            .and_then(Node::text)
+            .map(PathBuf::from),
         log: Log {
             access: match log.strip_prefix("file:") {
                 Some(path) => AccessLog::File(PathBuf::from(path)),
@@ -149,6 +158,18 @@ impl Reader<'_> {
                 version.at,
                 format!("version {number} of the format is not known"),
                 "this program reads version 1: `isobar: 1`",
+            );
+        }
+    }
+
+    /// A configuration that serves nothing is not meant.
+    fn something_served(&mut self, node: &Node, routes: &[Route]) {
+        if routes.is_empty() && node.get("routes").is_none() {
+            self.error(
+                "E0203",
+                node.at,
+                "`routes` is missing in the configuration",
+                "add `routes: [{ match: GET /v1/*, forward: [NAME] }]`, or an account at a vendor whose capabilities are served by themselves",
             );
         }
     }
@@ -239,8 +260,13 @@ impl Reader<'_> {
         }
     }
 
-    fn accounts(&mut self, node: &Node) {
+    fn accounts(&mut self, node: &Node, catalog: &Catalog) {
         for (name, written) in node.get("accounts").map(Node::entries).unwrap_or_default() {
+            if let Some(vendor) = written.get("vendor").and_then(Node::text) {
+                let account = vendor_account(&name.text, vendor, written, catalog);
+                self.add_account(account, name.at, None);
+                continue;
+            }
             let upstream = written.get("upstream").and_then(|node| self.account(node));
             // Without an upstream the name is known all the same, so that its uses are no mistakes of their own.
             let base = upstream
@@ -325,7 +351,38 @@ fn plain(name: String, url: &str) -> Account {
             trials: 1,
         },
         probe: None,
+        price: None,
+        vendor: None,
     }
+}
+
+/// An account at a vendor, with what `written` says.
+fn vendor_account(name: &str, vendor: &str, written: &Node, catalog: &Catalog) -> Account {
+    let text = |key: &str| written.get(key).and_then(Node::text).map(str::to_owned);
+    let known = catalog.vendor(vendor).map(|vendor| vendor.fields.as_slice());
+    let fields = known
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|field| Some((field.name.clone(), Secret::new(text(&field.name)?))));
+    let spend = written.get("spend").and_then(|spend| {
+        Some(Spend {
+            usd: spend.get("usd").and_then(number)?,
+            per: spend.get("per").and_then(duration)?,
+        })
+    });
+    // Without a base the address is of no use: only adapters call it, and they know the vendor's hosts.
+    let nowhere = format!("https://{}.invalid", vendor.to_ascii_lowercase());
+    let account = Account {
+        vendor: Some(VendorAccount {
+            vendor: vendor.to_owned(),
+            fields: fields.collect(),
+            quota: written.get("quota").and_then(rate),
+            spend,
+            base: text("base"),
+        }),
+        ..plain(name.to_owned(), &nowhere)
+    };
+    overridden(account, written)
 }
 
 /// `account` with what `written` says instead.
@@ -342,6 +399,9 @@ fn overridden(mut account: Account, written: &Node) -> Account {
         written.get("keep_alive").and_then(duration),
     );
     set(&mut account.permits, written.get("permits").and_then(count));
+    if let Some(price) = written.get("price").and_then(number) {
+        account.price = Some(price);
+    }
     if let Some(breaker) = written.get("breaker") {
         set(
             &mut account.breaker.failures,
@@ -449,6 +509,15 @@ fn count(node: &Node) -> Option<u32> {
         u32::try_from(number).ok()
     } else {
         None
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "checked to be small")]
+fn number(node: &Node) -> Option<f64> {
+    match node.value {
+        Value::Integer(number) => Some(number as f64),
+        Value::Float(number) => Some(number),
+        _ => None,
     }
 }
 

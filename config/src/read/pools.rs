@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Reader, count, duration, set};
+use super::{Reader, count, duration, number, set};
 use crate::{
     diagnostic::Diagnostic,
-    document::{Node, Value},
+    document::Node,
     model::{Member, Outlier, Policy, Pool, PoolId, Retry, Rule},
     place::Span,
     template::{Expression, Template},
@@ -188,6 +188,7 @@ fn read_policy(node: &Node) -> Policy {
     match node.text() {
         Some("weighted") => Policy::Weighted,
         Some("fastest") => Policy::Fastest,
+        Some("cheapest") => Policy::Cheapest,
         Some(_) => Policy::Order,
         None => {
             let by = node
@@ -196,14 +197,5 @@ fn read_policy(node: &Node) -> Policy {
                 .and_then(|text| Template::parse(text).ok());
             by.map_or(Policy::Order, |by| Policy::Sticky { by })
         }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "checked to be at most 10")]
-fn number(node: &Node) -> Option<f64> {
-    match node.value {
-        Value::Integer(number) => Some(number as f64),
-        Value::Float(number) => Some(number),
-        _ => None,
     }
 }

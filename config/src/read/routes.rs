@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{Reader, count, texts};
 use crate::{
+    catalog::Catalog,
     diagnostic::Diagnostic,
     document::{Node, Value},
     model::{
@@ -27,11 +28,16 @@ const FRAMING: [&str; 6] = [
 ];
 
 impl Reader<'_> {
-    pub(super) fn routes(&mut self, node: &Node, defaults: Option<&Node>) -> Vec<Route> {
+    pub(super) fn routes(
+        &mut self,
+        node: &Node,
+        catalog: &Catalog,
+        defaults: Option<&Node>,
+    ) -> Vec<Route> {
         let mut routes: Vec<Route> = Vec::new();
         let mut seen: HashMap<Matcher, Span> = HashMap::new();
         for written in node.get("routes").map(Node::items).unwrap_or_default() {
-            let Some(route) = self.route(written, defaults) else {
+            let Some(route) = self.route(written, catalog, defaults) else {
                 continue;
             };
             let at = written
@@ -57,28 +63,35 @@ impl Reader<'_> {
         routes
     }
 
-    fn route(&mut self, written: &Node, defaults: Option<&Node>) -> Option<Route> {
+    fn route(&mut self, written: &Node, catalog: &Catalog, defaults: Option<&Node>) -> Option<Route> {
         let matched = written.get("match")?;
         let matcher = read_match(matched)?;
         let name = self.route_name(written, matched)?;
-        let action = match (written.get("forward"), written.get("respond")) {
-            (Some(forward), None) => Action::Forward(self.forward(forward, &name, &matcher)?),
-            (None, Some(respond)) => Action::Respond(self.respond(respond)),
-            (Some(_), Some(second)) => {
+        let does = ["forward", "respond", "serve"].map(|key| written.get(key));
+        let action = match does {
+            [Some(forward), None, None] => {
+                Action::Forward(self.forward(forward, &name, &matcher)?)
+            }
+            [None, Some(respond), None] => Action::Respond(self.respond(respond)),
+            [None, None, Some(serve)] => Action::Serve(self.serve(serve, catalog)?),
+            [Some(_), Some(second), _] | [Some(_), _, Some(second)] | [_, Some(_), Some(second)] => {
+                let at = ["respond", "serve"]
+                    .into_iter()
+                    .find_map(|key| written.key(key));
                 self.error(
                     "E0502",
-                    written.key("respond").unwrap_or(second.at),
-                    "a route does one thing, and this one has `forward` and `respond`",
+                    at.unwrap_or(second.at),
+                    "a route does one thing, and this one does several",
                     "keep one of them",
                 );
                 return None;
             }
-            (None, None) => {
+            [None, None, None] => {
                 self.error(
                     "E0502",
                     matched.at,
                     "this route does nothing",
-                    "add `forward: [upstream]` or `respond: { … }`",
+                    "add `forward: [upstream]`, `serve: OPERATION` or `respond: { … }`",
                 );
                 return None;
             }
@@ -103,7 +116,12 @@ impl Reader<'_> {
                 "remove `anonymous` or `clients`",
             );
         }
-        let limits = self.route_limits(written.get("limits"), defaults);
+        let limits = match &action {
+            Action::Serve(_) => self.serve_limits(written.get("limits"), defaults),
+            Action::Forward(_) | Action::Respond(_) => {
+                self.route_limits(written.get("limits"), defaults)
+            }
+        };
         Some(Route {
             name,
             matcher,
@@ -157,7 +175,7 @@ impl Reader<'_> {
         Some(name)
     }
 
-    fn client_names(&mut self, listed: &Node) -> Vec<String> {
+    pub(super) fn client_names(&mut self, listed: &Node) -> Vec<String> {
         let mut names = Vec::new();
         for item in listed.items() {
             let Some(name) = item.text() else { continue };
@@ -179,6 +197,7 @@ impl Reader<'_> {
 
     fn forward(&mut self, written: &Node, route: &str, matcher: &Matcher) -> Option<Forward> {
         let pool = self.forward_pool(written, route)?;
+        self.check_forwardable(pool, written.at);
         if let Some(used) = self.used_pools.get_mut(pool.0) {
             *used = true;
         }

@@ -37,7 +37,7 @@ use crate::{
     },
     serve::{
         body::{Full, Kept},
-        exchange::Exchange,
+        exchange::{Exchange, Forwarding},
         outgoing::{self, Outgoing},
         tried::Tried,
     },
@@ -137,18 +137,20 @@ impl Gateway {
         let outcome = {
             let members = cx.members(&forward.pool);
             let exchange = Exchange {
+                work: Forwarding {
+                    outgoing: Outgoing {
+                        method: &request.method,
+                        path: path_for(forward, route, &cx.path),
+                        query: request.uri.query(),
+                        headers: &request.headers,
+                        about: cx.about(false),
+                        edits: &forward.request_headers,
+                        document: cx.document.as_ref(),
+                    },
+                    body,
+                },
                 pool: &forward.pool,
                 members,
-                outgoing: Outgoing {
-                    method: &request.method,
-                    path: path_for(forward, route, &cx.path),
-                    query: request.uri.query(),
-                    headers: &request.headers,
-                    about: cx.about(false),
-                    edits: &forward.request_headers,
-                    document: cx.document.as_ref(),
-                },
-                body,
                 effect: context::effect(forward, &request.method, &request.headers),
                 has_key: request.headers.contains_key(headers::IDEMPOTENCY_KEY),
                 deadline: context::deadline(cx.started, route.limits.deadline, &request.headers),

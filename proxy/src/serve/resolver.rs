@@ -90,6 +90,17 @@ impl Resolver {
             .ok_or_else(|| failed(host, "no addresses"))
     }
 
+    /// Every address of `host`, the next in turn first.
+    pub(crate) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        if let Ok(literal) = host.parse::<IpAddr>() {
+            return Ok(vec![literal]);
+        }
+        let answer = self.answer(host).await?;
+        let turn = answer.turn.fetch_add(1, Relaxed) % answer.addresses.len().max(1);
+        let (later, first) = answer.addresses.split_at(turn);
+        Ok(first.iter().chain(later).copied().collect())
+    }
+
     async fn answer(&self, host: &str) -> Result<Arc<Answer>, ResolveError> {
         let known = self.0.answers.get(host).await;
         if let Some(answer) = known {
@@ -166,13 +177,10 @@ impl tower_service::Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let resolver = self.clone();
         Box::pin(async move {
-            let answer = resolver.answer(name.as_str()).await?;
-            let turn = answer.turn.fetch_add(1, Relaxed) % answer.addresses.len().max(1);
-            let (later, first) = answer.addresses.split_at(turn);
-            let addresses: Vec<SocketAddr> = first
-                .iter()
-                .chain(later)
-                .map(|address| SocketAddr::new(*address, 0))
+            let found = resolver.lookup(name.as_str()).await?;
+            let addresses: Vec<SocketAddr> = found
+                .into_iter()
+                .map(|address| SocketAddr::new(address, 0))
                 .collect();
             Ok(addresses.into_iter())
         })
