@@ -8,6 +8,7 @@ mod blob;
 mod call;
 pub mod capabilities;
 mod capability;
+pub mod dialects;
 mod draft;
 mod engine;
 mod failure;

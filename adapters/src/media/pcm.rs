@@ -69,6 +69,8 @@ const MAX_CHANNELS: usize = 32;
 const MAX_PACKET_SAMPLES: u64 = 1 << 20;
 /// Packets of sound per second that a file may have; the shortest that Opus has last 2.5 ms.
 const MAX_PACKETS_PER_SECOND: u64 = 500;
+/// How far beyond full scale a sample may go before it is cut.
+const LOUDEST: f32 = 4.0;
 /// How often a file may be read over, at most: some formats are not read in order.
 const MAX_READS: u64 = 8;
 
@@ -290,10 +292,18 @@ impl<'o> Output<'o> {
         mixed.clear();
         #[expect(clippy::cast_precision_loss, reason = "at most 32 channels")]
         let share = 1.0 / channels as f32;
+        // Floating point files may hold what is no number, or so much that filters go beyond all numbers.
+        let sane = |sum: f32| {
+            if sum.is_finite() {
+                sum.clamp(-LOUDEST, LOUDEST)
+            } else {
+                0.0
+            }
+        };
         mixed.extend(
             interleaved
                 .chunks_exact(channels)
-                .map(|frame| frame.iter().sum::<f32>() * share),
+                .map(|frame| sane(frame.iter().sum::<f32>() * share)),
         );
         let pushed = resampler.push(&mixed, |ready| self.samples(ready));
         self.mixed = mixed;
