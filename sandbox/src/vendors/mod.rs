@@ -1,6 +1,7 @@
 //! The simulated vendors, each in a file or folder of its own.
 
 mod assemblyai;
+mod aws;
 mod deepgram;
 mod openai;
 
@@ -10,6 +11,7 @@ use crate::vendor::Vendor;
 pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
     vec![
         Box::<assemblyai::AssemblyAi>::default(),
+        Box::<aws::Aws>::default(),
         Box::<deepgram::Deepgram>::default(),
         Box::<openai::OpenAi>::default(),
     ]

@@ -10,6 +10,7 @@
 #![allow(dead_code, reason = "the vendors to come use what is shared")]
 
 mod assemblyai;
+mod aws;
 mod deepgram;
 mod machinery;
 mod openai;
