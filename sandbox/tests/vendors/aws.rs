@@ -1,6 +1,6 @@
 //! AWS: the signer here is the tests' own.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hmac::{Hmac, Mac as _};
 use isobar_sandbox::faults::{Class, Fault, Rule};
