@@ -3,6 +3,8 @@
 mod assemblyai;
 mod aws;
 mod deepgram;
+mod deepl;
+mod libretranslate;
 mod openai;
 
 use crate::vendor::Vendor;
@@ -13,6 +15,8 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
         Box::<assemblyai::AssemblyAi>::default(),
         Box::<aws::Aws>::default(),
         Box::<deepgram::Deepgram>::default(),
+        Box::<deepl::DeepL>::default(),
+        Box::<libretranslate::LibreTranslate>::default(),
         Box::<openai::OpenAi>::default(),
     ]
 }

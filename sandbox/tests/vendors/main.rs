@@ -12,6 +12,8 @@
 mod assemblyai;
 mod aws;
 mod deepgram;
+mod deepl;
+mod libretranslate;
 mod machinery;
 mod openai;
 mod support;
