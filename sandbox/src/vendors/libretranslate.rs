@@ -53,7 +53,7 @@ impl Vendor for LibreTranslate {
         if ![TRANSLATE, DETECT].contains(&self.operation(call)) {
             return Ok("anonymous".to_owned());
         }
-        match Fields::read(call).and_then(|fields| Ok(fields.text("api_key"))) {
+        match Fields::read(call).map(|fields| fields.text("api_key")) {
             Ok(Some(key)) => KEYS
                 .owner(&key)
                 .ok_or_else(|| self.error(call, Class::Auth, "")),

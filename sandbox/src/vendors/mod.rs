@@ -4,6 +4,7 @@ mod assemblyai;
 mod aws;
 mod deepgram;
 mod deepl;
+mod elevenlabs;
 mod libretranslate;
 mod openai;
 
@@ -16,6 +17,7 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
         Box::<aws::Aws>::default(),
         Box::<deepgram::Deepgram>::default(),
         Box::<deepl::DeepL>::default(),
+        Box::<elevenlabs::ElevenLabs>::default(),
         Box::<libretranslate::LibreTranslate>::default(),
         Box::<openai::OpenAi>::default(),
     ]

@@ -13,6 +13,7 @@ mod assemblyai;
 mod aws;
 mod deepgram;
 mod deepl;
+mod elevenlabs;
 mod libretranslate;
 mod machinery;
 mod openai;

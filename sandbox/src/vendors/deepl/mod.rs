@@ -66,8 +66,9 @@ impl Vendor for DeepL {
             ["v2", "languages"] => LANGUAGES,
             ["v2", "usage"] => USAGE,
             ["v2", "glossary-language-pairs"] => PAIRS,
-            ["v2" | "v3", "glossaries"] | ["v2" | "v3", "glossaries", _] => GLOSSARIES,
-            ["v2", "glossaries", _, "entries"] => GLOSSARIES,
+            ["v2" | "v3", "glossaries"]
+            | ["v2" | "v3", "glossaries", _]
+            | ["v2", "glossaries", _, "entries"] => GLOSSARIES,
             _ => UNKNOWN,
         }
     }
