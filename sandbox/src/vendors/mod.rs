@@ -5,8 +5,10 @@ mod aws;
 mod deepgram;
 mod deepl;
 mod elevenlabs;
+mod gladia;
 mod libretranslate;
 mod openai;
+mod speechmatics;
 
 use crate::vendor::Vendor;
 
@@ -18,7 +20,9 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
         Box::<deepgram::Deepgram>::default(),
         Box::<deepl::DeepL>::default(),
         Box::<elevenlabs::ElevenLabs>::default(),
+        Box::<gladia::Gladia>::default(),
         Box::<libretranslate::LibreTranslate>::default(),
         Box::<openai::OpenAi>::default(),
+        Box::<speechmatics::Speechmatics>::default(),
     ]
 }
