@@ -6,8 +6,10 @@ mod deepgram;
 mod deepl;
 mod elevenlabs;
 mod gladia;
+mod groq;
 mod libretranslate;
 mod openai;
+mod openai_dialect;
 mod speechmatics;
 
 use crate::vendor::Vendor;
@@ -21,6 +23,7 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
         Box::<deepl::DeepL>::default(),
         Box::<elevenlabs::ElevenLabs>::default(),
         Box::<gladia::Gladia>::default(),
+        Box::<groq::Groq>::default(),
         Box::<libretranslate::LibreTranslate>::default(),
         Box::<openai::OpenAi>::default(),
         Box::<speechmatics::Speechmatics>::default(),

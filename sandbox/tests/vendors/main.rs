@@ -15,6 +15,7 @@ mod deepgram;
 mod deepl;
 mod elevenlabs;
 mod gladia;
+mod groq;
 mod libretranslate;
 mod machinery;
 mod openai;
