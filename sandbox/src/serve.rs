@@ -20,9 +20,9 @@ use axum::{
     response::IntoResponse as _,
     routing::{any, get, post},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -59,8 +59,9 @@ impl Site {
         }
     }
 
-    /// Forgets faults, ledger and the vendors' state.
+    /// Forgets faults, ledger and the vendors' state, and counts calls from 1 again.
     pub(crate) fn reset(&self) {
+        self.calls.store(0, Relaxed);
         self.faults.clear();
         self.ledger.clear();
         self.vendors.iter().for_each(|vendor| vendor.reset());
@@ -136,14 +137,14 @@ async fn to_vendor(State(site): State<Arc<Site>>, request: Request) -> Answered 
         return no_vendor(State(site)).await;
     };
     let mut call = call(&site, &parts, &name, &path);
-    match Limited::new(body, vendor.body_limit()).collect().await {
-        Ok(whole) => call.body = whole.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
+    match read(body, vendor.body_limit()).await {
+        Received::Whole(bytes) => call.body = bytes,
+        Received::TooLarge => {
             let answer = vendor.error(&call, Class::TooLarge, "the request body is too large");
             let entry = entry(vendor, &call, vendor.operation(&call), None);
             return wire(record(&site, entry, answer.header("connection", "close")));
         }
-        Err(_) => return dropped(),
+        Received::Broken => return dropped(),
     }
     let operation = vendor.operation(&call);
     let admitted = vendor.authenticate(&call);
@@ -193,6 +194,41 @@ async fn to_vendor(State(site): State<Arc<Site>>, request: Request) -> Answered 
         Some(fault) => misshape(record(&site, entry, answer), &fault),
         None => wire(record(&site, entry, answer)),
     }
+}
+
+/// A request's body, as far as it came.
+enum Received {
+    Whole(Bytes),
+    TooLarge,
+    Broken,
+}
+
+/// Bytes of a too large body that are read and thrown away, so that its sender lives to read the answer.
+const SPARE: usize = 64 * 1024 * 1024;
+
+async fn read(mut body: Body, most: usize) -> Received {
+    let mut kept = BytesMut::new();
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Received::Broken;
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        length = length.saturating_add(data.len());
+        if length <= most {
+            kept.extend_from_slice(&data);
+        } else if length - most > SPARE {
+            break;
+        } else {
+            kept = BytesMut::new();
+        }
+    }
+    if length > most {
+        return Received::TooLarge;
+    }
+    Received::Whole(kept.freeze())
 }
 
 fn call(site: &Site, parts: &Parts, name: &str, path: &str) -> Call {

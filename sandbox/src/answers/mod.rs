@@ -4,6 +4,8 @@
 
 pub(crate) mod audio;
 pub(crate) mod language;
+pub(crate) mod markup;
+pub(crate) mod recorded;
 pub(crate) mod speech;
 pub(crate) mod subtitles;
 pub(crate) mod text;

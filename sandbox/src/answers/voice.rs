@@ -6,9 +6,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::audio::as_f64;
 
-/// Samples of 16 bits, one channel: 40 ms for each character, at most ten seconds, at a pitch of the text's own.
+/// Seconds that a text takes: 40 ms for each character, at most ten seconds.
+pub(crate) fn seconds(text: &str) -> f64 {
+    (as_f64(text.chars().count()) * 0.04).clamp(0.1, 10.0)
+}
+
+/// Samples of 16 bits, one channel: [`seconds`] long, at a pitch of the text's own.
 pub(crate) fn samples(text: &str, rate: u32) -> Vec<u8> {
-    let seconds = (as_f64(text.chars().count()) * 0.04).clamp(0.1, 10.0);
+    let seconds = seconds(text);
     let pitch = 200.0 + f64::from(Sha256::digest(text).first().copied().unwrap_or_default());
     let rate = f64::from(rate.clamp(8000, 48_000));
     let mut bytes = Vec::new();

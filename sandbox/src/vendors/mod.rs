@@ -1,8 +1,16 @@
 //! The simulated vendors, each in a file or folder of its own.
 
 mod assemblyai;
+mod aws;
 mod deepgram;
+mod deepl;
+mod elevenlabs;
+mod gladia;
+mod groq;
+mod libretranslate;
 mod openai;
+mod openai_dialect;
+mod speechmatics;
 
 use crate::vendor::Vendor;
 
@@ -10,7 +18,14 @@ use crate::vendor::Vendor;
 pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
     vec![
         Box::<assemblyai::AssemblyAi>::default(),
+        Box::<aws::Aws>::default(),
         Box::<deepgram::Deepgram>::default(),
+        Box::<deepl::DeepL>::default(),
+        Box::<elevenlabs::ElevenLabs>::default(),
+        Box::<gladia::Gladia>::default(),
+        Box::<groq::Groq>::default(),
+        Box::<libretranslate::LibreTranslate>::default(),
         Box::<openai::OpenAi>::default(),
+        Box::<speechmatics::Speechmatics>::default(),
     ]
 }

@@ -207,6 +207,34 @@ async fn faults_ledger_and_reset_work_over_the_wire() {
 }
 
 #[tokio::test]
+async fn a_body_beyond_the_vendor_s_limit_is_refused_in_its_own_words() {
+    let bench = Bench::new("openai").await;
+    let request = bench
+        .post("/v1/audio/transcriptions")
+        .header("authorization", "Bearer sandbox-openai-key");
+    let got = send(request.body(vec![0; 27 * 1024 * 1024]))
+        .await
+        .expect(413);
+    assert!(got.json()["error"]["message"].is_string());
+    let entry = bench.last();
+    assert_eq!(
+        (entry.status, entry.executed, entry.bytes),
+        (Some(413), false, 0)
+    );
+}
+
+#[tokio::test]
+async fn after_a_reset_everything_is_as_at_the_start() {
+    let bench = Bench::new("deepgram").await;
+    let first = send(listen(&bench)).await;
+    bench.fault(Fault::Refuse);
+    bench.sandbox.reset();
+    let again = send(listen(&bench)).await.expect(200);
+    assert_eq!(again.header("dg-request-id"), first.header("dg-request-id"));
+    assert_eq!(bench.sandbox.ledger().entries(None).len(), 1);
+}
+
+#[tokio::test]
 async fn the_printed_accounts_name_every_vendor_at_this_address() {
     let bench = Bench::new("deepgram").await;
     let text = bench.sandbox.print_config();

@@ -10,7 +10,14 @@
 #![allow(dead_code, reason = "the vendors to come use what is shared")]
 
 mod assemblyai;
+mod aws;
 mod deepgram;
+mod deepl;
+mod elevenlabs;
+mod gladia;
+mod groq;
+mod libretranslate;
 mod machinery;
 mod openai;
+mod speechmatics;
 mod support;

@@ -12,6 +12,7 @@ use crate::{
         subtitles,
     },
     call::{Call, Part},
+    vendors::openai_dialect::{Form, timed},
 };
 
 const FORMATS: [&str; 10] = [
@@ -36,7 +37,7 @@ const FIELDS: [&str; 14] = [
 ];
 
 pub(super) fn transcribe(call: &Call) -> Result<Answer, Answer> {
-    let form = Form::read(call)?;
+    let form = read(call)?;
     let name = form.text("model").ok_or_else(|| missing("model"))?;
     let model = model(&name, "listen")?;
     let file = form.part("file").ok_or_else(|| missing("file"))?;
@@ -58,47 +59,19 @@ pub(super) fn transcribe(call: &Call) -> Result<Answer, Answer> {
         .fact("format", format))
 }
 
-struct Form(Vec<Part>);
-
-impl Form {
-    fn read(call: &Call) -> Result<Self, Answer> {
-        let parts = call.multipart().map_err(|mistake| {
-            let message = format!("Could not parse multipart form: {mistake}");
-            Answer::json(
-                400,
-                &error_body(&message, "invalid_request_error", None, None),
-            )
-        })?;
-        let unknown = parts
-            .iter()
-            .find(|part| !FIELDS.contains(&bare(&part.name)));
-        if let Some(part) = unknown {
-            let message = format!("Unknown parameter: '{}'.", part.name);
-            return Err(wrong(&part.name, "unknown_parameter", &message));
-        }
-        Ok(Self(parts))
+fn read(call: &Call) -> Result<Form, Answer> {
+    let form = Form::read(call).map_err(|mistake| {
+        let message = format!("Could not parse multipart form: {mistake}");
+        Answer::json(
+            400,
+            &error_body(&message, "invalid_request_error", None, None),
+        )
+    })?;
+    if let Some(name) = form.unknown(&FIELDS) {
+        let message = format!("Unknown parameter: '{name}'.");
+        return Err(wrong(name, "unknown_parameter", &message));
     }
-
-    fn part(&self, name: &str) -> Option<&Part> {
-        self.0.iter().find(|part| part.name == name)
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.part(name).map(Part::text)
-    }
-
-    fn all(&self, name: &str) -> Vec<String> {
-        self.0
-            .iter()
-            .filter(|part| bare(&part.name) == name)
-            .map(Part::text)
-            .collect()
-    }
-}
-
-/// `timestamp_granularities[]` without its brackets.
-fn bare(name: &str) -> &str {
-    name.split('[').next().unwrap_or_default()
+    Ok(form)
 }
 
 fn check(form: &Form, model: &str, format: &str) -> Result<(), Answer> {
@@ -155,12 +128,7 @@ fn hear(file: &Part) -> Result<Transcript, Answer> {
             &error_body(&message, "server_error", None, None),
         ));
     }
-    let extension = file
-        .filename
-        .as_deref()
-        .and_then(|name| name.rsplit_once('.'))
-        .map(|(_, extension)| extension.to_lowercase());
-    if !extension.is_some_and(|extension| FORMATS.contains(&extension.as_str())) {
+    if !Form::extension(file).is_some_and(|extension| FORMATS.contains(&extension.as_str())) {
         let message =
             format!("Invalid file format. Supported formats: {FORMATS:?}").replace('"', "'");
         return Err(Answer::json(
@@ -256,8 +224,6 @@ fn logprobs(words: &[Word]) -> Value {
 }
 
 fn verbose(form: &Form, heard: &Transcript) -> Value {
-    let granularities = form.all("timestamp_granularities");
-    let asked = |name: &str| granularities.iter().any(|value| value == name);
     let mut body = json!({
         "task": "transcribe",
         "language": speech::english_name(&heard.language).to_lowercase(),
@@ -265,40 +231,13 @@ fn verbose(form: &Form, heard: &Transcript) -> Value {
         "text": heard.text(),
     });
     if let Some(body) = body.as_object_mut() {
-        if granularities.is_empty() || asked("segment") {
-            body.insert("segments".to_owned(), segments(heard));
-        }
-        if asked("word") {
-            let words = heard.words.iter().map(
-                |word| json!({ "word": word.unpunctuated(), "start": word.start, "end": word.end }),
-            );
-            body.insert("words".to_owned(), words.collect());
-        }
+        body.extend(timed(form, heard));
         body.insert(
             "usage".to_owned(),
             json!({ "type": "duration", "seconds": heard.duration.ceil() }),
         );
     }
     body
-}
-
-fn segments(heard: &Transcript) -> Value {
-    let one = |(id, words): (usize, &[Word])| {
-        let text = speech::joined(words);
-        json!({
-            "id": id,
-            "seek": 0,
-            "start": words.first().map(|word| word.start),
-            "end": words.last().map(|word| word.end),
-            "text": format!(" {text}"),
-            "tokens": text.bytes().step_by(4).map(|byte| 50_000 + u32::from(byte)).collect::<Vec<_>>(),
-            "temperature": 0.0,
-            "avg_logprob": rounded(speech::confidence(words).ln()),
-            "compression_ratio": 0.9,
-            "no_speech_prob": 0.01,
-        })
-    };
-    heard.sentences().into_iter().enumerate().map(one).collect()
 }
 
 /// `A`, `B` …
