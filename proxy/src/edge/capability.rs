@@ -10,6 +10,7 @@ use futures_util::stream;
 use http::{HeaderMap, header};
 use isobar_adapters::{
     Blob, Content, Contract, Failure, Job, Output, Source,
+    capabilities::speech,
     dialects::subtitles,
     media::{self, Media},
 };
@@ -476,13 +477,14 @@ pub(crate) fn write(asked: &Asked, served: &Served) -> Result<Written, Problem> 
     };
     let plain = |media_type, text: String| Written { media_type, body: text.into() };
     let cues = || {
-        let words = transcript.words.iter().map(cue_of_word);
-        let segments = transcript.segments.iter().map(cue_of_segment);
-        let whole = || subtitles::Cue { start: 0.0, end: transcript.duration.unwrap_or(1.0).max(0.5), text: transcript.text.clone(), speaker: None };
-        if transcript.words.is_empty() && transcript.segments.is_empty() && !transcript.text.is_empty() {
-            return vec![whole()];
+        let whole = [subtitles::Spoken { start: 0.0, end: transcript.duration.unwrap_or(1.0), text: &transcript.text, speaker: None }];
+        if !transcript.words.is_empty() {
+            subtitles::cues(transcript.words.iter().map(spoken_word), transcript.duration)
+        } else if !transcript.segments.is_empty() {
+            subtitles::cues(transcript.segments.iter().map(spoken_segment), transcript.duration)
+        } else {
+            subtitles::cues(whole, transcript.duration)
         }
-        subtitles::cues(words.collect(), segments.collect())
     };
     Ok(match asked.shape {
         Shape::Full | Shape::Audio => json_body(&Full::of(answered)),
@@ -496,12 +498,12 @@ pub(crate) fn write(asked: &Asked, served: &Served) -> Result<Written, Problem> 
     })
 }
 
-fn cue_of_word(word: &isobar_adapters::capabilities::speech::Word) -> subtitles::Cue {
-    subtitles::Cue { start: word.start, end: word.end, text: word.text.clone(), speaker: word.speaker.clone() }
+fn spoken_word(word: &speech::Word) -> subtitles::Spoken<'_> {
+    subtitles::Spoken { start: word.start, end: word.end, text: &word.text, speaker: word.speaker.as_deref() }
 }
 
-fn cue_of_segment(segment: &isobar_adapters::capabilities::speech::Segment) -> subtitles::Cue {
-    subtitles::Cue { start: segment.start, end: segment.end, text: segment.text.clone(), speaker: segment.speaker.clone() }
+fn spoken_segment(segment: &speech::Segment) -> subtitles::Spoken<'_> {
+    subtitles::Spoken { start: segment.start, end: segment.end, text: &segment.text, speaker: segment.speaker.as_deref() }
 }
 
 /// An answer with who gave it.
