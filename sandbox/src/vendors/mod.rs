@@ -4,6 +4,7 @@ mod assemblyai;
 mod aws;
 mod deepgram;
 mod openai;
+mod tencent;
 
 use crate::vendor::Vendor;
 
@@ -14,5 +15,6 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
         Box::<aws::Aws>::default(),
         Box::<deepgram::Deepgram>::default(),
         Box::<openai::OpenAi>::default(),
+        Box::<tencent::Tencent>::default(),
     ]
 }

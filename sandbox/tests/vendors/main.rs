@@ -15,3 +15,4 @@ mod deepgram;
 mod machinery;
 mod openai;
 mod support;
+mod tencent;
