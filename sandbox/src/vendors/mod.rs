@@ -2,6 +2,7 @@
 
 mod assemblyai;
 mod aws;
+mod baidu;
 mod deepgram;
 mod openai;
 mod tencent;
@@ -13,6 +14,7 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
     vec![
         Box::<assemblyai::AssemblyAi>::default(),
         Box::<aws::Aws>::default(),
+        Box::<baidu::Baidu>::default(),
         Box::<deepgram::Deepgram>::default(),
         Box::<openai::OpenAi>::default(),
         Box::<tencent::Tencent>::default(),

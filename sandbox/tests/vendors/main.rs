@@ -11,6 +11,7 @@
 
 mod assemblyai;
 mod aws;
+mod baidu;
 mod deepgram;
 mod machinery;
 mod openai;
