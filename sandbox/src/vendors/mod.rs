@@ -4,6 +4,7 @@ mod assemblyai;
 mod aws;
 mod baidu;
 mod deepgram;
+mod iflytek;
 mod openai;
 mod tencent;
 
@@ -16,6 +17,7 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
         Box::<aws::Aws>::default(),
         Box::<baidu::Baidu>::default(),
         Box::<deepgram::Deepgram>::default(),
+        Box::<iflytek::Iflytek>::default(),
         Box::<openai::OpenAi>::default(),
         Box::<tencent::Tencent>::default(),
     ]

@@ -13,6 +13,7 @@ mod assemblyai;
 mod aws;
 mod baidu;
 mod deepgram;
+mod iflytek;
 mod machinery;
 mod openai;
 mod support;
