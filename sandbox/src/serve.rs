@@ -378,6 +378,7 @@ async fn converse(
         Some(Fault::Reset | Fault::Status { executed: true, .. })
     );
     let cut = fault == Some(Fault::Truncated);
+    let mut ended = false;
     'talk: while let Some(Ok(frame)) = socket.recv().await {
         let replies = match frame {
             Message::Text(text) => session.receive(text.as_bytes()),
@@ -405,7 +406,9 @@ async fn converse(
                     reason: "".into(),
                 })),
             };
-            if socket.send(message).await.is_err() || last {
+            let sent = socket.send(message).await.is_ok();
+            if !sent || last {
+                ended = sent && !cut;
                 break 'talk;
             }
         }
@@ -417,6 +420,11 @@ async fn converse(
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
     site.ledger.record(entry);
+    if ended {
+        // What still comes is read to its end: unread, it would make the goodbye a reset.
+        let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+        let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+    }
 }
 
 /// A text frame with the fault that strikes it.
