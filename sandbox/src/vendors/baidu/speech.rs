@@ -38,12 +38,17 @@ struct Request {
     bytes: Vec<u8>,
 }
 
+/// Whether the body is the recording itself. Anything else is JSON: the vendor's own client says nothing of its type.
+fn is_raw(call: &Call) -> bool {
+    call.media_type().starts_with("audio/")
+}
+
 /// The token of a recognition: in the JSON body, or in the query when the body is the recording.
 pub(super) fn token(call: &Call) -> Option<String> {
-    if call.media_type() == "application/json" {
-        return text(&call.json().ok()?, "token").map(str::to_owned);
+    if is_raw(call) {
+        return call.query("token");
     }
-    call.query("token")
+    text(&call.json().ok()?, "token").map(str::to_owned)
 }
 
 /// A parameter in the query or else in the form.
@@ -57,10 +62,10 @@ pub(super) fn parameter(call: &Call, name: &str) -> Option<String> {
 
 pub(super) fn listen(call: &Call) -> Result<Answer, Answer> {
     let bad = |message: &str| failure(call, 3300, message);
-    let request = if call.media_type() == "application/json" {
-        in_json(call)?
+    let request = if is_raw(call) {
+        raw(call)
     } else {
-        raw(call)?
+        in_json(call)?
     };
     if request.cuid.is_empty() || request.cuid.len() > 60 {
         return Err(bad("cuid is missing or too long."));
@@ -149,15 +154,9 @@ fn in_json(call: &Call) -> Result<Request, Answer> {
 }
 
 /// The recording as the body; format and rate in its content type, the rest in the query.
-fn raw(call: &Call) -> Result<Request, Answer> {
+fn raw(call: &Call) -> Request {
     let media = call.media_type();
-    let Some(format) = media.strip_prefix("audio/") else {
-        return Err(failure(
-            call,
-            3300,
-            "the content type is not of a recording.",
-        ));
-    };
+    let format = media.strip_prefix("audio/").unwrap_or_default();
     let whole = call.header("content-type").unwrap_or_default();
     let rate = whole
         .split(';')
@@ -165,13 +164,13 @@ fn raw(call: &Call) -> Result<Request, Answer> {
     let mut rates = rate.filter(|(name, _)| name.eq_ignore_ascii_case("rate"));
     let rate = rates.next().and_then(|(_, rate)| rate.trim().parse().ok());
     let model = call.query("dev_pid").map(|model| model.parse());
-    Ok(Request {
+    Request {
         format: format.to_owned(),
         rate: rate.unwrap_or_default(),
         model: model.map_or(1537, Result::unwrap_or_default),
         cuid: call.query("cuid").unwrap_or_default(),
         bytes: call.body.to_vec(),
-    })
+    }
 }
 
 pub(super) fn speak(call: &Call) -> Result<Answer, Answer> {
