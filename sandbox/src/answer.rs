@@ -4,6 +4,8 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::vendor::Reply;
+
 /// One answer: status, headers, body, and what the ledger is to know about it.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
@@ -26,6 +28,8 @@ pub(crate) enum Content {
     Whole(Bytes),
     /// Sent as chunks without a length, one by one: event streams.
     Pieces(Vec<Bytes>),
+    /// Sent over the websocket that the call asks for, once its first frame is there.
+    Frames(Vec<Reply>),
 }
 
 impl Answer {
@@ -63,6 +67,13 @@ impl Answer {
         let mut answer =
             Self::empty(200).header("content-type", "text/event-stream; charset=utf-8");
         answer.content = Content::Pieces(pieces.into_iter().map(Bytes::from).collect());
+        answer
+    }
+
+    /// What a websocket answers to whatever comes first: a vendor that fails inside the conversation.
+    pub(crate) fn frames(replies: Vec<Reply>) -> Self {
+        let mut answer = Self::empty(101).header("content-type", "application/json");
+        answer.content = Content::Frames(replies);
         answer
     }
 

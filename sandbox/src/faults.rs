@@ -17,6 +17,7 @@
 //! | `reset` | the call is executed, and the connection is reset without a byte of an answer |
 //! | `{ delay: 500ms }` | the call is executed and answered this much later |
 //! | `{ error: { class: quota } }` | the vendor's own answer of that class ([`Class`]); nothing was executed |
+//! | `{ code: AuthFailure.SignatureExpire }` | the vendor's own answer with this code of its own, for vendors that have codes; nothing was executed |
 //! | `{ rate: { retry_after: 2 } }` | the vendor's own answer to too many calls, with `Retry-After` (seconds) |
 //! | `{ status: { code: 503, executed: false } }` | this status with the vendor's own error body, after executing or instead of it |
 //! | `fail_job` | the job that this call submits or asks after fails, in the vendor's own way |
@@ -25,6 +26,9 @@
 //! | `wrong_shape` | executed; the body is a JSON object without anything expected |
 //! | `{ slow: { pause: 50ms } }` | executed; the body in sixteen pieces with this pause before each |
 //! | `{ huge: { bytes: 1000000 } }` | executed; the body is one JSON string of this many bytes |
+//!
+//! Over a websocket an `error`, `code` or `rate` comes where the vendor reports it: at the handshake or in a frame. What
+//! spoils a body spoils each frame; `reset`, and a `status` after executing, end the conversation without an answer.
 
 use std::time::Duration;
 
@@ -50,6 +54,8 @@ pub enum Fault {
         /// Which.
         class: Class,
     },
+    /// The vendor's own error with this code of its own.
+    Code(String),
     /// The vendor's own answer to too many calls.
     Rate {
         /// Seconds of `Retry-After`; without it, what the vendor itself would send.
@@ -91,6 +97,11 @@ impl Fault {
         Self::Error { class }
     }
 
+    /// The vendor's own error with this code of its own.
+    pub fn code(code: &str) -> Self {
+        Self::Code(code.to_owned())
+    }
+
     /// This status, and nothing executed.
     pub fn status(code: u16) -> Self {
         Self::Status {
@@ -113,6 +124,7 @@ impl Fault {
             Self::Reset => "reset",
             Self::Delay(_) => "delay",
             Self::Error { .. } => "error",
+            Self::Code(_) => "code",
             Self::Rate { .. } => "rate",
             Self::Status { .. } => "status",
             Self::FailJob => "fail_job",
@@ -387,6 +399,8 @@ mod tests {
   calls: [2, 4]
 - { vendor: aws, calls: 1, fault: { delay: 500ms } }
 - { fault: { error: { class: too_large } } }
+- { vendor: tencent, fault: { code: AuthFailure.SignatureExpire } }
+- { vendor: baidu, fault: { code: '18' } }
 ";
         let rules = read(yaml).unwrap();
         assert_eq!(
@@ -398,6 +412,8 @@ mod tests {
         assert_eq!(rules[1].calls, Calls::Those(vec![2, 4]));
         assert_eq!(rules[2].fault, Fault::Delay(Duration::from_millis(500)));
         assert_eq!(rules[3].fault, Fault::error(Class::TooLarge));
+        assert_eq!(rules[4].fault, Fault::code("AuthFailure.SignatureExpire"));
+        assert_eq!(rules[5].fault, Fault::code("18"));
         let json = serde_json::to_string(&rules).unwrap();
         assert_eq!(read(&json).unwrap(), rules);
     }

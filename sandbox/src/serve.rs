@@ -162,16 +162,21 @@ async fn to_vendor(State(site): State<Arc<Site>>, request: Request) -> Answered 
         return dropped();
     }
     call.fail_job = fault == Some(Fault::FailJob);
-    if let Some(answer) = instead(vendor, &call, fault.as_ref()) {
-        return wire(record(&site, entry, answer.not_executed()));
-    }
-    if admitted.is_ok()
-        && wants_socket(&call.headers)
-        && let Some(session) = vendor.socket(&call)
+    let instead = instead(vendor, &call, fault.as_ref());
+    let session = match &instead {
+        Some(failure) => Failing::session(failure),
+        None if admitted.is_ok() => vendor.socket(&call),
+        None => None,
+    };
+    if wants_socket(&call.headers)
+        && let Some(session) = session
         && let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await
     {
         entry.status = Some(101);
-        return upgrade.on_upgrade(move |socket| converse(site, socket, session, entry));
+        return upgrade.on_upgrade(move |socket| converse(site, socket, session, entry, fault));
+    }
+    if let Some(answer) = instead {
+        return wire(record(&site, entry, answer.not_executed()));
     }
     let served = admitted.and_then(|_| vendor.serve(&call));
     let answer = served.unwrap_or_else(|refusal| refusal);
@@ -262,6 +267,11 @@ fn call(site: &Site, parts: &Parts, name: &str, path: &str) -> Call {
 fn instead(vendor: &dyn Vendor, call: &Call, fault: Option<&Fault>) -> Option<Answer> {
     match fault? {
         Fault::Error { class } => Some(vendor.error(call, *class, "scripted refusal")),
+        Fault::Code(code) => {
+            let message = "scripted refusal";
+            let unknown = || vendor.error(call, Class::Internal, &format!("no code {code} here"));
+            Some(vendor.coded(call, code, message).unwrap_or_else(unknown))
+        }
         Fault::Rate { retry_after } => {
             let answer = vendor.error(call, Class::Rate, "scripted refusal: too many calls");
             Some(match retry_after {
@@ -331,12 +341,44 @@ fn record(site: &Site, mut entry: Entry, answer: Answer) -> Answer {
     answer
 }
 
+/// A conversation that fails as soon as it begins.
+struct Failing(Vec<Reply>);
+
+impl Failing {
+    /// Of an answer in frames that is still to be given over a websocket.
+    fn session(answer: &Answer) -> Option<Box<dyn Session>> {
+        match &answer.content {
+            Content::Frames(replies) if answer.status == StatusCode::SWITCHING_PROTOCOLS => {
+                Some(Box::new(Self(replies.clone())))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Session for Failing {
+    fn receive(&mut self, _frame: &[u8]) -> Vec<Reply> {
+        std::mem::take(&mut self.0)
+    }
+
+    fn finish(&mut self) -> (bool, Vec<(&'static str, serde_json::Value)>) {
+        (false, Vec::new())
+    }
+}
+
 async fn converse(
     site: Arc<Site>,
     mut socket: WebSocket,
     mut session: Box<dyn Session>,
     mut entry: Entry,
+    fault: Option<Fault>,
 ) {
+    let silent = matches!(
+        fault,
+        Some(Fault::Reset | Fault::Status { executed: true, .. })
+    );
+    let cut = fault == Some(Fault::Truncated);
+    let mut ended = false;
     'talk: while let Some(Ok(frame)) = socket.recv().await {
         let replies = match frame {
             Message::Text(text) => session.receive(text.as_bytes()),
@@ -346,15 +388,27 @@ async fn converse(
         };
         for reply in replies {
             let last = matches!(reply, Reply::Close(_));
+            if silent {
+                if last {
+                    break 'talk;
+                }
+                continue;
+            }
+            if let Some(Fault::Slow { pause }) = fault {
+                tokio::time::sleep(pause).await;
+            }
+            let last = last || cut;
             let message = match reply {
-                Reply::Text(text) => Message::Text(text.into()),
+                Reply::Text(text) => Message::Text(spoilt_frame(text, fault.as_ref()).into()),
                 Reply::Binary(bytes) => Message::Binary(bytes.into()),
                 Reply::Close(code) => Message::Close(Some(CloseFrame {
                     code,
                     reason: "".into(),
                 })),
             };
-            if socket.send(message).await.is_err() || last {
+            let sent = socket.send(message).await.is_ok();
+            if !sent || last {
+                ended = sent && !cut;
                 break 'talk;
             }
         }
@@ -366,6 +420,43 @@ async fn converse(
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
     site.ledger.record(entry);
+    if ended {
+        // What still comes is read to its end: unread, it would make the goodbye a reset.
+        let rest = async { while let Some(Ok(_)) = socket.recv().await {} };
+        let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+    }
+}
+
+/// A text frame with the fault that strikes it.
+fn spoilt_frame(text: String, fault: Option<&Fault>) -> String {
+    if fault == Some(&Fault::Truncated) {
+        return text
+            .get(..text.floor_char_boundary(text.len() / 2))
+            .unwrap_or_default()
+            .to_owned();
+    }
+    match fault.and_then(spoilt) {
+        Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        None => text,
+    }
+}
+
+/// What stands in the place of the whole body.
+fn spoilt(fault: &Fault) -> Option<Bytes> {
+    match fault {
+        Fault::Malformed => Some(Bytes::from_static(b"<html>{\"not\": json")),
+        Fault::WrongShape => Some(Bytes::from_static(b"{\"unexpected\":true}")),
+        Fault::Huge { bytes } => {
+            let mut text = vec![b'x'; (*bytes).max(2)];
+            for end in [0, text.len() - 1] {
+                if let Some(byte) = text.get_mut(end) {
+                    *byte = b'"';
+                }
+            }
+            Some(text.into())
+        }
+        _ => None,
+    }
 }
 
 /// Puts an answer on the wire as it is.
@@ -376,6 +467,7 @@ fn wire(answer: Answer) -> Answered {
         Content::Pieces(pieces) => {
             Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)))
         }
+        Content::Frames(replies) => Body::from(texts(&replies)),
     };
     response
 }
@@ -396,24 +488,12 @@ fn head(answer: Answer) -> (Answered, Content) {
 /// Puts an answer on the wire with a fault in its body.
 fn misshape(mut answer: Answer, fault: &Fault) -> Answered {
     match fault {
-        Fault::Malformed => {
-            answer.content = Content::Whole(Bytes::from_static(b"<html>{\"not\": json"));
-        }
-        Fault::WrongShape => {
-            answer.content = Content::Whole(Bytes::from_static(b"{\"unexpected\":true}"));
-        }
-        Fault::Huge { bytes } => {
-            let mut text = vec![b'x'; (*bytes).max(2)];
-            for end in [0, text.len() - 1] {
-                if let Some(byte) = text.get_mut(end) {
-                    *byte = b'"';
-                }
-            }
-            answer.content = Content::Whole(text.into());
-        }
         Fault::Truncated => return truncated(answer),
         Fault::Slow { pause } => return slow(answer, *pause),
         _ => {}
+    }
+    if let Some(bytes) = spoilt(fault) {
+        answer.content = Content::Whole(bytes);
     }
     wire(answer)
 }
@@ -467,7 +547,17 @@ fn joined(content: Content) -> Bytes {
     match content {
         Content::Whole(bytes) => bytes,
         Content::Pieces(pieces) => pieces.concat().into(),
+        Content::Frames(replies) => texts(&replies).into(),
     }
+}
+
+/// The text frames as one body, for a caller without a websocket.
+fn texts(replies: &[Reply]) -> String {
+    let texts = replies.iter().filter_map(|reply| match reply {
+        Reply::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// No answer: the connection is reset. Served without this crate's own listener it is an empty 502.

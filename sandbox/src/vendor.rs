@@ -31,6 +31,11 @@ pub(crate) trait Vendor: Send + Sync + 'static {
     /// A failure of that class in the vendor's own shape and status.
     fn error(&self, call: &Call, class: Class, message: &str) -> Answer;
 
+    /// A failure with this code of the vendor's own; `None` if it has no codes, or none such.
+    fn coded(&self, _call: &Call, _code: &str, _message: &str) -> Option<Answer> {
+        None
+    }
+
     /// A conversation over a websocket, when this call opens one. Called after [`Vendor::authenticate`].
     fn socket(&self, _call: &Call) -> Option<Box<dyn Session>> {
         None

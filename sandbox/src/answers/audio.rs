@@ -53,6 +53,45 @@ pub(crate) fn probe(bytes: &[u8]) -> Result<Audio<'_>, Unreadable> {
     })
 }
 
+/// Looks at bytes that the caller says are of that kind: a container or codec by its usual name, or `pcm` at this rate.
+pub(crate) fn named<'a>(bytes: &'a [u8], kind: &str, rate: u32) -> Result<Audio<'a>, Unreadable> {
+    let container = match kind {
+        "pcm" => return pcm(bytes, rate),
+        "amr" => return coded(bytes, "amr", b"#!AMR"),
+        "silk" => return coded(bytes, "silk", b"#!SILK"),
+        "speex" | "ogg-opus" => "ogg",
+        "m4a" | "3gp" => "mp4",
+        // Its frames begin as those of MP3 do.
+        "aac" => "mp3",
+        kind => kind,
+    };
+    let audio = probe(bytes)?;
+    if audio.format == container {
+        Ok(audio)
+    } else {
+        Err(Unreadable::Unknown)
+    }
+}
+
+/// Speech codecs at about 12 kbit/s, known by their first bytes.
+fn coded<'a>(bytes: &'a [u8], format: &'static str, head: &[u8]) -> Result<Audio<'a>, Unreadable> {
+    if bytes.is_empty() {
+        return Err(Unreadable::Empty);
+    }
+    // Silk files may have one byte before their name.
+    if !bytes.starts_with(head) && bytes.get(1..=head.len()) != Some(head) {
+        return Err(Unreadable::Unknown);
+    }
+    Ok(Audio {
+        format,
+        duration: rounded(as_f64(bytes.len()) / 1500.0),
+        rate: 0,
+        channels: 1,
+        samples: bytes,
+        silent: false,
+    })
+}
+
 /// Bare 16-bit samples of one channel.
 pub(crate) fn pcm(bytes: &[u8], rate: u32) -> Result<Audio<'_>, Unreadable> {
     if bytes.is_empty() || rate == 0 {
@@ -155,5 +194,13 @@ mod tests {
         );
         assert_eq!(probe(b"ID3 and so on").unwrap().format, "mp3");
         assert_eq!(probe(b"OggS and so on").unwrap().format, "ogg");
+        assert_eq!(
+            named(b"#!AMR\n and so on", "amr", 8000).unwrap().format,
+            "amr"
+        );
+        assert_eq!(named(b"\x02#!SILK_V3", "silk", 0).unwrap().format, "silk");
+        assert_eq!(named(b"OggS and so on", "wav", 0), Err(Unreadable::Unknown));
+        assert_eq!(named(b"OggS and so on", "amr", 0), Err(Unreadable::Unknown));
+        assert_eq!(named(b"", "pcm", 16_000), Err(Unreadable::Empty));
     }
 }

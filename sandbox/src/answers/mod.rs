@@ -9,5 +9,6 @@ pub(crate) mod recorded;
 pub(crate) mod speech;
 pub(crate) mod subtitles;
 pub(crate) mod text;
+pub(crate) mod tokens;
 pub(crate) mod translation;
 pub(crate) mod voice;

@@ -194,6 +194,9 @@ const GOOD_ANYWHERE: &[&str] = &[
     "满意",
     "优秀",
     "开心",
+    "感谢",
+    "优质",
+    "乐于助人",
     "素晴らしい",
     "良い",
     "嬉しい",
@@ -426,8 +429,57 @@ const PLAIN: &[&str] = &[
     "las", "un", "una",
 ];
 
+/// Chinese has no capitals: these are looked for anywhere.
+const NAMED_ANYWHERE: &[(&str, Kind)] = &[
+    ("北京", Kind::Location),
+    ("上海", Kind::Location),
+    ("伦敦", Kind::Location),
+    ("巴黎", Kind::Location),
+    ("中国", Kind::Location),
+    ("玛丽亚", Kind::Person),
+    ("李明", Kind::Person),
+    ("腾讯", Kind::Organization),
+    ("百度", Kind::Organization),
+    ("阿里巴巴", Kind::Organization),
+    ("今天", Kind::DateTime),
+    ("明天", Kind::DateTime),
+    ("昨天", Kind::DateTime),
+    ("三点", Kind::DateTime),
+];
+
 /// Everything named in a text, in order, without overlaps.
 pub(crate) fn entities(text: &str) -> Vec<Entity> {
+    let mut found = by_capitals(text);
+    let mut anywhere = by_list(text);
+    let apart = |one: &Span, other: &Span| {
+        one.offset + one.length <= other.offset || other.offset + other.length <= one.offset
+    };
+    anywhere.retain(|named| found.iter().all(|known| apart(&named.span, &known.span)));
+    found.append(&mut anywhere);
+    found.sort_by_key(|entity| entity.span.offset);
+    found
+}
+
+fn by_list(text: &str) -> Vec<Entity> {
+    let mut found = Vec::new();
+    for (name, kind) in NAMED_ANYWHERE {
+        for (at, _) in text.match_indices(name) {
+            let before = text.get(..at).unwrap_or_default();
+            found.push(Entity {
+                span: Span {
+                    text: (*name).to_owned(),
+                    offset: before.chars().count(),
+                    length: name.chars().count(),
+                },
+                kind: *kind,
+                confidence: 0.95,
+            });
+        }
+    }
+    found
+}
+
+fn by_capitals(text: &str) -> Vec<Entity> {
     let letters: Vec<char> = text.chars().collect();
     let words = words(text);
     let starts: Vec<usize> = sentences(text)
@@ -765,6 +817,24 @@ mod tests {
                 ("$300", Kind::Money),
                 ("2009", Kind::DateTime),
                 ("a@b.com", Kind::Email),
+            ]
+        );
+    }
+
+    #[test]
+    fn chinese_names_are_found_without_capitals() {
+        let found = entities("今天玛丽亚从北京去 London。");
+        let named: Vec<_> = found
+            .iter()
+            .map(|entity| (entity.span.text.as_str(), entity.span.offset, entity.kind))
+            .collect();
+        assert_eq!(
+            named,
+            [
+                ("今天", 0, Kind::DateTime),
+                ("玛丽亚", 2, Kind::Person),
+                ("北京", 6, Kind::Location),
+                ("London", 10, Kind::Location),
             ]
         );
     }

@@ -98,6 +98,12 @@ impl Tokens {
         (found.until > now).then(|| found.owner.clone())
     }
 
+    /// Whether a token was ever issued, good or not.
+    pub(crate) fn knows(&self, presented: &str) -> bool {
+        let issued = self.issued.lock();
+        issued.iter().any(|token| same(&token.text, presented))
+    }
+
     /// Forgets all: what was issued is good no more.
     pub(crate) fn clear(&self) {
         self.issued.lock().clear();
@@ -114,6 +120,20 @@ mod tests {
     use super::*;
 
     const KEYS: Keys = Keys { vendor: "x" };
+
+    #[test]
+    fn a_token_stands_for_who_asked_until_its_time_is_over() {
+        let tokens = Tokens::default();
+        let mut call = Call::test("POST", "x", "/", &[], b"");
+        call.account = "x-2".to_owned();
+        let token = tokens.issue(&call, 60);
+        let later = |seconds| call.now + Duration::from_secs(seconds);
+        assert_eq!(tokens.owner(&token, later(59)).as_deref(), Some("x-2"));
+        assert_eq!(tokens.owner(&token, later(60)), None);
+        assert!(tokens.knows(&token) && !tokens.knows("another"));
+        tokens.clear();
+        assert!(!tokens.knows(&token));
+    }
 
     #[test]
     fn both_keys_are_told_apart_and_others_refused() {

@@ -11,13 +11,16 @@
 
 mod assemblyai;
 mod aws;
+mod baidu;
 mod deepgram;
 mod deepl;
 mod elevenlabs;
 mod gladia;
 mod groq;
+mod iflytek;
 mod libretranslate;
 mod machinery;
 mod openai;
 mod speechmatics;
 mod support;
+mod tencent;
