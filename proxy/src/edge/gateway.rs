@@ -18,6 +18,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::{
     access_log::{AccessLog, Line},
     auth::{self, Caller},
+    capability,
     context::{self, Context, InFlight},
     document::document,
     front,

@@ -369,11 +369,7 @@ impl Work for Forwarding<'_> {
             answer: None,
             retry_after: None,
         };
-        let body = self
-            .body
-            .replay()
-            .await
-            .map_err(|error| internal(&format!("a spooled body cannot be read: {error}")))?;
+        let body = self.body.replay();
         let request = self
             .outgoing
             .request(account, body)
@@ -420,7 +416,7 @@ pub(crate) fn reason(evidence: Evidence) -> Reason {
 pub(crate) fn unanswered(tried: &[Tried], outcome_unknown: bool) -> Problem {
     let ended = || {
         tried.iter().filter_map(|tried| match tried.outcome {
-            Outcome::Ended(verdict) => Some((verdict, tried.reason)),
+            Outcome::Ended(verdict) => Some((verdict, tried.reason.clone())),
             Outcome::Overtaken | Outcome::PassedOver => None,
         })
     };
