@@ -4,6 +4,7 @@
 //! in it. This crate knows no vendor, opens no socket, and touches files and variables only through [`Environment`].
 
 mod check;
+mod depth;
 mod diagnostic;
 mod document;
 mod expand;
