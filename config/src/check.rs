@@ -78,10 +78,7 @@ fn of_document(
         );
         return None;
     }
-    let mut more = Vec::new();
-    let config = read::config(&node, sources, &mut more);
-    found.extend(more);
-    config
+    Some(read::config(&node, sources, found))
 }
 
 /// The sources as they may be shown: secrets that stand in them are starred out, byte for byte.
@@ -363,18 +360,16 @@ impl Checker<'_> {
             return self.wrong(node, "a map", &format!("known keys: {}", known(record)));
         };
         for (key, node) in entries.iter_mut() {
-            match record.fields.iter().find(|field| field.key == key.text) {
-                Some(field) => self.node(node, &field.shape),
-                None => {
-                    let message =
-                        format!("`{}` is not a key of {}", key.text, article(record.name));
-                    let mistake = Diagnostic::error("E0201", key.at, message);
-                    let keys = record.fields.iter().map(|field| field.key);
-                    let before = self.found.len();
-                    self.found
-                        .push(mistake.did_you_mean(&key.text, keys, before));
-                }
+            if let Some(field) = record.fields.iter().find(|field| field.key == key.text) {
+                self.node(node, &field.shape);
+                continue;
             }
+            let message = format!("`{}` is not a key of {}", key.text, article(record.name));
+            let mistake = Diagnostic::error("E0201", key.at, message);
+            let keys = record.fields.iter().map(|field| field.key);
+            let before = self.found.len();
+            self.found
+                .push(mistake.did_you_mean(&key.text, keys, before));
         }
         let missing = |field: &&Field| {
             field.required && !entries.iter().any(|(key, _)| key.text == field.key)
@@ -419,18 +414,16 @@ impl Checker<'_> {
                     | (Value::Null, Shape::Nothing)
             )
         };
-        match shapes.iter().find(fits) {
-            Some(shape) => self.node(node, shape),
-            None => {
-                let wanted: Vec<&str> = shapes.iter().map(kind_of).collect();
-                let examples: Vec<String> = shapes
-                    .iter()
-                    .map(|shape| format!("`{}`", example(shape)))
-                    .collect();
-                let help = format!("write {}", examples.join(", or "));
-                self.wrong(node, &wanted.join(" or "), &help);
-            }
+        if let Some(shape) = shapes.iter().find(fits) {
+            return self.node(node, shape);
         }
+        let wanted: Vec<&str> = shapes.iter().map(kind_of).collect();
+        let examples: Vec<String> = shapes
+            .iter()
+            .map(|shape| format!("`{}`", example(shape)))
+            .collect();
+        let help = format!("write {}", examples.join(", or "));
+        self.wrong(node, &wanted.join(" or "), &help);
     }
 
     fn wrong(&mut self, node: &Node, wanted: &str, help: &str) {

@@ -42,11 +42,7 @@ pub(crate) struct Reader<'a> {
 }
 
 /// Reads the whole configuration. What it returns is only to be used when no error was found before or in it.
-pub(crate) fn config(
-    node: &Node,
-    sources: &[Source],
-    found: &mut Vec<Diagnostic>,
-) -> Option<Config> {
+pub(crate) fn config(node: &Node, sources: &[Source], found: &mut Vec<Diagnostic>) -> Config {
     let mut reader = Reader {
         sources,
         found,
@@ -99,7 +95,7 @@ pub(crate) fn config(
         limits,
     };
     reader.meaning(node, &config);
-    Some(config)
+    config
 }
 
 impl Reader<'_> {
