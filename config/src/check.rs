@@ -28,7 +28,10 @@ pub fn check(sources: &[Source], environment: &dyn Environment) -> (Option<Confi
                     Some(first) => merge(first, node, &mut found),
                 });
             }
-            Err(mistake) => found.push(mistake),
+            Err(mistake) => {
+                hidden.extend(likely_secrets(&source.text, index));
+                found.push(mistake);
+            }
         }
     }
     let parsed = found.is_empty();
@@ -101,6 +104,47 @@ fn masked(sources: &[Source], hidden: &[Span]) -> Vec<Source> {
         }
     }
     sources
+}
+
+/// Where a text that does not parse probably has secrets: behind the keys that take them, and before an `@` in a URL.
+fn likely_secrets(text: &str, source: usize) -> Vec<Span> {
+    /// Keys whose values are secrets, besides `header` and `query`, which have `value`.
+    const KEYS: [&str; 5] = ["bearer", "password", "value", "key", "keys"];
+    let mut spans = Vec::new();
+    let mut hide = |from: usize, to: usize| {
+        spans.push(Span {
+            source,
+            offset: from,
+            whole: to - from,
+            ..Span::default()
+        });
+    };
+    for (colon, _) in text.match_indices(':') {
+        let (before, after) = text.split_at(colon);
+        let after = after.get(1..).unwrap_or_default();
+        let line = after.lines().next().unwrap_or_default();
+        if let Some(rest) = line.strip_prefix("//") {
+            let end = rest.find(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+            let rest = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+            if let Some(at) = rest.rfind('@') {
+                hide(colon + 3, colon + 3 + at);
+            }
+            continue;
+        }
+        let named = before.trim_end_matches([' ', '"', '\'']);
+        let key = KEYS.iter().any(|key| {
+            let rest = named.strip_suffix(key);
+            rest.is_some_and(|rest| !rest.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+        });
+        let value = line.trim_start_matches([' ', '[', '"', '\'']);
+        let outside = ["${", "file(", "sha256:"];
+        if key && !outside.iter().any(|start| value.starts_with(start)) {
+            let from = colon + 1 + line.len() - value.len();
+            let value = value.split([',', '}', ']']).next().unwrap_or_default();
+            hide(from, from + value.trim_end().len());
+        }
+    }
+    spans
 }
 
 /// Puts a later file's content with an earlier one's.

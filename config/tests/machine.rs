@@ -1,11 +1,5 @@
 //! What programs read: JSON and SARIF of a report.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a panic is how a test fails"
-)]
-
 use std::{io, path::Path};
 
 use isobar_config::{Environment, Report, Source, check};

@@ -634,6 +634,10 @@ fn a_secret_in_the_wrong_place_is_not_told() {
         "isobar: 1\nlisten: []\nclients: { a: { key: must-not-show-this-key } }\nlimit: 1\n",
         "isobar: 1\nlisten: []\nupstreams:\n  a: { url: http://h, auth: { bearer: must-not-show } }\nlimit: 1\n",
         "isobar: 1\nlisten: []\nroutes: [ { match: \"${SET}\", forward: [a], limits: { deadline: \"${SET}\" } } ]\n",
+        // Broken YAML, of which nothing is known but the names of keys.
+        "upstreams: { a: { url: http://u:must-not-show@h, auth: { bearer: must-not-show, } }\n",
+        "clients:\n  a: { keys: [ must-not-show ] }\n  b: { \"key\": \"must-not-show\n",
+        "auth:\n  password: must-not-show\n  value : 'must-not-show'\n\t- x\n",
     ] {
         assert!(!sound(text).is_empty(), "{text}");
     }

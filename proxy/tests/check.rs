@@ -1,10 +1,6 @@
 //! `isobar check` as a person and a pipeline run it: what it prints, and how it exits.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a panic is how a test fails"
-)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::{fs, path::Path, process::Command};
 
