@@ -260,6 +260,9 @@ mod tests {
         let holds = |text: &str| Expression::parse(text).unwrap().holds(&document());
         assert_eq!(holds("request.headers['x-tier'] == 'gold'"), Ok(true));
         assert_eq!(holds("client.name == 'shop'"), Ok(false));
+        let asked = "'x-tier' in request.headers && request.headers['x-tier'] == 'gold'";
+        assert_eq!(holds(asked), Ok(true));
+        assert_eq!(holds(&asked.replace("x-tier", "x-none")), Ok(false));
         assert_eq!(holds("has(request.headers.nope)"), Ok(false));
         assert!(holds("1 + 1").is_err());
         assert!(holds("request.headers.nope == 'x'").is_err());
