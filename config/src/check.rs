@@ -38,7 +38,10 @@ pub fn check_with(
                     Some(first) => merge(first, node, &mut found),
                 });
             }
-            Err(mistake) => found.push(mistake),
+            Err(mistake) => {
+                hidden.extend(likely_secrets(&source.text, index));
+                found.push(mistake);
+            }
         }
     }
     let parsed = found.is_empty();
@@ -90,10 +93,7 @@ fn of_document(
         );
         return None;
     }
-    let mut more = Vec::new();
-    let config = read::config(&node, sources, catalog, &mut more);
-    found.extend(more);
-    config
+    Some(read::config(&node, sources, catalog, found))
 }
 
 /// The sources as they may be shown: secrets that stand in them are starred out, byte for byte.
@@ -116,6 +116,47 @@ fn masked(sources: &[Source], hidden: &[Span]) -> Vec<Source> {
         }
     }
     sources
+}
+
+/// Where a text that does not parse probably has secrets: behind the keys that take them, and before an `@` in a URL.
+fn likely_secrets(text: &str, source: usize) -> Vec<Span> {
+    /// Keys whose values are secrets, besides `header` and `query`, which have `value`.
+    const KEYS: [&str; 5] = ["bearer", "password", "value", "key", "keys"];
+    let mut spans = Vec::new();
+    let mut hide = |from: usize, to: usize| {
+        spans.push(Span {
+            source,
+            offset: from,
+            whole: to - from,
+            ..Span::default()
+        });
+    };
+    for (colon, _) in text.match_indices(':') {
+        let (before, after) = text.split_at(colon);
+        let after = after.get(1..).unwrap_or_default();
+        let line = after.lines().next().unwrap_or_default();
+        if let Some(rest) = line.strip_prefix("//") {
+            let end = rest.find(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+            let rest = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+            if let Some(at) = rest.rfind('@') {
+                hide(colon + 3, colon + 3 + at);
+            }
+            continue;
+        }
+        let named = before.trim_end_matches([' ', '"', '\'']);
+        let key = KEYS.iter().any(|key| {
+            let rest = named.strip_suffix(key);
+            rest.is_some_and(|rest| !rest.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+        });
+        let value = line.trim_start_matches([' ', '[', '"', '\'']);
+        let outside = ["${", "file(", "sha256:"];
+        if key && !outside.iter().any(|start| value.starts_with(start)) {
+            let from = colon + 1 + line.len() - value.len();
+            let value = value.split([',', '}', ']']).next().unwrap_or_default();
+            hide(from, from + value.trim_end().len());
+        }
+    }
+    spans
 }
 
 /// Puts a later file's content with an earlier one's.
@@ -377,18 +418,16 @@ impl Checker<'_> {
             return self.wrong(node, "a map", &format!("known keys: {}", known(record)));
         };
         for (key, node) in entries.iter_mut() {
-            match record.fields.iter().find(|field| field.key == key.text) {
-                Some(field) => self.node(node, &field.shape),
-                None => {
-                    let message =
-                        format!("`{}` is not a key of {}", key.text, article(record.name));
-                    let mistake = Diagnostic::error("E0201", key.at, message);
-                    let keys = record.fields.iter().map(|field| field.key);
-                    let before = self.found.len();
-                    self.found
-                        .push(mistake.did_you_mean(&key.text, keys, before));
-                }
+            if let Some(field) = record.fields.iter().find(|field| field.key == key.text) {
+                self.node(node, &field.shape);
+                continue;
             }
+            let message = format!("`{}` is not a key of {}", key.text, article(record.name));
+            let mistake = Diagnostic::error("E0201", key.at, message);
+            let keys = record.fields.iter().map(|field| field.key);
+            let before = self.found.len();
+            self.found
+                .push(mistake.did_you_mean(&key.text, keys, before));
         }
         let missing = |field: &&Field| {
             field.required && !entries.iter().any(|(key, _)| key.text == field.key)
@@ -472,18 +511,16 @@ impl Checker<'_> {
                     | (Value::Null, Shape::Nothing)
             )
         };
-        match shapes.iter().find(fits) {
-            Some(shape) => self.node(node, shape),
-            None => {
-                let wanted: Vec<&str> = shapes.iter().map(kind_of).collect();
-                let examples: Vec<String> = shapes
-                    .iter()
-                    .map(|shape| format!("`{}`", example(shape)))
-                    .collect();
-                let help = format!("write {}", examples.join(", or "));
-                self.wrong(node, &wanted.join(" or "), &help);
-            }
+        if let Some(shape) = shapes.iter().find(fits) {
+            return self.node(node, shape);
         }
+        let wanted: Vec<&str> = shapes.iter().map(kind_of).collect();
+        let examples: Vec<String> = shapes
+            .iter()
+            .map(|shape| format!("`{}`", example(shape)))
+            .collect();
+        let help = format!("write {}", examples.join(", or "));
+        self.wrong(node, &wanted.join(" or "), &help);
     }
 
     fn wrong(&mut self, node: &Node, wanted: &str, help: &str) {

@@ -257,6 +257,13 @@ impl Report {
 
     /// For code hosts: SARIF 2.1.0.
     pub fn sarif(&self) -> Value {
+        let mut codes: Vec<&str> = self
+            .diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.code)
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
         let result = |diagnostic: &Diagnostic| {
             let at = self.location(diagnostic);
             let text = match &diagnostic.help {
@@ -265,6 +272,7 @@ impl Report {
             };
             json!({
                 "ruleId": diagnostic.code,
+                "ruleIndex": codes.iter().position(|code| *code == diagnostic.code),
                 "level": diagnostic.severity.name(),
                 "message": { "text": text },
                 "locations": [{ "physicalLocation": {
@@ -273,13 +281,6 @@ impl Report {
                 } }],
             })
         };
-        let mut codes: Vec<&str> = self
-            .diagnostics
-            .iter()
-            .map(|diagnostic| diagnostic.code)
-            .collect();
-        codes.sort_unstable();
-        codes.dedup();
         json!({
             "version": "2.1.0",
             "$schema": "https://json.schemastore.org/sarif-2.1.0.json",

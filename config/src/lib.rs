@@ -5,6 +5,7 @@
 
 pub mod catalog;
 mod check;
+mod depth;
 mod diagnostic;
 mod document;
 mod expand;

@@ -97,7 +97,7 @@ fn inner(shape: &Shape, waiting: &mut Vec<&'static Record>) {
         Shape::Record(record) | Shape::OneOf(record) => waiting.push(record),
         Shape::Account(at_upstream, at_vendor) => waiting.extend([at_upstream, at_vendor]),
         Shape::List(_, inner_shape) | Shape::Map(inner_shape) | Shape::Headers(inner_shape) => {
-            inner(inner_shape, waiting)
+            inner(inner_shape, waiting);
         }
         Shape::Either(shapes) => shapes.iter().for_each(|shape| inner(shape, waiting)),
         Shape::Text(_)

@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 
 use http::{HeaderName, Method};
 
-use crate::{read::texts, template::Template, units};
+use crate::{
+    read::texts,
+    template::{Template, TemplateError},
+    units,
+};
 
 /// What a value may be.
 #[derive(Debug)]
@@ -170,8 +174,7 @@ impl Kind {
     pub(crate) fn check(self, text: &str) -> Result<(), Misfit> {
         let misfit = |code, message: String, help| Err((code, message, help));
         match self {
-            Self::Plain | Self::Secret => Ok(()),
-            Self::Key => Ok(()),
+            Self::Plain | Self::Secret | Self::Key => Ok(()),
             Self::Name => {
                 let good = !text.is_empty()
                     && text.len() <= 64
@@ -258,9 +261,13 @@ impl Kind {
                     "header names have letters, digits and `-`",
                 ),
             },
-            Self::Template => Template::parse(text).map(|_| ()).or_else(template),
+            Self::Template => Template::parse(text)
+                .map(|_| ())
+                .or_else(|error| template(&error)),
             Self::Condition => match text.strip_prefix('=') {
-                Some(_) => Template::parse(text).map(|_| ()).or_else(template),
+                Some(_) => Template::parse(text)
+                    .map(|_| ())
+                    .or_else(|error| template(&error)),
                 None => misfit(
                     "E0702",
                     format!("`{text}` is not a condition"),
@@ -301,14 +308,13 @@ impl Kind {
     }
 }
 
-fn template(error: crate::template::TemplateError) -> Result<(), Misfit> {
-    use crate::template::TemplateError::{Expression, Path};
-    let (code, help) = match &error {
-        Path { .. } => (
+fn template(error: &TemplateError) -> Result<(), Misfit> {
+    let (code, help) = match error {
+        TemplateError::Path { .. } => (
             "E0701",
             "references are JSONPath (RFC 9535), such as `$.request.headers['x-user']`",
         ),
-        Expression { .. } => (
+        TemplateError::Expression { .. } => (
             "E0702",
             "expressions are CEL over `request` and `client`, such as `= request.method == 'GET'`",
         ),

@@ -9,7 +9,7 @@ use cel::{Context, Program, Value as Cel};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::jsonpath::JsonPath;
+use crate::{depth, jsonpath::JsonPath};
 
 /// Longest expression, in bytes.
 const LONGEST: usize = 4_096;
@@ -149,6 +149,7 @@ impl Expression {
         if text.len() > LONGEST {
             return Err(failed(format!("it is longer than {LONGEST} bytes")));
         }
+        depth::check(text).map_err(failed)?;
         let program = Program::compile(text).map_err(|errors| {
             let first = errors.errors.first();
             failed(first.map_or_else(String::new, |error| complaint(text, error.pos, &error.msg)))
@@ -259,6 +260,9 @@ mod tests {
         let holds = |text: &str| Expression::parse(text).unwrap().holds(&document());
         assert_eq!(holds("request.headers['x-tier'] == 'gold'"), Ok(true));
         assert_eq!(holds("client.name == 'shop'"), Ok(false));
+        let asked = "'x-tier' in request.headers && request.headers['x-tier'] == 'gold'";
+        assert_eq!(holds(asked), Ok(true));
+        assert_eq!(holds(&asked.replace("x-tier", "x-none")), Ok(false));
         assert_eq!(holds("has(request.headers.nope)"), Ok(false));
         assert!(holds("1 + 1").is_err());
         assert!(holds("request.headers.nope == 'x'").is_err());

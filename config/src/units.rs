@@ -33,7 +33,7 @@ pub fn duration(text: &str) -> Option<Duration> {
         rest = after;
     }
     // A year is more than any timer here is for, and far from overflowing one.
-    (total <= Duration::from_secs(366 * 86_400)).then_some(total)
+    (total <= Duration::from_hours(366 * 24)).then_some(total)
 }
 
 /// `512`, `10KB`, `64KiB`, `1MB`, `1GiB`; in bytes.
@@ -94,7 +94,7 @@ mod tests {
                 duration(text),
                 expected.map(Duration::from_millis),
                 "{text}"
-            )
+            );
         };
         check("250ms", Some(250));
         check("2s", Some(2_000));

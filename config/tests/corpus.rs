@@ -1,6 +1,8 @@
 //! Broken configurations, one mistake each: the code and the place stand in the file's first line, and what a person
 //! sees beside it. And configurations that raise nothing.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::{
     collections::BTreeSet,
     fs, io,

@@ -53,17 +53,15 @@ impl Reader<'_> {
                     open = open.checked_sub(1).ok_or("`)` closes nothing")?;
                     self.made.push(')');
                 }
-                '|' => self.made.push('|'),
                 '*' | '+' | '?' | '{' if !repeatable => {
                     return Err(format!("`{c}` repeats nothing"));
                 }
-                '*' | '+' | '?' => self.made.push(c),
+                '*' | '+' | '?' | '|' | '^' | '$' => self.made.push(c),
                 '{' => self.counts()?,
                 '.' => self.made.push_str(r"[^\n\r]"),
                 '[' => self.class()?,
                 '\\' => self.escape()?,
                 ']' | '}' => return Err(format!("`{c}` closes nothing; write `\\{c}`")),
-                '^' | '$' => self.made.push(c),
                 c => self.literal(c),
             }
             repeatable = !matches!(c, '(' | '|' | '*' | '+' | '?' | '{' | '^' | '$');
@@ -93,7 +91,7 @@ impl Reader<'_> {
         if least.is_empty() || most.contains(',') {
             return Err(format!("`{{{inside}}}` is no count"));
         }
-        self.made.push_str(&format!("{{{inside}}}"));
+        self.made.extend(["{", &inside, "}"]);
         Ok(())
     }
 
@@ -127,7 +125,8 @@ impl Reader<'_> {
                 }
             }
         }
-        self.made.push_str(&format!("\\{letter}{{{name}}}"));
+        self.made.extend(['\\', letter, '{']);
+        self.made.extend([&name, "}"]);
         Ok(())
     }
 

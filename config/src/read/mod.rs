@@ -49,7 +49,7 @@ pub(crate) fn config(
     sources: &[Source],
     catalog: &Catalog,
     found: &mut Vec<Diagnostic>,
-) -> Option<Config> {
+) -> Config {
     let mut reader = Reader {
         sources,
         found,
@@ -108,7 +108,7 @@ pub(crate) fn config(
         limits,
     };
     reader.meaning(node, &config);
-    Some(config)
+    config
 }
 
 impl Reader<'_> {

@@ -43,20 +43,19 @@ impl Reader<'_> {
             let at = written
                 .get("match")
                 .map_or(written.at, |matched| matched.at);
-            match seen.get(&anonymised(&route.matcher)) {
-                Some(first) => {
-                    let place = if first.source == at.source {
-                        format!("line {}", first.line)
-                    } else {
-                        self.location(*first).to_string()
-                    };
-                    let help = format!(
-                        "the one in {place} always wins; remove one, or narrow it by method, host or header"
-                    );
-                    let message = "an earlier route matches the same requests";
-                    self.error("E0501", at, message, help);
-                }
-                None => drop(seen.insert(anonymised(&route.matcher), at)),
+            if let Some(first) = seen.get(&anonymised(&route.matcher)).copied() {
+                let place = if first.source == at.source {
+                    format!("line {}", first.line)
+                } else {
+                    self.location(first).to_string()
+                };
+                let help = format!(
+                    "the one in {place} always wins; remove one, or narrow it by method, host or header"
+                );
+                let message = "an earlier route matches the same requests";
+                self.error("E0501", at, message, help);
+            } else {
+                seen.insert(anonymised(&route.matcher), at);
             }
             routes.push(route);
         }
@@ -64,9 +63,9 @@ impl Reader<'_> {
     }
 
     fn route(&mut self, written: &Node, catalog: &Catalog, defaults: Option<&Node>) -> Option<Route> {
-        let matched = written.get("match")?;
-        let matcher = read_match(matched)?;
-        let name = self.route_name(written, matched)?;
+        let pattern = written.get("match")?;
+        let matcher = read_match(pattern)?;
+        let name = self.route_name(written, pattern)?;
         let does = ["forward", "respond", "serve"].map(|key| written.get(key));
         let action = match does {
             [Some(forward), None, None] => {
@@ -89,7 +88,7 @@ impl Reader<'_> {
             [None, None, None] => {
                 self.error(
                     "E0502",
-                    matched.at,
+                    pattern.at,
                     "this route does nothing",
                     "add `forward: [upstream]`, `serve: OPERATION` or `respond: { … }`",
                 );
