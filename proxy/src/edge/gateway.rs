@@ -662,6 +662,19 @@ impl ProxyHttp for Gateway {
         stream::answered(session, answer, cx)
     }
 
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        _: &mut Context,
+    ) -> Result<()> {
+        // Pingora writes chunks to everybody. A client of HTTP/1.0 knows none; its answer ends with the connection.
+        if session.req_header().version == http::Version::HTTP_10 {
+            answer.remove_header(&header::TRANSFER_ENCODING);
+        }
+        Ok(())
+    }
+
     fn error_while_proxy(
         &self,
         _: &HttpPeer,
