@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use isobar_sandbox::Upstream;
-use isobar_tests::{Gateway, raw, status_of};
+use isobar_tests::{Gateway, eventually, raw, read, see, status_of};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -264,6 +265,86 @@ async fn what_is_in_a_body_stays_in_it() {
             "{request:?}: {entry:?}"
         );
     }
+}
+
+/// The same bytes in every run, from a generator of a few lines (xorshift).
+struct Noise(u64);
+
+impl Noise {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % limit.max(1) as u64).unwrap()
+    }
+
+    fn spoil(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..=self.below(4) {
+            let at = self.below(bytes.len());
+            let odd = [
+                0, b'\r', b'\n', b' ', b':', b'\t', b',', b';', 0x7f, 0x80, 0xff, b'0',
+            ];
+            match self.below(5) {
+                0 => bytes[at] = odd[self.below(odd.len())],
+                1 => bytes.insert(at, odd[self.below(odd.len())]),
+                2 => drop(bytes.remove(at)),
+                3 => {
+                    let end = (at + 1 + self.below(40)).min(bytes.len());
+                    let again = bytes[at..end].to_vec();
+                    bytes.splice(at..at, again);
+                }
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn spoilt_requests_crash_nothing_and_hold_nothing() {
+    let (_a, gateway) = behind().await;
+    let hidden = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+    let mut requests = Vec::new();
+    for number in 0..1_200 {
+        let rest = match number % 3 {
+            0 => AMBIGUOUS[noise.below(AMBIGUOUS.len())].replace("{hidden}", hidden),
+            1 => good(hidden).swap_remove(noise.below(10)),
+            _ => format!(
+                "Transfer-Encoding: chunked\r\n\r\n{}",
+                BROKEN_CHUNKS[noise.below(BROKEN_CHUNKS.len())]
+            ),
+        };
+        let route = ROUTES[noise.below(ROUTES.len())];
+        let mut bytes = format!("POST {route} HTTP/1.1\r\nHost: h\r\n{rest}").into_bytes();
+        noise.spoil(&mut bytes);
+        requests.push(bytes);
+    }
+    let address = gateway.address();
+    for batch in requests.chunks(100) {
+        join_all(batch.iter().map(|bytes| async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let _ = stream.write_all(bytes).await;
+            // Nothing more will come, so nothing is waited for.
+            let _ = stream.shutdown().await;
+            read(&mut stream, PATIENCE).await
+        }))
+        .await;
+    }
+    let admin = gateway.host.admin().unwrap();
+    let at_rest = eventually(PATIENCE, async || {
+        let page = see(reqwest::Client::new().get(format!("http://{admin}/metrics")))
+            .await
+            .text();
+        [
+            "isobar_panics_total 0",
+            "isobar_requests_in_flight 0",
+            "isobar_account_in_flight{account=\"a\"} 0",
+        ]
+        .iter()
+        .all(|wanted| page.lines().any(|line| line == *wanted))
+    });
+    assert!(at_rest.await);
+    assert_eq!(gateway.get("/exchange").await.status, 200);
 }
 
 #[tokio::test]
