@@ -75,7 +75,8 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
              file: {{ url: \"{a}\", auth: {{ bearer: \"file(secret.txt)\" }} }}\n  \
              other: \"{b}\"\n\
              routes:\n{routes}  - match: \"/ruled\"\n    forward:\n      members: [other]\n      \
-             rules: [ {{ when: \"= request.headers.authorization > 3\", members: [other] }}, {{ when: \"= request.headers['x-api-key'] == 'x'\", members: [other] }} ]\n{extra}",
+             rules: [ {{ when: \"= request.headers.authorization > 3\", members: [other] }}, {{ when: \"= request.headers['x-api-key'] == 'x'\", members: [other] }} ]\n      \
+             request_headers: {{ set: {{ x-copy: $.request.headers.authorization }} }}\n{extra}",
             isobar_config::hash_key(&secrets["client"]),
             a = a.url(),
             b = b.url(),
@@ -138,6 +139,7 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
     }
     for (header, key) in [
         ("authorization", format!("Bearer {}", secrets["wrong"])),
+        ("authorization", format!("Bearer {}", secrets["client"])),
         ("authorization", format!("Basic {}", secrets["wrong"])),
         ("authorization", secrets["wrong"].clone()),
         ("x-api-key", secrets["wrong"].clone()),
