@@ -36,7 +36,14 @@ async fn metrics_tell_requests_attempts_breakers_and_limits() {
         page.header("content-type")
             .starts_with("text/plain; version=0.0.4")
     );
-    let text = page.text();
+    // A request is counted when its last byte is handed over, which the client may see first.
+    let mut text = page.text();
+    let idle = isobar_tests::eventually(std::time::Duration::from_secs(10), async || {
+        text = admin(&gateway, "GET", "/metrics").await.text();
+        text.contains("\nisobar_request_seconds_count{route=\"main\"} 6\n")
+            && text.contains("\nisobar_requests_in_flight 0\n")
+    });
+    assert!(idle.await);
     for line in [
         "isobar_requests_total{route=\"main\",status=\"2xx\"} 5",
         "isobar_requests_total{route=\"main\",status=\"4xx\"} 1",
@@ -54,6 +61,76 @@ async fn metrics_tell_requests_attempts_breakers_and_limits() {
             "{line} is missing from:\n{text}"
         );
     }
+}
+
+#[tokio::test]
+async fn every_promised_metric_is_there_from_the_start_and_has_its_kind() {
+    let (_a, _b, gateway) = behind().await;
+    let text = admin(&gateway, "GET", "/metrics").await.text();
+    for (name, kind) in [
+        ("isobar_requests_total", "counter"),
+        ("isobar_request_seconds", "histogram"),
+        ("isobar_requests_in_flight", "gauge"),
+        ("isobar_bytes_total", "counter"),
+        ("isobar_attempts_total", "counter"),
+        ("isobar_attempt_seconds", "histogram"),
+        ("isobar_breaker_state", "gauge"),
+        ("isobar_account_in_flight", "gauge"),
+        ("isobar_account_available", "gauge"),
+        ("isobar_account_latency_ms", "gauge"),
+        ("isobar_limited_total", "counter"),
+        ("isobar_connections", "gauge"),
+        ("isobar_connections_refused_total", "counter"),
+        ("isobar_reloads_total", "counter"),
+        ("isobar_config_generation", "gauge"),
+        ("isobar_body_bytes", "gauge"),
+        ("isobar_panics_total", "counter"),
+        ("isobar_access_log_dropped", "gauge"),
+    ] {
+        let kind = format!("# TYPE {name} {kind}");
+        assert!(text.lines().any(|line| line == kind), "{kind} is missing");
+        let help = format!("# HELP {name} ");
+        assert!(
+            text.lines().any(|line| line.starts_with(&help)),
+            "{help} is missing"
+        );
+        let sample = |line: &str| line.starts_with(name) && !line.starts_with('#');
+        assert!(
+            text.lines().any(sample),
+            "{name} has no sample before the first request"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_no_route_takes_is_counted_too() {
+    let a = Upstream::start("a").await.unwrap();
+    let gateway = Gateway::start(&format!(
+        "admin: \"127.0.0.1:0\"\nupstreams: {{ a: \"{}\" }}\n\
+         routes: [ {{ match: /known, name: main, forward: [a], anonymous: true }} ]\n",
+        a.url()
+    ))
+    .await;
+    gateway.get("/elsewhere").await;
+    gateway
+        .raw(
+            "GET /known HTTP/1.1\r\n\r\n",
+            std::time::Duration::from_secs(10),
+        )
+        .await;
+    see(gateway.request("POST", "/known").body("four")).await;
+    // The last bytes are on their way before they are counted.
+    let counted = isobar_tests::eventually(std::time::Duration::from_secs(10), async || {
+        let text = admin(&gateway, "GET", "/metrics").await.text();
+        [
+            "isobar_requests_total{route=\"unrouted\",status=\"4xx\"} 2",
+            "isobar_requests_total{route=\"main\",status=\"2xx\"} 1",
+            "isobar_bytes_total{direction=\"in\",route=\"main\"} 4",
+        ]
+        .iter()
+        .all(|wanted| text.lines().any(|line| line == *wanted))
+    });
+    assert!(counted.await);
 }
 
 #[tokio::test]

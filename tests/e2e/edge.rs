@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use isobar_sandbox::Upstream;
+use isobar_sandbox::{Fault, Upstream};
 use isobar_tests::{Gateway, HEAD, eventually, read, read_answer, read_until, see, status_of};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -298,6 +298,106 @@ async fn methods_and_pipelining_work_as_http_says() {
     assert!(interim.starts_with("HTTP/1.1 100"), "{interim:?}");
     stream.write_all(b"hi").await.unwrap();
     assert_eq!(status_of(&read(&mut stream, PATIENCE).await), 200);
+}
+
+#[tokio::test]
+async fn an_old_client_gets_no_chunks() {
+    let a = Upstream::start("a").await.unwrap();
+    for mode in ["exchange", "stream"] {
+        let gateway = Gateway::start(&format!(
+            "upstreams: {{ a: \"{}\" }}\n\
+             routes: [ {{ match: \"/*\", forward: {{ members: [a], mode: {mode} }}, anonymous: true }} ]\n",
+            a.url()
+        ))
+        .await;
+        for head in [
+            "GET /sse/3/1 HTTP/1.0\r\n\r\n",
+            "GET /sse/3/1 HTTP/1.0\r\nhost: h\r\nconnection: keep-alive\r\n\r\n",
+        ] {
+            let seen = gateway.raw(head, PATIENCE).await;
+            assert_eq!(status_of(&seen), 200, "{mode}: {seen}");
+            let (head, body) = seen.split_once("\r\n\r\n").unwrap();
+            assert!(
+                !head.to_lowercase().contains("transfer-encoding"),
+                "{mode}: {head}"
+            );
+            assert_eq!(body, "data: {\"event\":true}\n\n".repeat(3), "{mode}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_request_is_one_line_of_json_with_what_was_tried() {
+    let (a, b) = (
+        Upstream::start("a").await.unwrap(),
+        Upstream::start("b").await.unwrap(),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let gateway = Gateway::start_whole(&format!(
+        "isobar: 1\nlisten: [ {{ http: \"127.0.0.1:0\" }} ]\nlog: {{ access: \"file:{}\" }}\n\
+         clients: {{ shop: {{ key: \"{}\" }} }}\nupstreams: {{ a: \"{}\", b: \"{}\" }}\n\
+         routes: [ {{ match: \"/*\", name: main, forward: [a, b] }} ]\n",
+        file.display(),
+        isobar_config::hash_key("shop-key-0123456789abcdef"),
+        a.url(),
+        b.url()
+    ))
+    .await;
+    a.script([Fault::status(500)]);
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let asked = gateway
+        .request("GET", "/p?q=hidden")
+        .header("x-api-key", "shop-key-0123456789abcdef")
+        .header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
+    assert_eq!(see(asked).await.vendor(), "b");
+    assert_eq!(gateway.get("/p").await.status, 401);
+    gateway.host.drain(None).await;
+    let written = eventually(PATIENCE, async || {
+        std::fs::read_to_string(&file).unwrap().lines().count() == 2
+    });
+    assert!(written.await);
+    let text = std::fs::read_to_string(&file).unwrap();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let served = &lines[0];
+    for (name, value) in [
+        ("request", trace),
+        ("client", "shop"),
+        ("ip", "127.0.0.1"),
+        ("method", "GET"),
+        ("host", "127.0.0.1"),
+        ("path", "/p"),
+        ("route", "main"),
+        ("vendor", "b"),
+    ] {
+        assert_eq!(served[name], value, "{text}");
+    }
+    assert_eq!(served["status"], 200);
+    let attempts = served["attempts"].as_array().unwrap();
+    let told: Vec<_> = attempts
+        .iter()
+        .map(|attempt| (&attempt["vendor"], &attempt["verdict"], &attempt["reason"]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&"a".into(), &"failed".into(), &"status_500".into()),
+            (&"b".into(), &"ok".into(), &"status_200".into())
+        ]
+    );
+    assert!(
+        served["ms"].as_f64().is_some_and(|ms| ms > 0.0) && served["bytes_out"].as_u64() > Some(0),
+        "{text}"
+    );
+    let refused = &lines[1];
+    assert_eq!(
+        (&refused["status"], &refused["problem"]),
+        (&401.into(), &"unauthenticated".into())
+    );
+    assert!(!text.contains("hidden"), "a query may hold secrets: {text}");
 }
 
 #[tokio::test]

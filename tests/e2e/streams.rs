@@ -161,6 +161,60 @@ async fn a_client_that_leaves_cancels_the_call_on_both_paths() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_mid_upload_has_nothing_carried_out() {
+    for mode in ["exchange", "stream"] {
+        let (a, b, gateway) = behind(&format!(", mode: {mode}"), "idle: 30s, replay: 8MiB").await;
+        let mut client = TcpStream::connect(gateway.address()).await.unwrap();
+        let head = "PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 2000000\r\n\r\n";
+        client.write_all(head.as_bytes()).await.unwrap();
+        client.write_all(&vec![b'x'; 1_000_000]).await.unwrap();
+        if mode == "stream" {
+            assert!(a.wait_until(PATIENCE, |ledger| !ledger.is_empty()).await);
+        }
+        drop(client);
+        let admin_idle = isobar_tests::eventually(PATIENCE, async || a.open() == 0);
+        assert!(admin_idle.await, "{mode}: the vendor's connection stays");
+        for entry in a.ledger().iter().chain(&b.ledger()) {
+            assert!(!entry.complete && !entry.executed, "{mode}: {entry:?}");
+        }
+        assert_eq!(
+            b.ledger().len(),
+            0,
+            "{mode}: nothing more is tried for a client that left"
+        );
+        assert_eq!(gateway.get("/").await.status, 200, "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_a_hedged_read_calls_both_off() {
+    let (a, b, gateway) = behind(", hedge: 10ms", "idle: 30s").await;
+    for server in [&a, &b] {
+        server.always(Fault::Hang);
+    }
+    let mut client = TcpStream::connect(gateway.address()).await.unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        .await
+        .unwrap();
+    for server in [&a, &b] {
+        assert!(
+            server
+                .wait_until(PATIENCE, |ledger| ledger.len() == 1)
+                .await
+        );
+    }
+    drop(client);
+    for server in [&a, &b] {
+        assert!(
+            server
+                .wait_until(PATIENCE, |ledger| ledger[0].abandoned)
+                .await
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_mid_answer_cancels_the_rest() {
     for mode in ["exchange", "stream"] {
         let (a, _b, gateway) = behind(&format!(", mode: {mode}"), "idle: 30s").await;

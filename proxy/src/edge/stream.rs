@@ -55,6 +55,8 @@ pub(crate) struct Streaming {
     upgrade: bool,
     /// Account chosen for the next attempt.
     ticket: Option<Ticket>,
+    /// Addresses of that account which this attempt has not tried, once it has tried one.
+    addresses: Option<usize>,
     running: Option<Running>,
     /// Held until the answer is through.
     permit: Option<Permit>,
@@ -85,6 +87,7 @@ impl Streaming {
             deadline,
             upgrade,
             ticket: None,
+            addresses: None,
             running: None,
             permit: None,
             sent: 0,
@@ -170,7 +173,13 @@ pub(crate) async fn peer(
         )
         .await;
         let address = match found {
-            Ok(Ok(address)) => address,
+            Ok(Ok((address, count))) => {
+                if let Some(streaming) = &mut cx.streaming {
+                    let left = streaming.addresses.unwrap_or(count);
+                    streaming.addresses = Some(left.saturating_sub(1));
+                }
+                address
+            }
             Ok(Err(error)) => {
                 log::debug!("{error}");
                 ended(session, cx, Evidence::NotSent(Fault::Dns), None);
@@ -365,9 +374,31 @@ pub(crate) fn connect_failed(
         }
         _ => Fault::Connect,
     };
+    if try_another_address(cx) {
+        error.set_retry(true);
+        return error;
+    }
     let again = ended(session, cx, Evidence::NotSent(fault), None);
     error.set_retry(again);
     error
+}
+
+/// Prepares the same attempt for the account's next address, when it has one and there is time.
+fn try_another_address(cx: &mut Context) -> bool {
+    let Some(streaming) = &mut cx.streaming else {
+        return false;
+    };
+    let has_more = streaming.addresses.is_some_and(|left| left > 0)
+        && streaming.deadline.left(Instant::now()).is_some();
+    let Some(running) = streaming.running.take_if(|_| has_more) else {
+        return false;
+    };
+    streaming.ticket = Some(Ticket {
+        index: running.index,
+        pass: running.pass,
+        permit: running.permit,
+    });
+    true
 }
 
 /// The connection was there and something broke.
@@ -429,6 +460,7 @@ fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<D
     let Some(candidate) = members.get(index) else {
         return false;
     };
+    streaming.addresses = None;
     let (now, pool) = (Instant::now(), &forward.pool);
     let verdict = Verdict::of(evidence, streaming.effect);
     let took = now.saturating_duration_since(started);

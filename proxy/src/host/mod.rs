@@ -287,3 +287,62 @@ async fn sweep(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use isobar_config::{Environment, Source};
+    use isobar_sandbox::Upstream;
+
+    use super::*;
+
+    struct Nothing;
+
+    impl Environment for Nothing {
+        fn variable(&self, _: &str) -> Option<String> {
+            None
+        }
+
+        fn file(&self, _: &std::path::Path) -> io::Result<String> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+    }
+
+    fn checked(text: &str) -> Config {
+        let (name, text) = ("test.yaml".to_owned(), text.to_owned());
+        let (config, report) = isobar_config::check(&[Source { name, text }], &Nothing);
+        config.unwrap_or_else(|| panic!("{}", report.text(false)))
+    }
+
+    #[tokio::test]
+    async fn a_name_with_a_dead_address_is_reached_at_its_next_on_both_paths() {
+        // Listens on one loopback address; its port is closed on the others.
+        let a = Upstream::start("a").await.unwrap();
+        for mode in ["exchange", "stream"] {
+            let text = format!(
+                "isobar: 1\nlisten: [ {{ http: \"127.0.0.1:0\" }} ]\nlog: {{ access: \"off\" }}\n\
+                 upstreams: {{ a: \"http://two.invalid:{}\" }}\n\
+                 routes: [ {{ match: \"/*\", forward: {{ members: [a], mode: {mode} }}, anonymous: true }} ]\n",
+                a.address().port()
+            );
+            let host = Host::start(checked(&text), None).await.unwrap();
+            let dead = "127.0.0.2".parse().unwrap();
+            let addresses = vec![dead, dead, a.address().ip()];
+            host.inner
+                .registry
+                .resolver
+                .learn("two.invalid", addresses)
+                .await;
+            for number in 0..6 {
+                let client = reqwest::Client::builder().no_proxy().build().unwrap();
+                let url = format!("http://{}/", host.addresses()[0]);
+                let answer = client.post(url).body("once").send().await.unwrap();
+                let attempts = answer.headers()["isobar-attempts"].clone();
+                assert_eq!(
+                    (answer.status().as_u16(), attempts.to_str().unwrap()),
+                    (200, "1"),
+                    "{mode} {number}"
+                );
+            }
+        }
+    }
+}

@@ -143,27 +143,18 @@ fn evidence(error: &hyper_util::client::legacy::Error) -> Evidence {
     }
 }
 
-fn connect_fault(error: &(dyn StdError + 'static)) -> Fault {
+/// Why there is no connection.
+pub(crate) fn connect_fault(error: &(dyn StdError + 'static)) -> Fault {
     if find::<ResolveError>(error).is_some() {
         return Fault::Dns;
     }
-    let mut fault = Fault::Connect;
-    let mut next = Some(error);
-    while let Some(link) = next {
-        if let Some(io) = link.downcast_ref::<io::Error>() {
-            if io
-                .get_ref()
-                .is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>)
-            {
-                return Fault::Tls;
-            }
-            if io.kind() == io::ErrorKind::TimedOut {
-                fault = Fault::ConnectTimeout;
-            }
-        }
-        next = link.source();
+    if find::<rustls::Error>(error).is_some() {
+        return Fault::Tls;
     }
-    fault
+    match find::<io::Error>(error) {
+        Some(io) if io.kind() == io::ErrorKind::TimedOut => Fault::ConnectTimeout,
+        _ => Fault::Connect,
+    }
 }
 
 /// What an error while reading an answer's body proves: it began and did not end.
@@ -175,13 +166,21 @@ pub(crate) fn body_evidence(error: &hyper::Error) -> Evidence {
     })
 }
 
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+/// The first error of this type among the causes.
+pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(link) = next {
         if let Some(found) = link.downcast_ref::<E>() {
             return Some(found);
         }
-        next = link.source();
+        // What an I/O error was made of is not its source, but its source's source is.
+        let inner = link
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => link.source(),
+        };
     }
     None
 }

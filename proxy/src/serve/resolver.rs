@@ -67,26 +67,47 @@ impl Resolver {
             )
             .build()
         });
+        Self::with(lookup.ok())
+    }
+
+    fn with(lookup: Option<TokioResolver>) -> Self {
         let answers = Cache::builder()
             .max_capacity(1_024)
             .time_to_idle(FORGET)
             .build();
-        Self(Arc::new(Inner {
-            lookup: lookup.ok(),
-            answers,
-        }))
+        Self(Arc::new(Inner { lookup, answers }))
     }
 
-    /// One address for `host`, in turn when it has several.
-    pub(crate) async fn address(&self, host: &str, port: u16) -> Result<SocketAddr, ResolveError> {
+    /// Makes `host` known at these addresses.
+    #[cfg(test)]
+    pub(crate) async fn learn(&self, host: &str, addresses: Vec<IpAddr>) {
+        let answer = Answer {
+            addresses,
+            fresh_until: Instant::now() + LONGEST,
+            refreshing: AtomicBool::new(false),
+            turn: AtomicUsize::new(0),
+        };
+        self.0
+            .answers
+            .insert(host.to_owned(), Arc::new(answer))
+            .await;
+    }
+
+    /// One address for `host`, in turn when it has several, and how many it has.
+    pub(crate) async fn address(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<(SocketAddr, usize), ResolveError> {
         if let Ok(literal) = host.parse::<IpAddr>() {
-            return Ok(SocketAddr::new(literal, port));
+            return Ok((SocketAddr::new(literal, port), 1));
         }
         let answer = self.answer(host).await?;
-        let turn = answer.turn.fetch_add(1, Relaxed) % answer.addresses.len().max(1);
+        let count = answer.addresses.len();
+        let turn = answer.turn.fetch_add(1, Relaxed) % count.max(1);
         let address = answer.addresses.get(turn).copied();
         address
-            .map(|address| SocketAddr::new(address, port))
+            .map(|address| (SocketAddr::new(address, port), count))
             .ok_or_else(|| failed(host, "no addresses"))
     }
 
@@ -189,24 +210,140 @@ impl tower_service::Service<Name> for Resolver {
 
 #[cfg(test)]
 mod tests {
+    use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
+    use parking_lot::Mutex;
+    use tokio::net::UdpSocket;
+
     use super::*;
+
+    /// A DNS server that gives every name one address with a TTL of a second, or fails.
+    struct Server {
+        says: Arc<Mutex<Option<[u8; 4]>>>,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl Server {
+        async fn start() -> (Self, Resolver) {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let mut connection = ConnectionConfig::udp();
+            connection.port = socket.local_addr().unwrap().port();
+            let server = Self {
+                says: Arc::default(),
+                asked: Arc::default(),
+            };
+            let (says, asked) = (Arc::clone(&server.says), Arc::clone(&server.asked));
+            tokio::spawn(async move {
+                let mut query = [0; 512];
+                while let Ok((length, from)) = socket.recv_from(&mut query).await {
+                    let says = *says.lock();
+                    let answer = answer(&query[..length], says, &asked);
+                    let _ = socket.send_to(&answer, from).await;
+                }
+            });
+            let mut name_server = NameServerConfig::udp("127.0.0.1".parse().unwrap());
+            name_server.connections = vec![connection];
+            let config = ResolverConfig::from_name_servers(vec![name_server]);
+            let lookup =
+                TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+            (server, Resolver::with(lookup.build().ok()))
+        }
+
+        fn say(&self, address: Option<[u8; 4]>) {
+            *self.says.lock() = address;
+        }
+    }
+
+    /// RFC 1035 §4: a header, the question again, and for an A question one answer.
+    fn answer(query: &[u8], says: Option<[u8; 4]>, asked: &AtomicUsize) -> Vec<u8> {
+        let name_length = query[12..].iter().position(|byte| *byte == 0).unwrap() + 1;
+        let question = &query[12..12 + name_length + 4];
+        let is_a = question[name_length..name_length + 2] == [0, 1];
+        asked.fetch_add(usize::from(is_a), Relaxed);
+        let found = says.filter(|_| is_a);
+        let code = if says.is_none() { 2 } else { 0 };
+        let mut answer = query[..2].to_vec();
+        answer.extend([
+            0x81,
+            0x80 | code,
+            0,
+            1,
+            0,
+            u8::from(found.is_some()),
+            0,
+            0,
+            0,
+            0,
+        ]);
+        answer.extend(question);
+        if let Some(address) = found {
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
+            answer.extend(address);
+        }
+        answer
+    }
+
+    async fn until(resolver: &Resolver, expected: &str) {
+        for _ in 0..500 {
+            let (address, _) = resolver.address("api.example.com", 80).await.unwrap();
+            if address.ip().to_string() == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("never at {expected}");
+    }
+
+    #[tokio::test]
+    async fn a_name_is_asked_for_once_a_ttl_and_keeps_its_address_while_dns_fails() {
+        let (server, resolver) = Server::start().await;
+        server.say(None);
+        let error = resolver.address("api.example.com", 80).await.unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("`api.example.com` does not resolve"),
+            "{error}"
+        );
+
+        server.say(Some([10, 0, 0, 1]));
+        until(&resolver, "10.0.0.1").await;
+        let (known_at, asked) = (Instant::now(), server.asked.load(Relaxed));
+        for _ in 0..100 {
+            resolver.address("api.example.com", 80).await.unwrap();
+        }
+        assert!(server.asked.load(Relaxed) == asked || known_at.elapsed() >= SHORTEST);
+
+        server.say(Some([10, 0, 0, 2]));
+        until(&resolver, "10.0.0.2").await;
+        assert!(known_at.elapsed() >= SHORTEST, "the TTL was not kept");
+
+        server.say(None);
+        let asked = server.asked.load(Relaxed);
+        while server.asked.load(Relaxed) < asked + 3 {
+            until(&resolver, "10.0.0.2").await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        server.say(Some([10, 0, 0, 3]));
+        until(&resolver, "10.0.0.3").await;
+    }
 
     #[tokio::test]
     async fn addresses_pass_through_and_the_hosts_file_is_read() {
         let resolver = Resolver::from_system();
         assert_eq!(
             resolver.address("127.0.0.1", 80).await.unwrap(),
-            "127.0.0.1:80".parse().unwrap()
+            ("127.0.0.1:80".parse().unwrap(), 1)
         );
         assert_eq!(
             resolver.address("::1", 80).await.unwrap(),
-            "[::1]:80".parse().unwrap()
+            ("[::1]:80".parse().unwrap(), 1)
         );
         assert!(
             resolver
                 .address("localhost", 80)
                 .await
                 .unwrap()
+                .0
                 .ip()
                 .is_loopback()
         );
@@ -234,6 +371,7 @@ mod tests {
                     .address("stale.invalid", 1)
                     .await
                     .unwrap()
+                    .0
                     .ip()
                     .to_string(),
             );

@@ -1,6 +1,6 @@
 //! How adapters' requests reach vendors: reqwest for HTTP, tungstenite for the few that talk over a WebSocket.
 
-use std::{error::Error as StdError, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -10,7 +10,10 @@ use isobar_adapters::{Body, Evidence, Fault, Piece, Request, Response, Talk, Tra
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::resolver::{ResolveError, Resolver};
+use super::{
+    client::{connect_fault, find},
+    resolver::Resolver,
+};
 
 /// Largest answer that an adapter reads.
 const LARGEST: usize = 64 * 1024 * 1024;
@@ -308,38 +311,6 @@ fn evidence(error: &reqwest::Error) -> Evidence {
         Some(cause) if cause.is_parse() => Evidence::Broken(Fault::Malformed),
         _ => Evidence::Broken(Fault::Reset),
     }
-}
-
-fn connect_fault(error: &(dyn StdError + 'static)) -> Fault {
-    if find::<ResolveError>(error).is_some() {
-        return Fault::Dns;
-    }
-    let mut fault = Fault::Connect;
-    let mut next = Some(error);
-    while let Some(link) = next {
-        if let Some(io) = link.downcast_ref::<io::Error>() {
-            let inner = io.get_ref();
-            if inner.is_some_and(<dyn StdError + Send + Sync>::is::<rustls::Error>) {
-                return Fault::Tls;
-            }
-            if io.kind() == io::ErrorKind::TimedOut {
-                fault = Fault::ConnectTimeout;
-            }
-        }
-        next = link.source();
-    }
-    fault
-}
-
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(link) = next {
-        if let Some(found) = link.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = link.source();
-    }
-    None
 }
 
 /// Our resolver, as reqwest wants it.
