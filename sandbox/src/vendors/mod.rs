@@ -7,6 +7,7 @@ mod deepgram;
 mod deepl;
 mod elevenlabs;
 mod gladia;
+mod google;
 mod groq;
 mod iflytek;
 mod libretranslate;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
         Box::<deepl::DeepL>::default(),
         Box::<elevenlabs::ElevenLabs>::default(),
         Box::<gladia::Gladia>::default(),
+        Box::<google::Google>::default(),
         Box::<groq::Groq>::default(),
         Box::<iflytek::Iflytek>::default(),
         Box::<libretranslate::LibreTranslate>::default(),
