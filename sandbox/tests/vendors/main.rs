@@ -16,6 +16,7 @@ mod deepgram;
 mod deepl;
 mod elevenlabs;
 mod gladia;
+mod google;
 mod groq;
 mod iflytek;
 mod libretranslate;

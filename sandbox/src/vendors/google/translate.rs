@@ -10,9 +10,8 @@ use super::{
 use crate::{
     answer::Answer,
     answers::{
-        language,
-        markup::{self, Piece},
-        translation::{self, Translated, primary},
+        language, markup,
+        translation::{self, primary},
     },
     call::Call,
     vendor::Class,
@@ -24,22 +23,6 @@ const STRINGS_3: usize = 1024;
 const CODE_POINTS: usize = 30_720;
 /// Codes with a region that version 2 knows.
 const REGIONAL: [&str; 5] = ["zh-CN", "zh-TW", "pt-PT", "pt-BR", "fr-CA"];
-
-/// Translates text between tags, and writes it with entities again.
-fn html(text: &str, source: Option<&str>, target: &str) -> Translated {
-    let spoken: String = markup::unescaped(&markup::blanked(text));
-    let whole = translation::translate(&spoken, source, target);
-    let piece = |piece: Piece<'_>| match piece {
-        Piece::Tag(tag) => tag.to_owned(),
-        Piece::Text(text) => {
-            let plain = markup::unescaped(text);
-            let one = translation::translate(&plain, Some(&whole.source), target);
-            markup::escaped(&one.text)
-        }
-    };
-    let text = markup::pieces(text).into_iter().map(piece).collect();
-    Translated { text, ..whole }
-}
 
 /// A detected language as the vendor names it.
 fn code(detected: &str) -> &str {
@@ -155,7 +138,7 @@ pub(super) fn basic(call: &Call) -> Result<Answer, Answer> {
     }
     let translate = |text: &String| {
         let done = match format {
-            "html" => html(text, source, target),
+            "html" => translation::translate_html(text, source, target, markup::escaped),
             _ => translation::translate(text, source, target),
         };
         let mut told = Map::new();
@@ -332,7 +315,7 @@ pub(super) fn advanced(call: &Call) -> Result<Answer, Answer> {
     }
     let translate = |text: &String| {
         let done = if html_wanted {
-            html(text, source, target)
+            translation::translate_html(text, source, target, markup::escaped)
         } else {
             translation::translate(text, source, target)
         };
