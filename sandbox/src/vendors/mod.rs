@@ -2,6 +2,7 @@
 
 mod assemblyai;
 mod aws;
+mod azure;
 mod baidu;
 mod deepgram;
 mod deepl;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
     vec![
         Box::<assemblyai::AssemblyAi>::default(),
         Box::<aws::Aws>::default(),
+        Box::<azure::Azure>::default(),
         Box::<baidu::Baidu>::default(),
         Box::<deepgram::Deepgram>::default(),
         Box::<deepl::DeepL>::default(),

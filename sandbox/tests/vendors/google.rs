@@ -411,9 +411,9 @@ async fn entities_are_grouped_with_their_mentions() {
         post(&bench, &path, &body)
     };
     let named = |body: &Value, name: &str| {
-        let entities = body["entities"].as_array().unwrap().iter();
-        let found = entities.filter(|entity| entity["name"] == name);
-        found.cloned().next().unwrap_or_default()
+        let mut entities = body["entities"].as_array().unwrap().iter();
+        let found = entities.find(|entity| entity["name"] == name);
+        found.cloned().unwrap_or_default()
     };
     let first = send(ask(1)).await.expect(200).json();
     fits(LANGUAGE[0], "AnalyzeEntitiesResponse", &first);
