@@ -11,6 +11,7 @@
 
 mod assemblyai;
 mod aws;
+mod azure;
 mod baidu;
 mod deepgram;
 mod deepl;
