@@ -22,8 +22,8 @@ pub mod upstream;
 mod vendor;
 mod vendors;
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
 pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use tokio::{net::TcpListener, task::AbortHandle};
 

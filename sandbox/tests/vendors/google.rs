@@ -115,6 +115,24 @@ fn refusal(got: &Got) -> (u64, String, String) {
     (code, status, field.unwrap_or_default().to_owned())
 }
 
+#[test]
+fn descriptions_refuse_what_they_do_not_name() {
+    if let Some(description) = discovery(SPEECH) {
+        let check = |body: &Value| {
+            conforms(&description, "#/definitions/RecognizeResponse", body);
+        };
+        check(&json!({ "totalBilledTime": "1.500s", "requestId": "1" }));
+        for bad in [
+            json!({ "totalBilledTime": 1.5 }),
+            json!({ "totalBilledTime": "1.5s" }),
+            json!({ "billed": 1 }),
+            json!({ "results": [{ "alternatives": [{ "text": "x" }] }] }),
+        ] {
+            assert!(std::panic::catch_unwind(|| check(&bad)).is_err(), "{bad}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn recognize_hears_the_recording() {
     let bench = Bench::new("google").await;
