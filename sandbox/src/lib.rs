@@ -22,8 +22,8 @@ pub mod upstream;
 mod vendor;
 mod vendors;
 
-pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};
 use std::{fmt, io, net::SocketAddr, sync::Arc};
+pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};
 
 use tokio::{net::TcpListener, task::AbortHandle};
 

@@ -1027,6 +1027,64 @@ async fn texts_are_translated_into_every_target() {
 }
 
 #[tokio::test]
+async fn the_newer_dialect_has_its_targets_in_the_body() {
+    let bench = Bench::new("azure").await;
+    let ask = |body: &Value| translator(&bench, "translate?api-version=2026-06-06", body);
+    let body = json!({ "inputs": [
+        { "text": "Hello, world!", "targets": [{ "language": "fr" }, { "language": "zh-Hans" }] },
+        { "text": "<b>Hello, world!</b>", "language": "en", "textType": "Html", "targets": [{ "language": "de" }] },
+    ] });
+    let body = send(ask(&body)).await.expect(200).json();
+    if let Some(mut description) = contract("translation/azure-translator-2026-06-06.derived.json")
+    {
+        let place = "/paths/~1translate/post/responses/200/content/application~1json/schema";
+        let schema = description.pointer_mut(place).unwrap().take();
+        let definitions = json!({ "definitions": { "Answer": schema } });
+        conforms(&definitions, "#/definitions/Answer", &body);
+    }
+    assert_eq!(
+        body["value"],
+        json!([
+            {
+                "detectedLanguage": { "language": "en", "score": 0.99 },
+                "translations": [
+                    { "language": "fr", "sourceCharacters": 13, "text": "Bonjour le monde !" },
+                    { "language": "zh-Hans", "sourceCharacters": 13, "text": "你好，世界！" },
+                ],
+            },
+            { "translations": [{ "language": "de", "sourceCharacters": 20, "text": "<b>Hallo Welt!</b>" }] },
+        ])
+    );
+    let one = |input: Value| json!({ "inputs": [input] });
+    let french = json!([{ "language": "fr" }]);
+    for (body, code) in [
+        (json!([{ "Text": "x" }]), 400_074),
+        (json!({ "inputs": [] }), 400_005),
+        (one(json!({ "targets": french })), 400_020),
+        (one(json!({ "text": "x" })), 400_036),
+        (
+            one(json!({ "text": "x", "targets": [{ "language": "xx" }] })),
+            400_036,
+        ),
+        (
+            one(json!({ "text": "x", "language": "xx", "targets": french })),
+            400_035,
+        ),
+        (
+            one(json!({ "text": "x", "textType": "rtf", "targets": french })),
+            400_071,
+        ),
+        (
+            one(json!({ "text": "x".repeat(50_001), "targets": french })),
+            400_050,
+        ),
+    ] {
+        let got = send(ask(&body)).await.expect(400);
+        assert_eq!(got.json()["error"]["code"], code, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_translation_has_six_digits() {
     let bench = Bench::new("azure").await;
     let text = json!([{ "Text": "Hello." }]);
@@ -1180,7 +1238,7 @@ async fn every_error_has_its_service_s_shape() {
             }
             match class {
                 Class::Quota => {
-                    assert_eq!((got.status, &error["code"]), (403, &json!("QuotaExceeded")))
+                    assert_eq!((got.status, &error["code"]), (403, &json!("QuotaExceeded")));
                 }
                 Class::Rate => assert_eq!((got.status, got.header("retry-after")), (429, "2")),
                 Class::Unsupported => {

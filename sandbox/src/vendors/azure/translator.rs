@@ -1,4 +1,5 @@
-//! Translator 3.0: `translate`, `detect`, `languages`, at the global address and under `/translator/text/v3.0`.
+//! Translator 3.0: `translate`, `detect`, `languages`, at the global address and under `/translator/text/v3.0`. Version
+//! 2026-06-06 has the same `translate` in another dialect: targets in the body, and `value` around the answer.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +9,7 @@ use crate::{
     answers::{
         language,
         text::{self, Span},
-        translation,
+        translation::{self, Translated},
     },
     call::Call,
 };
@@ -29,7 +30,9 @@ const SCRIPTS: [(&str, &str); 4] = [
 
 /// What a path asks for; `None` if it is no path of the translator.
 pub(super) fn verb(path: &str) -> Option<&'static str> {
-    let rest = path.strip_prefix("/translator/text/v3.0").unwrap_or(path);
+    let own = ["/translator/text/v3.0", "/translator/text/v2026-06-06"];
+    let rest = own.iter().find_map(|own| path.strip_prefix(own));
+    let rest = rest.unwrap_or(path);
     let verbs = ["translate", "detect", "languages"];
     let name = rest.strip_prefix('/')?;
     verbs
@@ -62,32 +65,29 @@ fn code(detected: &str) -> &str {
 
 /// Answers a call of the translator.
 pub(super) fn serve(call: &Call) -> Result<Answer, Answer> {
-    if call.query("api-version").as_deref() != Some("3.0") {
-        let message = "The API version parameter is missing or invalid.";
-        return Err(errors::translator(call, 400_021, message));
-    }
-    match verb(&call.path) {
-        Some("translate") => translate(call),
-        Some("detect") => detect(call),
-        _ => languages(call),
+    match (call.query("api-version").as_deref(), verb(&call.path)) {
+        (Some("3.0"), Some("translate")) => translate(call),
+        (Some("3.0"), Some("detect")) => detect(call),
+        (Some("3.0" | "2026-06-06"), Some("languages")) => languages(call),
+        (Some("2026-06-06"), Some("translate")) => translate_inputs(call),
+        _ => {
+            let message = "The API version parameter is missing or invalid.";
+            Err(errors::translator(call, 400_021, message))
+        }
     }
 }
 
-/// The texts of the body, at most so many.
-fn texts(call: &Call, most: usize) -> Result<Vec<String>, Answer> {
+/// The list in the body, which must not be empty and have at most so many elements.
+fn list(call: &Call, most: usize, find: fn(Value) -> Option<Value>) -> Result<Vec<Value>, Answer> {
     let refused = |code: u32, message: &str| errors::translator(call, code, message);
     if call.media_type() != "application/json" {
         let message = "The Content-Type header is missing or invalid.";
         return Err(refused(415_000, message));
     }
-    let body = call
-        .json()
-        .map_err(|_| refused(400_074, "The body of the request is not valid JSON."))?;
-    let Value::Array(list) = body else {
-        return Err(refused(
-            400_074,
-            "The body of the request is not valid JSON.",
-        ));
+    let invalid = || refused(400_074, "The body of the request is not valid JSON.");
+    let body = call.json().map_err(|_| invalid())?;
+    let Some(Value::Array(list)) = find(body) else {
+        return Err(invalid());
     };
     if list.is_empty() {
         return Err(refused(400_005, "An input text is missing or invalid."));
@@ -96,6 +96,12 @@ fn texts(call: &Call, most: usize) -> Result<Vec<String>, Answer> {
         let message = "The array of input text has too many elements.";
         return Err(refused(400_072, message));
     }
+    Ok(list)
+}
+
+/// The texts of the body, at most so many.
+fn texts(call: &Call, most: usize) -> Result<Vec<String>, Answer> {
+    let list = list(call, most, Some)?;
     let text = |element: &Value| {
         let fields = element.as_object()?;
         let mut fields = fields.iter();
@@ -104,7 +110,7 @@ fn texts(call: &Call, most: usize) -> Result<Vec<String>, Answer> {
     };
     let texts: Option<Vec<_>> = list.iter().map(text).collect();
     let message = "One of the elements in the array of input text is not valid.";
-    texts.ok_or_else(|| refused(400_020, message))
+    texts.ok_or_else(|| errors::translator(call, 400_020, message))
 }
 
 /// Counts the characters, within the limit.
@@ -167,11 +173,7 @@ fn translate(call: &Call) -> Result<Answer, Answer> {
             .iter()
             .map(|target| {
                 let source = source.as_deref();
-                let done = if html {
-                    translation::translate_html(given, source, target, str::to_owned)
-                } else {
-                    translation::translate(given, source, target)
-                };
+                let done = translated(given, source, target, html);
                 let mut told = Map::new();
                 told.insert("text".to_owned(), json!(done.text));
                 told.insert("to".to_owned(), json!(target));
@@ -189,18 +191,81 @@ fn translate(call: &Call) -> Result<Answer, Answer> {
                 Value::Object(told)
             })
             .collect();
-        let mut told = Map::new();
-        let language =
-            detected.map(|(source, score)| json!({ "language": code(&source), "score": score }));
-        told.extend(language.map(|language| ("detectedLanguage".to_owned(), language)));
-        told.insert("translations".to_owned(), json!(translations));
-        Value::Object(told)
+        item(detected, translations)
     };
     let body: Vec<_> = texts.iter().map(one).collect();
     Ok(answer(call, 200, &json!(body))
         .header("x-metered-usage", characters.to_string())
         .header("x-mt-system", "Microsoft")
         .fact("characters", characters))
+}
+
+/// The newer dialect: each text has its own source and targets.
+fn translate_inputs(call: &Call) -> Result<Answer, Answer> {
+    let refused = |code: u32, message: &str| errors::translator(call, code, message);
+    let inputs = list(call, TEXTS, |body| body.get("inputs").cloned())?;
+    let mut characters = 0;
+    let mut value = Vec::new();
+    for input in &inputs {
+        let field = |name: &str| input.get(name).and_then(Value::as_str);
+        let message = "One of the elements in the array of input text is not valid.";
+        let given = field("text").ok_or_else(|| refused(400_020, message))?;
+        let source = field("language").filter(|source| !source.is_empty());
+        if source.is_some_and(|source| !known(source)) {
+            return Err(refused(400_035, "The source language is not valid."));
+        }
+        let html = match field("textType") {
+            None | Some("Plain") => false,
+            Some("Html") => true,
+            Some(_) => return Err(refused(400_071, "The value is not valid for TextType.")),
+        };
+        let targets = input.get("targets").and_then(Value::as_array);
+        let targets = targets.map(Vec::as_slice).unwrap_or_default();
+        let targets: Option<Vec<&str>> = targets
+            .iter()
+            .map(|target| target.get("language")?.as_str().filter(|code| known(code)))
+            .collect();
+        let targets = targets.filter(|targets| !targets.is_empty());
+        let message = "The target language is not valid.";
+        let targets = targets.ok_or_else(|| refused(400_036, message))?;
+        characters += counted(call, &[given.to_owned()], targets.len())?;
+        let mut detected = None;
+        let mut translations = Vec::new();
+        for target in targets {
+            let done = translated(given, source, target, html);
+            translations.push(json!({
+                "language": target,
+                "sourceCharacters": given.chars().count(),
+                "text": done.text,
+            }));
+            detected = done.confidence.map(|score| (done.source, score));
+        }
+        value.push(item(detected, translations));
+    }
+    if characters > CHARACTERS {
+        let message = "The maximum request size has been exceeded.";
+        return Err(refused(400_077, message));
+    }
+    let body = json!({ "value": value });
+    Ok(answer(call, 200, &body).fact("characters", characters))
+}
+
+fn translated(given: &str, source: Option<&str>, target: &str, html: bool) -> Translated {
+    if html {
+        translation::translate_html(given, source, target, str::to_owned)
+    } else {
+        translation::translate(given, source, target)
+    }
+}
+
+/// One text's answer, with its language if that was detected.
+fn item(detected: Option<(String, f64)>, translations: Vec<Value>) -> Value {
+    let mut told = Map::new();
+    let language =
+        detected.map(|(source, score)| json!({ "language": code(&source), "score": score }));
+    told.extend(language.map(|language| ("detectedLanguage".to_owned(), language)));
+    told.insert("translations".to_owned(), Value::Array(translations));
+    Value::Object(told)
 }
 
 /// Characters of each sentence, with the space up to the next one.

@@ -164,8 +164,9 @@ fn speakers(call: &Call, definition: &Value) -> Result<bool, Answer> {
             Some("InvalidPayload"),
         ));
     }
-    let enabled = diarization.and_then(|told| told.get("enabled"));
-    Ok(enabled.and_then(Value::as_bool).unwrap_or_default())
+    // The official client only ever says how many.
+    let enabled = |told: &Value| told.get("enabled").and_then(Value::as_bool).unwrap_or(true);
+    Ok(diarization.is_some_and(enabled))
 }
 
 /// The channels to be told apart; one unnamed channel if none are asked for.
