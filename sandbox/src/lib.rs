@@ -23,11 +23,11 @@ mod vendor;
 mod vendors;
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
-pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};
 
 use tokio::{net::TcpListener, task::AbortHandle};
 
 pub use credentials::print_config;
+pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};
 
 /// Simulators of every vendor behind one address. Dropping it closes its listener and its connections.
 pub struct Sandbox {
