@@ -242,7 +242,7 @@ mod tests {
         );
         read(&call, FIELDS).map_err(|answer| match answer.content {
             crate::answer::Content::Whole(bytes) => serde_json::from_slice(&bytes).unwrap(),
-            crate::answer::Content::Pieces(_) => panic!("in pieces"),
+            _ => panic!("not whole"),
         })
     }
 
