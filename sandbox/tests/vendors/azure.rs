@@ -1294,3 +1294,41 @@ async fn every_error_has_its_service_s_shape() {
     let got = send(fast(&bench, &json!({}), Some(WEATHER))).await;
     assert_eq!(got.expect(429).header("retry-after"), "9");
 }
+
+#[tokio::test]
+async fn any_code_of_a_service_s_own_can_be_scripted() {
+    let bench = Bench::new("azure").await;
+    let text = json!([{ "Text": "x" }]);
+    bench.fault(Fault::code("429002"));
+    let got = send(translator(&bench, "translate?api-version=3.0&to=fr", &text)).await;
+    assert_eq!(got.expect(429).json()["error"]["code"], 429_002);
+    for status in ["NoMatch", "BabbleTimeout", "Error"] {
+        bench.fault(Fault::code(status));
+        let got = send(short(&bench, "?language=en-US", "audio/wav", WEATHER)).await;
+        assert_eq!(got.expect(200).json()["RecognitionStatus"], status);
+        assert!(!bench.last().executed);
+    }
+    for (code, status) in [("QuotaExceeded", 403), ("Timeout", 408), ("Conflict", 409)] {
+        bench.fault(Fault::code(code));
+        let got = send(analyze(
+            &bench,
+            "SentimentAnalysis",
+            &one(REVIEW),
+            &json!({}),
+        ))
+        .await;
+        let body = got.expect(status).json();
+        fits(LANGUAGE, "ErrorResponse", &body);
+        assert_eq!(body["error"]["code"], code);
+    }
+    bench.fault(Fault::code("UnprocessableEntity"));
+    let got = send(fast(&bench, &json!({}), Some(WEATHER)))
+        .await
+        .expect(422);
+    fits(BATCH, "Error", &got.json());
+    bench.fault(Fault::code("TooManyRequests"));
+    let got = send(fast(&bench, &json!({}), Some(WEATHER)))
+        .await
+        .expect(429);
+    assert_eq!(got.header("retry-after"), "2");
+}

@@ -1201,3 +1201,31 @@ async fn every_error_has_google_s_shape_and_status() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn any_status_and_reason_can_be_scripted() {
+    let bench = Bench::new("google").await;
+    let config = json!({ "languageCode": "en-US" });
+    for (code, status) in [
+        ("FAILED_PRECONDITION", 400),
+        ("ABORTED", 409),
+        ("UNIMPLEMENTED", 501),
+        ("DEADLINE_EXCEEDED", 504),
+    ] {
+        bench.fault(Fault::code(code));
+        let got = send(recognize(&bench, &config, WEATHER)).await;
+        assert_eq!(refusal(&got.expect(status)).1, code);
+        assert!(!bench.last().executed);
+    }
+    bench.fault(Fault::code("API_KEY_INVALID"));
+    let got = send(recognize(&bench, &config, WEATHER)).await.expect(400);
+    assert_eq!(
+        got.json()["error"]["details"][0]["reason"],
+        "API_KEY_INVALID"
+    );
+    let body = json!({ "q": "x", "target": "fr" });
+    bench.fault(Fault::code("rateLimitExceeded"));
+    let got = send(post(&bench, "/language/translate/v2", &body)).await;
+    let got = got.expect(403).json();
+    assert_eq!(got["error"]["errors"][0]["reason"], "rateLimitExceeded");
+}

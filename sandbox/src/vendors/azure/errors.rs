@@ -38,6 +38,56 @@ pub(super) fn class(call: &Call, class: Class, message: &str) -> Answer {
     }
 }
 
+/// Codes of language and of transcription with the status that each comes under.
+const CODES: [(&str, u16); 14] = [
+    ("InvalidRequest", 400),
+    ("InvalidArgument", 400),
+    ("Unauthorized", 401),
+    ("Forbidden", 403),
+    ("QuotaExceeded", 403),
+    ("NotFound", 404),
+    ("Timeout", 408),
+    ("Conflict", 409),
+    ("UnsupportedMediaType", 415),
+    ("UnprocessableEntity", 422),
+    ("TooManyRequests", 429),
+    ("InternalServerError", 500),
+    ("PipelineError", 500),
+    ("ServiceUnavailable", 503),
+];
+
+/// An error by the service's own code: six digits, a word, or a recognition's status inside a 200.
+pub(super) fn coded(call: &Call, code: &str, message: &str) -> Option<Answer> {
+    let service = Service::of(call);
+    match service {
+        Service::Translator => {
+            let number: u32 = code.parse().ok()?;
+            (400_000..600_000)
+                .contains(&number)
+                .then(|| translator(call, number, message))
+        }
+        Service::Recognition => {
+            let known = ["NoMatch", "InitialSilenceTimeout", "BabbleTimeout", "Error"];
+            let body = json!({ "RecognitionStatus": code, "Offset": 0, "Duration": 0 });
+            let failed = || answer(call, 200, &body).not_executed();
+            known.contains(&code).then(failed)
+        }
+        Service::Language | Service::Transcription => {
+            let (name, status) = CODES.iter().find(|(name, _)| *name == code)?;
+            let answer = if service == Service::Language {
+                language(call, *status, name, message, None)
+            } else {
+                speech(call, *status, name, message, None)
+            };
+            Some(match *status {
+                429 => answer.header("retry-after", AGAIN),
+                _ => answer,
+            })
+        }
+        _ => None,
+    }
+}
+
 /// A method that is not served at this path.
 pub(super) fn method(call: &Call) -> Answer {
     match Service::of(call) {

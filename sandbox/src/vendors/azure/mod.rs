@@ -187,6 +187,10 @@ impl Vendor for Azure {
         errors::class(call, class, message)
     }
 
+    fn coded(&self, call: &Call, code: &str, message: &str) -> Option<Answer> {
+        errors::coded(call, code, message)
+    }
+
     fn reset(&self) {
         self.tokens.clear();
         self.jobs.clear();

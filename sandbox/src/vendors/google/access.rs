@@ -93,12 +93,7 @@ pub(super) fn authenticate(call: &Call, tokens: &Tokens) -> Result<String, Answe
             let detail = errors::info(call, "CREDENTIALS_MISSING", &[]);
             Err(errors::failure(call, 401, message, &[detail]))
         }
-        Some(key) => KEYS.owner(&key).ok_or_else(|| {
-            // Not 401: a wrong key is an invalid argument to this vendor.
-            let detail = errors::info(call, "API_KEY_INVALID", &[]);
-            let message = "API key not valid. Please pass a valid API key.";
-            errors::failure(call, 400, message, &[detail])
-        }),
+        Some(key) => KEYS.owner(&key).ok_or_else(|| errors::wrong_key(call)),
         None => {
             let message = "Method doesn't allow unregistered callers.";
             Err(errors::failure(call, 403, message, &[]))

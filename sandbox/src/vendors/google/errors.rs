@@ -4,22 +4,38 @@
 use serde_json::{Value, json};
 
 use super::Service;
-use crate::{answer::Answer, call::Call, vendor::Class};
+use crate::{
+    answer::{Answer, Content},
+    call::Call,
+    vendor::Class,
+};
 
 /// Seconds after which a caller that came too often may come again.
 const AGAIN: &str = "3s";
 
+/// Canonical statuses with the HTTP status that each comes under; of one HTTP status, the usual one first.
+const STATUSES: [(&str, u16); 15] = [
+    ("INVALID_ARGUMENT", 400),
+    ("FAILED_PRECONDITION", 400),
+    ("OUT_OF_RANGE", 400),
+    ("UNAUTHENTICATED", 401),
+    ("PERMISSION_DENIED", 403),
+    ("NOT_FOUND", 404),
+    ("ABORTED", 409),
+    ("ALREADY_EXISTS", 409),
+    ("RESOURCE_EXHAUSTED", 429),
+    ("CANCELLED", 499),
+    ("INTERNAL", 500),
+    ("DATA_LOSS", 500),
+    ("UNIMPLEMENTED", 501),
+    ("UNAVAILABLE", 503),
+    ("DEADLINE_EXCEEDED", 504),
+];
+
 /// The canonical status of an HTTP status.
 fn status_name(code: u16) -> &'static str {
-    match code {
-        400 => "INVALID_ARGUMENT",
-        401 => "UNAUTHENTICATED",
-        403 => "PERMISSION_DENIED",
-        404 => "NOT_FOUND",
-        429 => "RESOURCE_EXHAUSTED",
-        503 => "UNAVAILABLE",
-        _ => "INTERNAL",
-    }
+    let found = STATUSES.iter().find(|(_, known)| *known == code);
+    found.map_or("INTERNAL", |(name, _)| *name)
 }
 
 /// An error with these details, in the shape of the service that was called.
@@ -102,6 +118,51 @@ pub(super) fn info(call: &Call, reason: &str, more: &[(&str, &str)]) -> Value {
 pub(super) fn oauth(code: u16, error: &str, description: &str) -> Answer {
     let body = json!({ "error": error, "error_description": description });
     Answer::json(code, &body).header("content-type", "application/json; charset=utf-8")
+}
+
+/// An error by its canonical status or its reason; for tokens, by OAuth's name for it.
+pub(super) fn coded(call: &Call, code: &str, message: &str) -> Option<Answer> {
+    const REASONS: [&str; 6] = [
+        "accessNotConfigured",
+        "dailyLimitExceeded",
+        "forbidden",
+        "quotaExceeded",
+        "rateLimitExceeded",
+        "userRateLimitExceeded",
+    ];
+    let service = Service::of(call);
+    if service == Service::Token {
+        let known = ["invalid_grant", "invalid_scope", "invalid_client"];
+        return known.contains(&code).then(|| oauth(400, code, message));
+    }
+    if service == Service::Basic && REASONS.contains(&code) {
+        return Some(with_reason(call, 403, message, ("usageLimits", code), &[]));
+    }
+    if code == "API_KEY_INVALID" {
+        return Some(wrong_key(call));
+    }
+    let (name, status) = STATUSES.iter().find(|(name, _)| *name == code)?;
+    let answer = failure(call, *status, message, &[]);
+    Some(renamed(answer, name))
+}
+
+/// The same error under another canonical status of its HTTP status.
+fn renamed(mut answer: Answer, name: &str) -> Answer {
+    if let Content::Whole(bytes) = &answer.content
+        && let Ok(mut body) = serde_json::from_slice::<Value>(bytes)
+        && let Some(status) = body.pointer_mut("/error/status")
+    {
+        *status = json!(name);
+        answer.content = Content::Whole(body.to_string().into());
+    }
+    answer
+}
+
+/// A key that is none. Not 401: a wrong key is an invalid argument to this vendor.
+pub(super) fn wrong_key(call: &Call) -> Answer {
+    let detail = info(call, "API_KEY_INVALID", &[]);
+    let message = "API key not valid. Please pass a valid API key.";
+    failure(call, 400, message, &[detail])
 }
 
 /// An error of a class.

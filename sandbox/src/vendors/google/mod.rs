@@ -184,6 +184,10 @@ impl Vendor for Google {
         errors::class(call, class, message)
     }
 
+    fn coded(&self, call: &Call, code: &str, message: &str) -> Option<Answer> {
+        errors::coded(call, code, message)
+    }
+
     fn reset(&self) {
         self.tokens.clear();
         self.operations.clear();
