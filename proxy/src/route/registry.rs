@@ -16,8 +16,8 @@ use crate::{
     pool::{budget::Budget, health::Health},
     serve::{
         body::Space,
-        client::{self, Client},
         cached::Answers,
+        client::{self, Client},
         once::{Progress, Watched},
         resolver::Resolver,
         spend::Meter,
