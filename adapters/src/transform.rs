@@ -233,7 +233,7 @@ impl Transform {
                         .into(),
                 )
             }
-            Self::UrlEncode => mapped(value, |text| crate::template::encode(text))?,
+            Self::UrlEncode => mapped(value, crate::template::encode)?,
             Self::Xml => mapped(value, xml)?,
         })
     }
