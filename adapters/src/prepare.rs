@@ -124,7 +124,9 @@ impl<'a> Preparing<'a> {
     }
 
     fn base(&self, service: &Service, scope: &Scope<'_>) -> Result<String, Failure> {
-        let own = plain(&service.base, scope)?;
+        let mut own = plain(&service.base, scope)?;
+        // An account's address may end so.
+        own.truncate(own.trim_end_matches('/').len());
         Ok(match &self.account.base {
             None => own,
             Some(base) => rebased(base, &own),
@@ -154,7 +156,13 @@ impl<'a> Preparing<'a> {
                 let blob = scope.blob(name).ok_or_else(|| Failure::new(Kind::Unsupported, "the vendor needs the recording"))?;
                 (Body(vec![Piece::Blob(blob.clone())]), Some(blob.media_type().to_owned()))
             }
-            BodyTemplate::Text(text, media_type) => (Body::of(plain(text, scope)?), Some(media_type.clone())),
+            BodyTemplate::Text(pieces, media_type) => {
+                let mut text = String::new();
+                for piece in pieces {
+                    text.extend(piece.texts(scope)?);
+                }
+                (Body::of(text), Some(media_type.clone()))
+            }
             BodyTemplate::Form(pairs) => {
                 let mut form = String::new();
                 for (name, template) in pairs {
@@ -210,6 +218,7 @@ impl<'a> Preparing<'a> {
             }
             Auth::KeyOrFile { header: name, .. } => match scope.token {
                 Some(token) => secret_header(request, &header::AUTHORIZATION, &format!("Bearer {token}"))?,
+                None if field("key").is_empty() => return Err(Failure::new(Kind::Auth, "the account has neither `key` nor `service_account`")),
                 None => secret_header(request, name, field("key"))?,
             },
             // In the query, or where a template puts it.

@@ -5,7 +5,7 @@ use isobar_config::{Diagnostic, Node, Step, Template as ConfigTemplate, Value, s
 use super::reading::{Place, Reading};
 use crate::{
     draft::{Draft, Kind},
-    projection::{Builder, Expression, Outside, Path},
+    projection::{Builder, Expression, Outside, Path, Program},
     transform::Transform,
 };
 
@@ -16,15 +16,42 @@ enum Found {
 }
 
 impl Reading<'_> {
-    /// A map of fields as a record of `draft`.
-    pub(super) fn mapping(&mut self, node: &Node, draft: &'static Draft, what: &str, builder: &mut Builder, place: Place<'_>, top: bool) -> Expression {
-        let known: Vec<&str> = draft.fields.iter().map(|(name, _)| *name).collect();
+    /// What `root:` and `needs:` beside the fields say: where everything is read from, and what must be there.
+    ///
+    /// `root: $.body.message.content | parse_json` makes that value the one that all other paths start from, as `$`;
+    /// `needs:` names one place or several without which the answer is not the one documented, for vendors that leave
+    /// out what is 0 or empty.
+    pub(super) fn roots(&mut self, node: &Node, builder: &mut Builder, place: Place<'_>) -> Option<Option<Program>> {
+        let root = match node.get("root") {
+            None => None,
+            Some(written) => {
+                let mut root = Builder::default();
+                let text = self.text(written)?;
+                let expression = self.mapped_path(written, text, &mut root, place)?;
+                Some(root.finish(expression))
+            }
+        };
+        let place = Place { item: place.item || root.is_some(), ..place };
+        let needs = node.get("needs").map(|node| if let Value::List(items) = &node.value { items.iter().collect() } else { vec![node] });
+        for need in needs.unwrap_or_default() {
+            let text = self.text(need)?;
+            match self.below(need, text, place)? {
+                Found::Below(path) => builder.need(path, text),
+                Found::Outside(_) => self.error("E0901", need, format!("`{text}` is not a place in the answer's body"), "write `$.body.name`"),
+            }
+        }
+        Some(root)
+    }
+
+    /// A map of fields as a record of `draft`; `more` keys in it are read elsewhere.
+    pub(super) fn mapping(&mut self, node: &Node, draft: &'static Draft, what: &str, builder: &mut Builder, place: Place<'_>, more: &[&str]) -> Expression {
+        let known: Vec<&str> = draft.fields.iter().map(|(name, _)| *name).chain(more.iter().copied()).collect();
         let mut fields: Vec<Option<Expression>> = draft.fields.iter().map(|_| None).collect();
         for (key, value) in self.record(node, what, &known) {
             let Some((at, (_, kind))) = draft.fields.iter().enumerate().find(|(_, (name, _))| *name == key.text) else { continue };
             let expression = match kind {
-                Kind::Value => self.mapped_value(value, builder, place, top),
-                Kind::Items(inner) => self.mapped_items(value, inner, &format!("`{}`", key.text), builder, place, top),
+                Kind::Value => self.mapped_value(value, builder, place),
+                Kind::Items(inner) => self.mapped_items(value, inner, &format!("`{}`", key.text), builder, place),
             };
             if let Some(field) = fields.get_mut(at) {
                 *field = expression;
@@ -34,9 +61,9 @@ impl Reading<'_> {
     }
 
     /// `{ each: PATH, where: { PATH: WORD }, as: { … } }`, or a list of records.
-    pub(super) fn mapped_items(&mut self, node: &Node, draft: &'static Draft, what: &str, builder: &mut Builder, place: Place<'_>, top: bool) -> Option<Expression> {
+    pub(super) fn mapped_items(&mut self, node: &Node, draft: &'static Draft, what: &str, builder: &mut Builder, place: Place<'_>) -> Option<Expression> {
         if let Value::List(items) = &node.value {
-            return Some(Expression::Items(items.iter().map(|item| self.mapping(item, draft, what, builder, place, top)).collect()));
+            return Some(Expression::Items(items.iter().map(|item| self.mapping(item, draft, what, builder, place, &[])).collect()));
         }
         let entries = self.record(node, "`each`", &["each", "where", "as"]);
         let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
@@ -45,7 +72,7 @@ impl Reading<'_> {
             return None;
         };
         let text = self.text(each)?;
-        let path = self.below(each, text, top)?;
+        let path = self.below(each, text, place)?;
         let Found::Below(Path::Steps(array)) = path else {
             self.error("E0901", each, format!("`{text}` is not an array that can be gone through"), "write a path of names, indexes and `[*]` below `$.body`");
             return None;
@@ -65,10 +92,10 @@ impl Reading<'_> {
                 Some((field, self.scalars(words)))
             }
         };
-        Some(builder.each(&array, only, |inner| self.mapping(item, draft, what, inner, place, false)))
+        Some(builder.each(&array, only, |inner| self.mapping(item, draft, what, inner, Place { item: true, ..place }, &[])))
     }
 
-    fn mapped_value(&mut self, node: &Node, builder: &mut Builder, place: Place<'_>, top: bool) -> Option<Expression> {
+    fn mapped_value(&mut self, node: &Node, builder: &mut Builder, place: Place<'_>) -> Option<Expression> {
         use serde_json::Value as Json;
         match &node.value {
             Value::Null => Some(Expression::Literal(Json::Null)),
@@ -76,21 +103,21 @@ impl Reading<'_> {
             Value::Integer(number) => Some(Expression::Literal(Json::from(*number))),
             Value::Float(number) => Some(Expression::Literal(Json::from(*number))),
             Value::List(choices) => {
-                let choices = choices.iter().map(|choice| self.mapped_value(choice, builder, place, top)).collect::<Option<Vec<_>>>()?;
+                let choices = choices.iter().map(|choice| self.mapped_value(choice, builder, place)).collect::<Option<Vec<_>>>()?;
                 Some(Expression::Any(choices))
             }
             Value::Map(_) => {
                 self.wrong(node, "a path or a list of them", "of a list, the first that is there is taken");
                 None
             }
-            Value::Text(text) if text.starts_with('$') => self.mapped_path(node, text, builder, place, top),
+            Value::Text(text) if text.starts_with('$') => self.mapped_path(node, text, builder, place),
             Value::Text(text) => Some(Expression::Literal(Json::String(text.clone()))),
         }
     }
 
-    fn mapped_path(&mut self, node: &Node, text: &str, builder: &mut Builder, place: Place<'_>, top: bool) -> Option<Expression> {
+    fn mapped_path(&mut self, node: &Node, text: &str, builder: &mut Builder, place: Place<'_>) -> Option<Expression> {
         let (path, transforms) = self.piped(node, text)?;
-        let found = self.below(node, path, top)?;
+        let found = self.below(node, path, place)?;
         let path = path.to_owned();
         Some(match found {
             Found::Below(below) => {
@@ -113,14 +140,14 @@ impl Reading<'_> {
     }
 
     /// What a path names: below the body (or the item), or beside it.
-    fn below(&mut self, node: &Node, path: &str, top: bool) -> Option<Found> {
+    fn below(&mut self, node: &Node, path: &str, place: Place<'_>) -> Option<Found> {
         let known = "known: `$.body…`, `$.header.NAME`, `$.status`, `$.kept.NAME`, `$.input.NAME`";
         let Some(steps) = steps(path) else {
-            return self.query(node, path, top);
+            return self.query(node, path, place);
         };
-        if !top {
+        if place.item {
             if steps.iter().any(|step| matches!(step, Step::Index(index) if *index < 0)) {
-                return self.query(node, path, top);
+                return self.query(node, path, place);
             }
             return Some(Found::Below(Path::Steps(steps)));
         }
@@ -133,7 +160,7 @@ impl Reading<'_> {
             _ => None,
         };
         match (first.as_str(), second) {
-            ("body", _) if rest.iter().any(|step| matches!(step, Step::Index(index) if *index < 0)) => self.query(node, path, top),
+            ("body", _) if rest.iter().any(|step| matches!(step, Step::Index(index) if *index < 0)) => self.query(node, path, place),
             ("body", _) => Some(Found::Below(Path::Steps(rest.to_vec()))),
             ("status", None) => Some(Found::Outside(Outside::Status)),
             ("header", Some(name)) => match http::HeaderName::try_from(name.as_str()) {
@@ -153,9 +180,9 @@ impl Reading<'_> {
     }
 
     /// A path with filters, negative indexes or the like, which is answered from a document.
-    fn query(&mut self, node: &Node, path: &str, top: bool) -> Option<Found> {
+    fn query(&mut self, node: &Node, path: &str, place: Place<'_>) -> Option<Found> {
         // The document is the body itself.
-        let below = if top { path.strip_prefix("$.body").map(|rest| format!("${rest}")) } else { Some(path.to_owned()) };
+        let below = if place.item { Some(path.to_owned()) } else { path.strip_prefix("$.body").map(|rest| format!("${rest}")) };
         let Some(below) = below else {
             self.error("E0901", node, format!("`{path}` is not a place in an answer"), "start with `$.body`");
             return None;

@@ -1,4 +1,12 @@
 //! One operation of a vendor: steps, bodies, limits, price, and what comes back.
+//!
+//! Keys that more than one vendor asked for, and what they mean:
+//! - `batch: 25`, or `batch: { most: 25, characters: 50000, alone_unless: language }`: how many inputs go in one call, how
+//!   long their texts are together, and the field without which an input goes alone, so that a step can find it out;
+//! - `model: NAME`: what `$.model` is when the caller names none, and what answers then say of themselves;
+//! - `limits: within: { speed: [0.5, 2] }`: least and most of a number;
+//! - `body: { text: { type, content } }`: the content is a text, or a list of pieces put together, absent ones left out;
+//! - `returns: root:` and `needs:`, see [`Reading::roots`].
 
 use std::time::Duration;
 
@@ -14,13 +22,16 @@ use crate::{
     price::{Price, Unit},
     projection::Builder,
     template::Template,
-    vendor::{BodyTemplate, Calls, How, Keep, KeepFrom, Operation, PartTemplate, Poll, Returns, Socket, Step, Target},
+    vendor::{Batch, BodyTemplate, Calls, How, Keep, KeepFrom, Operation, PartTemplate, Poll, Returns, Socket, Step, Target},
 };
 
 /// Keys of one request.
 const REQUEST: [&str; 12] = ["service", "call", "fetch", "query", "headers", "body", "keep", "poll", "socket", "cleanup", "auth", "when"];
 /// Keys of an operation; those of a request when it has only one.
-const OPERATION: [&str; 9] = ["docs", "steps", "returns", "limits", "price", "batch", "models", "ignores", "hook"];
+const OPERATION: [&str; 10] = ["docs", "steps", "returns", "limits", "price", "batch", "models", "model", "ignores", "hook"];
+
+/// Keys of `returns` beside the fields.
+const ROOTS: [&str; 2] = ["root", "needs"];
 
 /// An error of one document of a batch.
 pub(crate) static ERROR: Draft = Draft {
@@ -70,14 +81,16 @@ impl Reading<'_> {
         let known: Vec<&str> = OPERATION.iter().chain(&REQUEST).copied().chain(["unless"]).collect();
         let entries = Entries(self.record(node, "an operation", &known));
         let before = self.found.len();
-        let batch = entries.get("batch").and_then(|node| self.count(node, 1, 1_000)).unwrap_or(1);
+        let batch = entries.get("batch").and_then(|node| self.batch(contract, node)).unwrap_or_default();
         let limits = entries.get("limits").map(|node| self.limits(contract, node)).unwrap_or_default();
         let mut kept = Vec::new();
-        let needs = limits.needs.clone();
+        let model = entries.get("model").and_then(|node| self.text(node)).map(str::to_owned);
+        // What is given in any case need not be written as optional.
+        let needs: Vec<String> = limits.needs.iter().cloned().chain(model.as_ref().map(|_| "model".to_owned())).collect();
         let mut steps = Vec::new();
         if let Some(list) = entries.get("steps") {
             for (key, node) in self.map(list, "`steps`") {
-                let place = Place { contract: Some(contract), batch: batch > 1, kept: &kept.clone(), needs: &needs, item: false };
+                let place = Place { contract: Some(contract), batch: batch.most > 1, kept: &kept.clone(), needs: &needs, item: false };
                 let known: Vec<&str> = REQUEST.iter().copied().chain(["unless"]).collect();
                 let entries = Entries(self.record(node, "a step", &known));
                 steps.extend(self.step(node, &entries, default_service, place));
@@ -85,12 +98,12 @@ impl Reading<'_> {
                 kept.extend(names.iter().map(|(key, _)| key.text.clone()));
             }
         } else {
-            let place = Place { contract: Some(contract), batch: batch > 1, kept: &[], needs: &needs, item: false };
+            let place = Place { contract: Some(contract), batch: batch.most > 1, kept: &[], needs: &needs, item: false };
             steps.extend(self.step(node, &entries, default_service, place));
         }
-        let place = Place { contract: Some(contract), batch: batch > 1, kept: &kept, needs: &needs, item: false };
+        let place = Place { contract: Some(contract), batch: batch.most > 1, kept: &kept, needs: &needs, item: false };
         let returns = match entries.get("returns") {
-            Some(node) => self.returns(contract, node, batch, place),
+            Some(node) => self.returns(contract, node, &batch, place),
             None => {
                 self.missing(node, "returns", "say where the answer's fields are: `returns: { text: $.body.text }`");
                 None
@@ -115,7 +128,32 @@ impl Reading<'_> {
         let docs = entries.get("docs").and_then(|node| self.text(node)).map(str::to_owned);
         (self.found.len() == before).then_some(())?;
         let calls = Calls { steps, returns: returns?, hook };
-        Some(Operation { contract, docs, kind: How::Calls(calls), limits, price, batch, models })
+        Some(Operation { contract, docs, kind: How::Calls(calls), limits, price, batch, models, model })
+    }
+
+    /// `25`, or `{ most: 25, characters: 50000, alone_unless: language }`.
+    fn batch(&mut self, contract: &'static Contract, node: &Node) -> Option<Batch> {
+        if !matches!(node.value, Value::Map(_)) {
+            return self.count(node, 1, 1_000).map(|most| Batch { most, ..Batch::default() });
+        }
+        let entries = Entries(self.record(node, "`batch`", &["most", "characters", "alone_unless"]));
+        let Some(most) = entries.get("most") else {
+            self.missing(node, "most", "how many inputs go in one call: `batch: { most: 25, characters: 50000 }`");
+            return None;
+        };
+        let characters = entries.get("characters").and_then(|node| self.count(node, 1, 10_000_000));
+        let alone_unless = entries.get("alone_unless").and_then(|node| self.text(node).map(|name| (node, name)));
+        if let Some((node, name)) = alone_unless
+            && !contract.fields().iter().any(|(known, _)| known == name)
+        {
+            self.unknown_input(contract, node.at, name);
+        }
+        Some(Batch { most: self.count(most, 1, 1_000)?, characters, alone_unless: alone_unless.map(|(_, name)| name.to_owned()) })
+    }
+
+    fn unknown_input(&mut self, contract: &'static Contract, at: isobar_config::Span, name: &str) {
+        let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
+        self.found.push(Diagnostic::error("E0902", at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(name, known, 0));
     }
 
     fn engine(&mut self, contract: &'static Contract, node: &Node, engine: &Node) -> Option<Operation> {
@@ -128,7 +166,7 @@ impl Reading<'_> {
         };
         let limits = node.get("limits").map(|node| self.limits(contract, node)).unwrap_or_default();
         let docs = node.get("docs").and_then(|node| self.text(node)).map(str::to_owned);
-        Some(Operation { contract, docs, kind: How::Engine(*found), limits, price: None, batch: 1, models: Vec::new() })
+        Some(Operation { contract, docs, kind: How::Engine(*found), limits, price: None, batch: Batch::default(), models: Vec::new(), model: None })
     }
 
     /// An input field that a manifest neither uses nor refuses would be ignored in silence.
@@ -139,8 +177,7 @@ impl Reading<'_> {
         if let Some(node) = entries.get("ignores") {
             for name in &ignores {
                 if !contract.fields().iter().any(|(known, _)| known == name) {
-                    let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-                    self.found.push(Diagnostic::error("E0902", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(name, known, 0));
+                    self.unknown_input(contract, node.at, name);
                 }
             }
         }
@@ -279,8 +316,9 @@ impl Reading<'_> {
                 self.record(value, "`text`", &["type", "content"]);
                 let media_type = value.get("type").and_then(|node| self.text(node))?.to_owned();
                 let content = value.get("content")?;
-                let text = self.text_template(content, place)?;
-                Some(BodyTemplate::Text(text, media_type))
+                let pieces: Vec<&Node> = if let Value::List(items) = &content.value { items.iter().collect() } else { vec![content] };
+                let pieces = pieces.into_iter().map(|piece| self.template(piece, place)).collect::<Option<Vec<_>>>()?;
+                Some(BodyTemplate::Text(pieces, media_type))
             }
         }
     }
@@ -367,9 +405,9 @@ impl Reading<'_> {
         })
     }
 
-    fn returns(&mut self, contract: &'static Contract, node: &Node, batch: usize, place: Place<'_>) -> Option<Returns> {
+    fn returns(&mut self, contract: &'static Contract, node: &Node, batch: &Batch, place: Place<'_>) -> Option<Returns> {
         let draft = contract.draft;
-        if batch == 1 {
+        if batch.most == 1 {
             let whole = node.entries().iter().find(|(_, value)| value.text() == Some("$.body"));
             if let Some((key, _)) = whole {
                 let at = draft.fields.iter().position(|(name, _)| *name == key.text);
@@ -380,26 +418,31 @@ impl Reading<'_> {
                 return Some(Returns::Whole(at, draft.fields.len()));
             }
             let mut builder = Builder::default();
-            let expression = self.mapping(node, draft, "`returns`", &mut builder, place, true);
-            return Some(Returns::Json(Box::new(builder.finish(expression))));
+            let root = self.roots(node, &mut builder, place)?;
+            let place = Place { item: root.is_some(), ..place };
+            let expression = self.mapping(node, draft, "`returns`", &mut builder, place, &ROOTS);
+            return Some(Returns::Json(Box::new(builder.finish(expression).below(root))));
         }
-        let entries = Entries(self.record(node, "`returns` of a batch", &["results", "errors"]));
+        let [root, needs] = ROOTS;
+        let entries = Entries(self.record(node, "`returns` of a batch", &["results", "errors", root, needs]));
         let Some(results) = entries.get("results") else {
             self.missing(node, "results", "a batch returns `results: { each: …, as: { … } }`");
             return None;
         };
         let mut builder = Builder::default();
-        let results = self.mapped_items(results, draft, "`results`", &mut builder, place, true)?;
+        let root = self.roots(node, &mut builder, place)?;
+        let place = Place { item: root.is_some(), ..place };
+        let results = self.mapped_items(results, draft, "`results`", &mut builder, place)?;
         let errors = match entries.get("errors") {
-            Some(node) => Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place, true)?),
+            Some(node) => Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place)?),
             None => None,
         };
         let expression = crate::projection::Expression::Record(vec![Some(results), errors]);
-        Some(Returns::Json(Box::new(builder.finish(expression))))
+        Some(Returns::Json(Box::new(builder.finish(expression).below(root))))
     }
 
     fn limits(&mut self, contract: &'static Contract, node: &Node) -> Limits {
-        const KEYS: [&str; 10] = ["audio", "duration", "text", "formats", "sample_rates", "channels", "languages", "cannot", "needs", "needs_account"];
+        const KEYS: [&str; 11] = ["audio", "duration", "text", "formats", "sample_rates", "channels", "languages", "cannot", "within", "needs", "needs_account"];
         let entries = Entries(self.record(node, "`limits`", &KEYS));
         let mut limits = Limits::default();
         limits.blob = entries.get("audio").and_then(|node| self.size(node));
@@ -418,8 +461,7 @@ impl Reading<'_> {
         limits.channels = entries.get("channels").and_then(|node| self.count(node, 1, 64)).and_then(|channels| u16::try_from(channels).ok());
         for (key, node) in entries.get("languages").map(|node| self.map(node, "`languages`")).unwrap_or_default() {
             if !contract.fields().iter().any(|(name, _)| *name == key.text) {
-                let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-                self.found.push(Diagnostic::error("E0902", key.at, format!("`{}` has no input `{}`", contract.name, key.text)).did_you_mean(&key.text, known, 0));
+                self.unknown_input(contract, key.at, &key.text);
             }
             let table = if let Value::List(_) = node.value {
                 Some(self.scalars(node).into_iter().map(|tag| (tag.clone(), tag)).collect())
@@ -445,13 +487,20 @@ impl Reading<'_> {
                 limits.cannot = self.scalars(node).into_iter().map(|name| (name, Vec::new())).collect();
             }
         }
+        for (key, node) in entries.get("within").map(|node| self.map(node, "`within`")).unwrap_or_default() {
+            if let [least, most] = node.items() {
+                let (least, most) = (self.number(least), self.number(most));
+                limits.within.extend(least.zip(most).map(|(least, most)| (key.text.clone(), least, most)));
+            } else {
+                self.wrong(node, "a list of two numbers", "the least and the most: `speed: [0.5, 2]`");
+            }
+        }
         limits.needs = entries.get("needs").map(|node| self.scalars(node)).unwrap_or_default();
         limits.needs_account = entries.get("needs_account").map(|node| self.scalars(node)).unwrap_or_default();
-        let inputs = limits.cannot.iter().map(|(name, _)| name).chain(&limits.needs);
+        let inputs = limits.cannot.iter().map(|(name, _)| name).chain(&limits.needs).chain(limits.within.iter().map(|(name, ..)| name));
         let unknown: Vec<String> = inputs.filter(|name| !contract.fields().iter().any(|(known, _)| known == *name)).cloned().collect();
         for name in unknown {
-            let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-            self.found.push(Diagnostic::error("E0902", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(&name, known, 0));
+            self.unknown_input(contract, node.at, &name);
         }
         limits
     }
