@@ -19,7 +19,9 @@ use crate::{
     template::{Scope, follow},
     transport::{Tokens, Transport},
     tree::Tree,
-    vendor::{Account, Calls, ErrorPath, Errors, How, KeepFrom, Operation, Poll, Returns, Step},
+    vendor::{
+        Account, Batch, Calls, ErrorPath, Errors, How, KeepFrom, Operation, Poll, Returns, Step,
+    },
 };
 
 /// Calls that one batch may have running at once.
@@ -52,6 +54,15 @@ pub struct Output {
     /// The vendor's own answer, where it is JSON; only on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra: Option<Value>,
+}
+
+/// What a vendor said, and what is known when it is read.
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    account: &'a Account,
+    kept: &'a [(String, Value)],
+    response: &'a Response,
+    extra: bool,
 }
 
 /// An operation at an account, with what it takes to call it.
@@ -106,6 +117,167 @@ impl Operation {
         }
     }
 
+    /// Reads a vendor's answer to one call's jobs, as if they had just been sent: nothing is sent, and earlier steps have
+    /// kept nothing.
+    pub fn interpret(
+        &self,
+        account: &Account,
+        jobs: &[Job],
+        response: &Response,
+    ) -> Vec<Result<Output, Failure>> {
+        let read = || {
+            let How::Calls(calls) = &self.kind else {
+                return Err(Failure::new(
+                    Kind::Unsupported,
+                    "the operation is done in this process, without a vendor's answer",
+                ));
+            };
+            if let Some(failure) = failure_in(&account.vendor.errors, response) {
+                return Err(failure);
+            }
+            let resolved = |job: &Job| {
+                self.resolve(job, account).map(|input| Job {
+                    input,
+                    blobs: job.blobs.clone(),
+                })
+            };
+            let resolved: Result<Vec<Job>, String> = jobs.iter().map(resolved).collect();
+            let resolved = resolved.map_err(|gap| Failure::new(Kind::Unsupported, gap))?;
+            self.read(
+                calls,
+                &Answer {
+                    account,
+                    kept: &[],
+                    response,
+                    extra: false,
+                },
+                &resolved,
+            )
+        };
+        read().unwrap_or_else(|failure| jobs.iter().map(|_| Err(failure.clone())).collect())
+    }
+
+    /// Vendor's answer → ours.
+    fn read(
+        &self,
+        calls: &Calls,
+        answer: &Answer<'_>,
+        jobs: &[Job],
+    ) -> Result<Vec<Result<Output, Failure>>, Failure> {
+        let Answer {
+            account,
+            kept,
+            response,
+            extra,
+        } = *answer;
+        let Some(first) = jobs.first() else {
+            return Ok(Vec::new());
+        };
+        let around = Around {
+            kept,
+            response,
+            input: &first.input,
+        };
+        let tree = match &calls.returns {
+            Returns::Whole(at, fields) => {
+                let mut record = vec![Tree::Absent; *fields];
+                if let Some(field) = record.get_mut(*at) {
+                    *field = Tree::Bytes(response.body.clone());
+                }
+                Tree::Record(record.into_boxed_slice())
+            }
+            Returns::Json(program) => match calls.hook {
+                None => program.read(&response.body, &around)?,
+                Some(hook) => {
+                    let value = serde_json::from_slice(&response.body)
+                        .map_err(|_| crate::projection::Misread::NotJson)?;
+                    let value = (hook.0)(value).map_err(|why| Failure::new(Kind::Misread, why))?;
+                    program.map(&value, &around)?
+                }
+            },
+        };
+        let extra = || {
+            if extra {
+                serde_json::from_slice(&response.body).ok()
+            } else {
+                None
+            }
+        };
+        if self.batch.most == 1 {
+            let about = About {
+                input: &first.input,
+                blobs: &first.blobs,
+            };
+            let content = (self.contract.finish)(tree, &about)?;
+            return Ok(vec![Ok(self.output(first, content, None, extra()))]);
+        }
+        let mut answers: Vec<Option<Result<Output, Failure>>> = jobs.iter().map(|_| None).collect();
+        let mut parts = Fields::of(tree);
+        let draft = self.contract.draft;
+        let position = |name: &str| draft.fields.iter().position(|(known, _)| *known == name);
+        for (number, result) in parts.take(0).items().into_iter().flatten().enumerate() {
+            let at = index_of(&result, position("index"), position("id")).unwrap_or(number);
+            let (Some(job), Some(place)) = (jobs.get(at), answers.get_mut(at)) else {
+                continue;
+            };
+            let about = About {
+                input: &job.input,
+                blobs: &job.blobs,
+            };
+            let content = (self.contract.finish)(result, &about);
+            *place = Some(
+                content
+                    .map(|content| self.output(job, content, None, None))
+                    .map_err(Failure::from),
+            );
+        }
+        for (number, error) in parts.take(1).items().into_iter().flatten().enumerate() {
+            let at = index_of(&error, Some(0), Some(1)).unwrap_or(number);
+            let Some(place) = answers.get_mut(at) else {
+                continue;
+            };
+            let mut error = Fields::of(error);
+            let (code, message) = (error.string(2), error.string(3));
+            *place = Some(Err(document_failure(account, code, message)));
+        }
+        Ok(answers
+            .into_iter()
+            .map(|answer| {
+                answer.unwrap_or_else(|| {
+                    Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor left an input out of its answer",
+                    ))
+                })
+            })
+            .collect())
+    }
+
+    fn output(
+        &self,
+        job: &Job,
+        content: Content,
+        model: Option<String>,
+        extra: Option<Value>,
+    ) -> Output {
+        let seconds = match &content {
+            Content::Transcript(transcript) => transcript.duration,
+            _ => None,
+        };
+        let asked = || {
+            job.input
+                .get("model")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        Output {
+            model: model.or_else(asked),
+            usage: self.usage(job, seconds),
+            content,
+            extra,
+        }
+    }
+
     /// The input with its model and voice as this vendor is to be told them; the error says why it is not the one meant.
     fn resolve(&self, job: &Job, account: &Account) -> Result<Map<String, Value>, String> {
         let mut input = job.input.clone();
@@ -129,6 +301,11 @@ impl Operation {
                 }
                 _ => {}
             }
+        }
+        if let Some(model) = &self.model
+            && !input.contains_key("model")
+        {
+            input.insert("model".to_owned(), Value::String(model.clone()));
         }
         if let Some(Value::String(voice)) = input.get("voice").cloned()
             && let Some((named, voice)) = voice.split_once('/')
@@ -168,7 +345,9 @@ impl Call<'_> {
                         input: &job.input,
                         blobs: &job.blobs,
                     })?;
-                    Ok(self.output(job, content, Some(engine.model.to_owned()), None))
+                    Ok(self
+                        .operation
+                        .output(job, content, Some(engine.model.to_owned()), None))
                 };
                 return resolved.iter().map(run).collect();
             }
@@ -176,7 +355,7 @@ impl Call<'_> {
         if let [job] = resolved.as_slice() {
             return self.chunk(calls, std::slice::from_ref(job), self.id).await;
         }
-        let groups = group(&resolved, self.operation.batch);
+        let groups = group(&resolved, &self.operation.batch);
         let ids: Vec<String> = (0..groups.len())
             .map(|number| format!("{}-{number}", self.id))
             .collect();
@@ -231,7 +410,7 @@ impl Call<'_> {
         let Some(first) = jobs.first() else {
             return Ok(Vec::new());
         };
-        let batch = self.operation.batch > 1;
+        let batch = self.operation.batch.most > 1;
         let input = if batch { &together(jobs) } else { &first.input };
         let mut kept: Vec<(String, Value)> = Vec::new();
         let mut last = None;
@@ -263,7 +442,13 @@ impl Call<'_> {
         }
         let response = last
             .ok_or_else(|| Failure::new(Kind::Unsupported, "no step of the operation applies"))?;
-        self.interpret(calls, jobs, &kept, &response)
+        let answer = Answer {
+            account: self.account,
+            kept: &kept,
+            response: &response,
+            extra: self.extra,
+        };
+        self.operation.read(calls, &answer, jobs)
     }
 
     fn scope<'s>(
@@ -407,135 +592,20 @@ impl Call<'_> {
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+}
 
-    /// Vendor's answer → ours.
-    fn interpret(
-        &self,
-        calls: &Calls,
-        jobs: &[Job],
-        kept: &[(String, Value)],
-        response: &Response,
-    ) -> Result<Vec<Result<Output, Failure>>, Failure> {
-        let Some(first) = jobs.first() else {
-            return Ok(Vec::new());
-        };
-        let around = Around {
-            kept,
-            response,
-            input: &first.input,
-        };
-        let tree = match &calls.returns {
-            Returns::Whole(at, fields) => {
-                let mut record = vec![Tree::Absent; *fields];
-                if let Some(field) = record.get_mut(*at) {
-                    *field = Tree::Bytes(response.body.clone());
-                }
-                Tree::Record(record.into_boxed_slice())
-            }
-            Returns::Json(program) => match calls.hook {
-                None => program.read(&response.body, &around)?,
-                Some(hook) => {
-                    let value = serde_json::from_slice(&response.body)
-                        .map_err(|_| crate::projection::Misread::NotJson)?;
-                    let value = (hook.0)(value).map_err(|why| Failure::new(Kind::Misread, why))?;
-                    program.map(&value, &around)?
-                }
-            },
-        };
-        let extra = || {
-            if self.extra {
-                serde_json::from_slice(&response.body).ok()
-            } else {
-                None
-            }
-        };
-        if self.operation.batch == 1 {
-            let about = About {
-                input: &first.input,
-                blobs: &first.blobs,
-            };
-            let content = (self.operation.contract.finish)(tree, &about)?;
-            return Ok(vec![Ok(self.output(first, content, None, extra()))]);
-        }
-        let mut answers: Vec<Option<Result<Output, Failure>>> = jobs.iter().map(|_| None).collect();
-        let mut parts = Fields::of(tree);
-        let draft = self.operation.contract.draft;
-        let position = |name: &str| draft.fields.iter().position(|(known, _)| *known == name);
-        for (number, result) in parts.take(0).items().into_iter().flatten().enumerate() {
-            let at = index_of(&result, position("index"), position("id")).unwrap_or(number);
-            let (Some(job), Some(place)) = (jobs.get(at), answers.get_mut(at)) else {
-                continue;
-            };
-            let about = About {
-                input: &job.input,
-                blobs: &job.blobs,
-            };
-            let content = (self.operation.contract.finish)(result, &about);
-            *place = Some(
-                content
-                    .map(|content| self.output(job, content, None, None))
-                    .map_err(Failure::from),
-            );
-        }
-        for (number, error) in parts.take(1).items().into_iter().flatten().enumerate() {
-            let at = index_of(&error, Some(0), Some(1)).unwrap_or(number);
-            let Some(place) = answers.get_mut(at) else {
-                continue;
-            };
-            let mut error = Fields::of(error);
-            let (code, message) = (error.string(2), error.string(3));
-            *place = Some(Err(self.document_failure(code, message)));
-        }
-        Ok(answers
-            .into_iter()
-            .map(|answer| {
-                answer.unwrap_or_else(|| {
-                    Err(Failure::new(
-                        Kind::Misread,
-                        "the vendor left an input out of its answer",
-                    ))
-                })
-            })
-            .collect())
-    }
-
-    fn document_failure(&self, code: Option<String>, message: Option<String>) -> Failure {
-        let kind = rule(
-            &self.account.vendor.errors,
-            200,
-            code.as_deref(),
-            message.as_deref(),
-        )
-        .unwrap_or(Kind::Invalid);
-        Failure {
-            code,
-            ..Failure::new(kind, said(message.as_deref(), 200))
-        }
-    }
-
-    fn output(
-        &self,
-        job: &Job,
-        content: Content,
-        model: Option<String>,
-        extra: Option<Value>,
-    ) -> Output {
-        let seconds = match &content {
-            Content::Transcript(transcript) => transcript.duration,
-            _ => None,
-        };
-        let asked = || {
-            job.input
-                .get("model")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        Output {
-            model: model.or_else(asked),
-            usage: self.operation.usage(job, seconds),
-            content,
-            extra,
-        }
+/// What is wrong with one document of a batch.
+fn document_failure(account: &Account, code: Option<String>, message: Option<String>) -> Failure {
+    let kind = rule(
+        &account.vendor.errors,
+        200,
+        code.as_deref(),
+        message.as_deref(),
+    )
+    .unwrap_or(Kind::Invalid);
+    Failure {
+        code,
+        ..Failure::new(kind, said(message.as_deref(), 200))
     }
 }
 
@@ -559,25 +629,48 @@ fn index_of(result: &Tree<'_>, index: Option<usize>, id: Option<usize>) -> Optio
         .map(|number| number as usize)
 }
 
-/// Jobs that may share a call, as positions: equal in everything but their text.
-fn group(jobs: &[Job], most: usize) -> Vec<Vec<usize>> {
-    let rest = |job: &Job| {
-        let mut rest = job.input.clone();
-        rest.remove("text");
-        rest
-    };
-    let mut groups: Vec<(Map<String, Value>, Vec<usize>)> = Vec::new();
+/// Jobs that may share a call, as positions: equal in everything but their text, and within the batch's bounds.
+fn group(jobs: &[Job], batch: &Batch) -> Vec<Vec<usize>> {
+    struct Group {
+        rest: Map<String, Value>,
+        characters: usize,
+        alone: bool,
+        jobs: Vec<usize>,
+    }
+    let mut groups: Vec<Group> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
-        let rest = rest(job);
-        match groups
-            .iter_mut()
-            .find(|(known, group)| group.len() < most && *known == rest)
-        {
-            Some((_, group)) => group.push(at),
-            None => groups.push((rest, vec![at])),
+        let mut rest = job.input.clone();
+        let text = rest.remove("text");
+        let characters = text
+            .as_ref()
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .chars()
+            .count();
+        let alone = batch
+            .alone_unless
+            .as_ref()
+            .is_some_and(|field| !rest.contains_key(field));
+        let has_room = |group: &&mut Group| {
+            let within = batch
+                .characters
+                .is_none_or(|most| group.characters + characters <= most);
+            !alone && !group.alone && within && group.jobs.len() < batch.most && group.rest == rest
+        };
+        match groups.iter_mut().find(has_room) {
+            Some(group) => {
+                group.characters += characters;
+                group.jobs.push(at);
+            }
+            None => groups.push(Group {
+                rest,
+                characters,
+                alone,
+                jobs: vec![at],
+            }),
         }
     }
-    groups.into_iter().map(|(_, group)| group).collect()
+    groups.into_iter().map(|group| group.jobs).collect()
 }
 
 /// The input of a batch: what all share, and `documents` with the index and text of each.

@@ -40,7 +40,7 @@ pub struct Field {
     pub secret: bool,
     /// Whether it must be given.
     pub required: bool,
-    /// What it is when it is not given.
+    /// What it is when it is not given; `{$.account.name}` in it is a field before it.
     pub default: Option<String>,
     /// What it is for.
     pub doc: String,
@@ -101,10 +101,32 @@ pub struct Operation {
     pub(crate) kind: How,
     pub(crate) limits: Limits,
     pub(crate) price: Option<Price>,
-    /// Inputs that go in one call.
-    pub(crate) batch: usize,
+    pub(crate) batch: Batch,
     /// Models that a caller may name without the vendor.
     pub(crate) models: Vec<String>,
+    /// The model that is used when none is named, where the manifest says.
+    pub(crate) model: Option<String>,
+}
+
+/// Which inputs go in one call.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    /// How many.
+    pub(crate) most: usize,
+    /// Characters of all texts together.
+    pub(crate) characters: Option<usize>,
+    /// An input without this field goes alone: what earlier steps find out in its place is true of it only.
+    pub(crate) alone_unless: Option<String>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            most: 1,
+            characters: None,
+            alone_unless: None,
+        }
+    }
 }
 
 /// How an operation is done.
@@ -174,8 +196,8 @@ pub(crate) enum BodyTemplate {
     Multipart(Vec<(String, PartTemplate)>),
     /// A blob as it is.
     Raw(&'static str),
-    /// A text of this media type.
-    Text(Text, String),
+    /// Texts put together, of this media type.
+    Text(Vec<Template>, String),
 }
 
 /// A part of a multipart body.
@@ -306,7 +328,10 @@ impl Account {
             if let Some(default) = &field.default
                 && !fields.iter().any(|(known, _)| *known == field.name)
             {
-                fields.push((field.name.clone(), default.clone()));
+                let default = fields.iter().fold(default.clone(), |text, (name, value)| {
+                    text.replace(&format!("{{$.account.{name}}}"), value)
+                });
+                fields.push((field.name.clone(), default));
             }
         }
         Self {

@@ -6,14 +6,22 @@ use include_dir::{Dir, include_dir};
 use isobar_config::{Report, Source};
 
 use crate::{
+    hook::Hook,
     manifest::{self, Files, Hooks},
     vendor::Vendor,
 };
 
+#[path = "vendors/google/hooks.rs"]
+mod google;
+
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/vendors");
 
 /// Hooks, by vendor.
-const HOOKS: &Hooks = &[];
+const HOOKS: &Hooks = &[(
+    "google",
+    "words_of_speakers",
+    Hook(google::words_of_speakers),
+)];
 
 /// Vendors, compiled.
 #[derive(Debug, Clone, Default)]

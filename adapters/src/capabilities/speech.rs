@@ -141,7 +141,7 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
         push_word(&mut words, word, None, &mut names)?;
     }
     let own_words = !words.is_empty();
-    let mut segments = Vec::new();
+    let mut segments: Vec<Segment> = Vec::new();
     for mut segment in fields.items(5) {
         let speaker = segment.text(5).and_then(|label| names.name(&label));
         let (first, more) = (words.len(), segment.items(6));
@@ -151,9 +151,11 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
             }
         }
         let inside = words.get(first..).unwrap_or_default();
+        let before = || segments.last().map(|segment| segment.end);
         let start = segment
             .number(1)
             .or(inside.first().map(|word| word.start))
+            .or_else(before)
             .unwrap_or_default();
         let end = segment
             .number(2)

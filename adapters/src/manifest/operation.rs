@@ -1,4 +1,12 @@
 //! One operation of a vendor: steps, bodies, limits, price, and what comes back.
+//!
+//! Keys that more than one vendor asked for, and what they mean:
+//! - `batch: 25`, or `batch: { most: 25, characters: 50000, alone_unless: language }`: how many inputs go in one call, how
+//!   long their texts are together, and the field without which an input goes alone, so that a step can find it out;
+//! - `model: NAME`: what `$.model` is when the caller names none, and what answers then say of themselves;
+//! - `limits: within: { speed: [0.5, 2] }`: least and most of a number;
+//! - `body: { text: { type, content } }`: the content is a text, or a list of pieces put together, absent ones left out;
+//! - `returns: root:` and `needs:`, see [`Reading::roots`].
 
 use std::time::Duration;
 
@@ -15,8 +23,8 @@ use crate::{
     projection::Builder,
     template::Template,
     vendor::{
-        BodyTemplate, Calls, How, Keep, KeepFrom, Operation, PartTemplate, Poll, Returns, Socket,
-        Step, Target,
+        Batch, BodyTemplate, Calls, How, Keep, KeepFrom, Operation, PartTemplate, Poll, Returns,
+        Socket, Step, Target,
     },
 };
 
@@ -26,9 +34,12 @@ const REQUEST: [&str; 12] = [
     "auth", "when",
 ];
 /// Keys of an operation; those of a request when it has only one.
-const OPERATION: [&str; 9] = [
-    "docs", "steps", "returns", "limits", "price", "batch", "models", "ignores", "hook",
+const OPERATION: [&str; 10] = [
+    "docs", "steps", "returns", "limits", "price", "batch", "models", "model", "ignores", "hook",
 ];
+
+/// Keys of `returns` beside the fields.
+const ROOTS: [&str; 2] = ["root", "needs"];
 
 /// An error of one document of a batch.
 pub(crate) static ERROR: Draft = Draft {
@@ -106,20 +117,30 @@ impl Reading<'_> {
         let before = self.found.len();
         let batch = entries
             .get("batch")
-            .and_then(|node| self.count(node, 1, 1_000))
-            .unwrap_or(1);
+            .and_then(|node| self.batch(contract, node))
+            .unwrap_or_default();
         let limits = entries
             .get("limits")
             .map(|node| self.limits(contract, node))
             .unwrap_or_default();
         let mut kept = Vec::new();
-        let needs = limits.needs.clone();
+        let model = entries
+            .get("model")
+            .and_then(|node| self.text(node))
+            .map(str::to_owned);
+        // What is given in any case need not be written as optional.
+        let needs: Vec<String> = limits
+            .needs
+            .iter()
+            .cloned()
+            .chain(model.as_ref().map(|_| "model".to_owned()))
+            .collect();
         let mut steps = Vec::new();
         if let Some(list) = entries.get("steps") {
             for (_, node) in self.map(list, "`steps`") {
                 let place = Place {
                     contract: Some(contract),
-                    batch: batch > 1,
+                    batch: batch.most > 1,
                     kept: &kept.clone(),
                     needs: &needs,
                     item: false,
@@ -133,7 +154,7 @@ impl Reading<'_> {
         } else {
             let place = Place {
                 contract: Some(contract),
-                batch: batch > 1,
+                batch: batch.most > 1,
                 kept: &[],
                 needs: &needs,
                 item: false,
@@ -142,13 +163,13 @@ impl Reading<'_> {
         }
         let place = Place {
             contract: Some(contract),
-            batch: batch > 1,
+            batch: batch.most > 1,
             kept: &kept,
             needs: &needs,
             item: false,
         };
         let returns = match entries.get("returns") {
-            Some(node) => self.returns(contract, node, batch, place),
+            Some(node) => self.returns(contract, node, &batch, place),
             None => {
                 self.missing(
                     node,
@@ -203,7 +224,60 @@ impl Reading<'_> {
             price,
             batch,
             models,
+            model,
         })
+    }
+
+    /// `25`, or `{ most: 25, characters: 50000, alone_unless: language }`.
+    fn batch(&mut self, contract: &'static Contract, node: &Node) -> Option<Batch> {
+        if !matches!(node.value, Value::Map(_)) {
+            return self.count(node, 1, 1_000).map(|most| Batch {
+                most,
+                ..Batch::default()
+            });
+        }
+        let entries =
+            Entries(self.record(node, "`batch`", &["most", "characters", "alone_unless"]));
+        let Some(most) = entries.get("most") else {
+            self.missing(
+                node,
+                "most",
+                "how many inputs go in one call: `batch: { most: 25, characters: 50000 }`",
+            );
+            return None;
+        };
+        let characters = entries
+            .get("characters")
+            .and_then(|node| self.count(node, 1, 10_000_000));
+        let alone_unless = entries
+            .get("alone_unless")
+            .and_then(|node| self.text(node).map(|name| (node, name)));
+        if let Some((node, name)) = alone_unless
+            && !contract.fields().iter().any(|(known, _)| known == name)
+        {
+            self.unknown_input(contract, node.at, name);
+        }
+        Some(Batch {
+            most: self.count(most, 1, 1_000)?,
+            characters,
+            alone_unless: alone_unless.map(|(_, name)| name.to_owned()),
+        })
+    }
+
+    fn unknown_input(&mut self, contract: &'static Contract, at: isobar_config::Span, name: &str) {
+        let known: Vec<&str> = contract
+            .fields()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        self.found.push(
+            Diagnostic::error(
+                "E0902",
+                at,
+                format!("`{}` has no input `{name}`", contract.name),
+            )
+            .did_you_mean(name, known, 0),
+        );
     }
 
     fn engine(
@@ -239,8 +313,9 @@ impl Reading<'_> {
             kind: How::Engine(*found),
             limits,
             price: None,
-            batch: 1,
+            batch: Batch::default(),
             models: Vec::new(),
+            model: None,
         })
     }
 
@@ -261,19 +336,7 @@ impl Reading<'_> {
         if let Some(node) = entries.get("ignores") {
             for name in &ignores {
                 if !contract.fields().iter().any(|(known, _)| known == name) {
-                    let known: Vec<&str> = contract
-                        .fields()
-                        .iter()
-                        .map(|(name, _)| name.as_str())
-                        .collect();
-                    self.found.push(
-                        Diagnostic::error(
-                            "E0902",
-                            node.at,
-                            format!("`{}` has no input `{name}`", contract.name),
-                        )
-                        .did_you_mean(name, known, 0),
-                    );
+                    self.unknown_input(contract, node.at, name);
                 }
             }
         }
@@ -485,8 +548,16 @@ impl Reading<'_> {
                     .and_then(|node| self.text(node))?
                     .to_owned();
                 let content = value.get("content")?;
-                let text = self.text_template(content, place)?;
-                Some(BodyTemplate::Text(text, media_type))
+                let pieces: Vec<&Node> = if let Value::List(items) = &content.value {
+                    items.iter().collect()
+                } else {
+                    vec![content]
+                };
+                let pieces = pieces
+                    .into_iter()
+                    .map(|piece| self.template(piece, place))
+                    .collect::<Option<Vec<_>>>()?;
+                Some(BodyTemplate::Text(pieces, media_type))
             }
         }
     }
@@ -608,11 +679,11 @@ impl Reading<'_> {
         &mut self,
         contract: &'static Contract,
         node: &Node,
-        batch: usize,
+        batch: &Batch,
         place: Place<'_>,
     ) -> Option<Returns> {
         let draft = contract.draft;
-        if batch == 1 {
+        if batch.most == 1 {
             let whole = node
                 .entries()
                 .iter()
@@ -634,10 +705,22 @@ impl Reading<'_> {
                 return Some(Returns::Whole(at, draft.fields.len()));
             }
             let mut builder = Builder::default();
-            let expression = self.mapping(node, draft, "`returns`", &mut builder, place, true);
-            return Some(Returns::Json(Box::new(builder.finish(expression))));
+            let root = self.roots(node, &mut builder, place)?;
+            let place = Place {
+                item: root.is_some(),
+                ..place
+            };
+            let expression = self.mapping(node, draft, "`returns`", &mut builder, place, &ROOTS);
+            return Some(Returns::Json(Box::new(
+                builder.finish(expression).below(root),
+            )));
         }
-        let entries = Entries(self.record(node, "`returns` of a batch", &["results", "errors"]));
+        let [root, needs] = ROOTS;
+        let entries = Entries(self.record(
+            node,
+            "`returns` of a batch",
+            &["results", "errors", root, needs],
+        ));
         let Some(results) = entries.get("results") else {
             self.missing(
                 node,
@@ -647,19 +730,24 @@ impl Reading<'_> {
             return None;
         };
         let mut builder = Builder::default();
-        let results = self.mapped_items(results, draft, "`results`", &mut builder, place, true)?;
+        let root = self.roots(node, &mut builder, place)?;
+        let place = Place {
+            item: root.is_some(),
+            ..place
+        };
+        let results = self.mapped_items(results, draft, "`results`", &mut builder, place)?;
         let errors = match entries.get("errors") {
-            Some(node) => {
-                Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place, true)?)
-            }
+            Some(node) => Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place)?),
             None => None,
         };
         let expression = crate::projection::Expression::Record(vec![Some(results), errors]);
-        Some(Returns::Json(Box::new(builder.finish(expression))))
+        Some(Returns::Json(Box::new(
+            builder.finish(expression).below(root),
+        )))
     }
 
     fn limits(&mut self, contract: &'static Contract, node: &Node) -> Limits {
-        const KEYS: [&str; 10] = [
+        const KEYS: [&str; 11] = [
             "audio",
             "duration",
             "text",
@@ -668,6 +756,7 @@ impl Reading<'_> {
             "channels",
             "languages",
             "cannot",
+            "within",
             "needs",
             "needs_account",
         ];
@@ -713,19 +802,7 @@ impl Reading<'_> {
             .unwrap_or_default()
         {
             if !contract.fields().iter().any(|(name, _)| *name == key.text) {
-                let known: Vec<&str> = contract
-                    .fields()
-                    .iter()
-                    .map(|(name, _)| name.as_str())
-                    .collect();
-                self.found.push(
-                    Diagnostic::error(
-                        "E0902",
-                        key.at,
-                        format!("`{}` has no input `{}`", contract.name, key.text),
-                    )
-                    .did_you_mean(&key.text, known, 0),
-                );
+                self.unknown_input(contract, key.at, &key.text);
             }
             let table = if let Value::List(_) = node.value {
                 Some(
@@ -763,6 +840,26 @@ impl Reading<'_> {
                     .collect();
             }
         }
+        for (key, node) in entries
+            .get("within")
+            .map(|node| self.map(node, "`within`"))
+            .unwrap_or_default()
+        {
+            if let [least, most] = node.items() {
+                let (least, most) = (self.number(least), self.number(most));
+                limits.within.extend(
+                    least
+                        .zip(most)
+                        .map(|(least, most)| (key.text.clone(), least, most)),
+                );
+            } else {
+                self.wrong(
+                    node,
+                    "a list of two numbers",
+                    "the least and the most: `speed: [0.5, 2]`",
+                );
+            }
+        }
         limits.needs = entries
             .get("needs")
             .map(|node| self.scalars(node))
@@ -775,25 +872,14 @@ impl Reading<'_> {
             .cannot
             .iter()
             .map(|(name, _)| name)
-            .chain(&limits.needs);
+            .chain(&limits.needs)
+            .chain(limits.within.iter().map(|(name, ..)| name));
         let unknown: Vec<String> = inputs
             .filter(|name| !contract.fields().iter().any(|(known, _)| known == *name))
             .cloned()
             .collect();
         for name in unknown {
-            let known: Vec<&str> = contract
-                .fields()
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect();
-            self.found.push(
-                Diagnostic::error(
-                    "E0902",
-                    node.at,
-                    format!("`{}` has no input `{name}`", contract.name),
-                )
-                .did_you_mean(&name, known, 0),
-            );
+            self.unknown_input(contract, node.at, &name);
         }
         limits
     }

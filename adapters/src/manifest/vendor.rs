@@ -137,6 +137,26 @@ impl Reading<'_> {
                     .map(|(_, value)| *value)
             };
             let default = value("default").and_then(|node| self.scalar(node));
+            if let (Some(node), Some(default)) = (value("default"), &default) {
+                let named: Vec<&str> = default
+                    .split("{$.account.")
+                    .skip(1)
+                    .filter_map(|rest| rest.split('}').next())
+                    .collect();
+                let before: Vec<&str> = fields
+                    .iter()
+                    .map(|field: &Field| field.name.as_str())
+                    .collect();
+                for name in named.into_iter().filter(|name| !before.contains(name)) {
+                    let message = format!("no field before this one is called `{name}`");
+                    self.found
+                        .push(Diagnostic::error("E0902", node.at, message).did_you_mean(
+                            name,
+                            before.iter().copied(),
+                            0,
+                        ));
+                }
+            }
             let optional = value("optional").is_some_and(|node| self.flag(node));
             fields.push(Field {
                 name: key.text.clone(),
