@@ -84,9 +84,25 @@ pub struct Operation {
     pub(crate) limits: Limits,
     pub(crate) price: Option<Price>,
     /// Inputs that go in one call.
-    pub(crate) batch: usize,
+    pub(crate) batch: Batch,
     /// Models that a caller may name without the vendor.
     pub(crate) models: Vec<String>,
+}
+
+/// How much goes in one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// Inputs; 1 where a call takes a single one.
+    pub(crate) most: usize,
+    /// Bytes of all their texts together.
+    pub(crate) bytes: Option<usize>,
+    /// Characters of all their texts together.
+    pub(crate) characters: Option<usize>,
+}
+
+impl Batch {
+    /// One input in a call.
+    pub(crate) const SINGLE: Self = Self { most: 1, bytes: None, characters: None };
 }
 
 /// How an operation is done.
@@ -186,10 +202,14 @@ pub(crate) enum KeepFrom {
 pub(crate) struct Poll {
     pub(crate) every: Duration,
     pub(crate) up_to: Duration,
-    /// Where the state stands.
-    pub(crate) until: Vec<PathStep>,
+    /// Where the state stands; without it, any answer that is no error is the end.
+    pub(crate) until: Option<Vec<PathStep>>,
     pub(crate) done: Vec<String>,
     pub(crate) failed: Vec<String>,
+    /// Codes of errors that mean that there is no answer yet.
+    pub(crate) not_yet: Vec<String>,
+    /// Where the code of a job's failure stands, or the status that it would be.
+    pub(crate) code: Option<Vec<PathStep>>,
     /// Where the reason stands.
     pub(crate) message: Option<Vec<PathStep>>,
 }

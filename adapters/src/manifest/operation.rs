@@ -5,16 +5,17 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use isobar_config::{Diagnostic, Key, Node, Step as PathStep, Value, steps};
 
-use super::reading::{Place, Reading, optional};
+use super::reading::{Place, Reading, each, optional};
 use crate::{
     capability::{CONTRACTS, Contract},
     draft::{Draft, Kind},
     engine::ENGINES,
     limits::Limits,
+    media::Format,
     price::{Price, Unit},
     projection::Builder,
     template::Template,
-    vendor::{BodyTemplate, Calls, How, Keep, KeepFrom, Operation, PartTemplate, Poll, Returns, Socket, Step, Target},
+    vendor::{Batch, BodyTemplate, Calls, How, Keep, KeepFrom, Operation, PartTemplate, Poll, Returns, Socket, Step, Target},
 };
 
 /// Keys of one request.
@@ -70,14 +71,15 @@ impl Reading<'_> {
         let known: Vec<&str> = OPERATION.iter().chain(&REQUEST).copied().chain(["unless"]).collect();
         let entries = Entries(self.record(node, "an operation", &known));
         let before = self.found.len();
-        let batch = entries.get("batch").and_then(|node| self.count(node, 1, 1_000)).unwrap_or(1);
+        let batch = entries.get("batch").map_or(Batch::SINGLE, |node| self.batch(contract, node));
+        let several = batch.most > 1;
         let limits = entries.get("limits").map(|node| self.limits(contract, node)).unwrap_or_default();
         let mut kept = Vec::new();
         let needs = limits.needs.clone();
         let mut steps = Vec::new();
         if let Some(list) = entries.get("steps") {
             for (key, node) in self.map(list, "`steps`") {
-                let place = Place { contract: Some(contract), batch: batch > 1, kept: &kept.clone(), needs: &needs, item: false };
+                let place = Place { contract: Some(contract), batch: several, kept: &kept.clone(), needs: &needs, item: false };
                 let known: Vec<&str> = REQUEST.iter().copied().chain(["unless"]).collect();
                 let entries = Entries(self.record(node, "a step", &known));
                 steps.extend(self.step(node, &entries, default_service, place));
@@ -85,12 +87,12 @@ impl Reading<'_> {
                 kept.extend(names.iter().map(|(key, _)| key.text.clone()));
             }
         } else {
-            let place = Place { contract: Some(contract), batch: batch > 1, kept: &[], needs: &needs, item: false };
+            let place = Place { contract: Some(contract), batch: several, kept: &[], needs: &needs, item: false };
             steps.extend(self.step(node, &entries, default_service, place));
         }
-        let place = Place { contract: Some(contract), batch: batch > 1, kept: &kept, needs: &needs, item: false };
+        let place = Place { contract: Some(contract), batch: several, kept: &kept, needs: &needs, item: false };
         let returns = match entries.get("returns") {
-            Some(node) => self.returns(contract, node, batch, place),
+            Some(node) => self.returns(contract, node, several, place),
             None => {
                 self.missing(node, "returns", "say where the answer's fields are: `returns: { text: $.body.text }`");
                 None
@@ -110,8 +112,8 @@ impl Reading<'_> {
                 found.map(|(_, _, hook)| *hook)
             }
         };
-        let price = entries.get("price").and_then(|node| self.price(node));
         let models = entries.get("models").map(|node| self.scalars(node)).unwrap_or_default();
+        let price = entries.get("price").and_then(|node| self.price(node, &models));
         let docs = entries.get("docs").and_then(|node| self.text(node)).map(str::to_owned);
         (self.found.len() == before).then_some(())?;
         let calls = Calls { steps, returns: returns?, hook };
@@ -128,22 +130,39 @@ impl Reading<'_> {
         };
         let limits = node.get("limits").map(|node| self.limits(contract, node)).unwrap_or_default();
         let docs = node.get("docs").and_then(|node| self.text(node)).map(str::to_owned);
-        Some(Operation { contract, docs, kind: How::Engine(*found), limits, price: None, batch: 1, models: Vec::new() })
+        Some(Operation { contract, docs, kind: How::Engine(*found), limits, price: None, batch: Batch::SINGLE, models: Vec::new() })
+    }
+
+    /// `25`, or `{ most: 50, bytes: 100KB }`.
+    fn batch(&mut self, contract: &'static Contract, node: &Node) -> Batch {
+        if !contract.batch {
+            self.error("E0208", node, format!("`{}` takes one input at a time", contract.name), "leave `batch` out");
+            return Batch::SINGLE;
+        }
+        let mut batch = Batch::SINGLE;
+        let most = if let Value::Map(_) = node.value {
+            let entries = Entries(self.record(node, "`batch`", &["most", "bytes", "characters"]));
+            batch.bytes = entries.get("bytes").and_then(|node| self.size(node)).and_then(|bytes| usize::try_from(bytes).ok());
+            batch.characters = entries.get("characters").and_then(|node| self.count(node, 1, usize::MAX));
+            let Some(most) = entries.get("most") else {
+                self.missing(node, "most", "say how many texts go in one call: `batch: { most: 50, bytes: 100KB }`");
+                return batch;
+            };
+            most
+        } else {
+            node
+        };
+        batch.most = self.count(most, 1, 1_000).unwrap_or(1);
+        batch
     }
 
     /// An input field that a manifest neither uses nor refuses would be ignored in silence.
     fn unsaid(&mut self, contract: &'static Contract, node: &Node, entries: &Entries<'_>, limits: &Limits) {
         let mut used = Vec::new();
         mentions(node, &mut used);
-        let ignores = entries.get("ignores").map(|node| self.scalars(node)).unwrap_or_default();
-        if let Some(node) = entries.get("ignores") {
-            for name in &ignores {
-                if !contract.fields().iter().any(|(known, _)| known == name) {
-                    let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-                    self.found.push(Diagnostic::error("E0902", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(name, known, 0));
-                }
-            }
-        }
+        let inputs: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
+        let no_input = |name: &str| format!("`{}` has no input `{name}`", contract.name);
+        let ignores = entries.get("ignores").map(|node| self.known("E0902", node, &inputs, no_input)).unwrap_or_default();
         for (name, _) in contract.fields() {
             let said = used.iter().any(|word| word == name) || ignores.contains(name) || limits.cannot.iter().any(|(field, values)| field == name && values.is_empty()) || limits.languages.iter().any(|(field, _)| field == name);
             if !said {
@@ -310,28 +329,34 @@ impl Reading<'_> {
     }
 
     fn poll(&mut self, node: &Node) -> Option<Poll> {
-        let entries = Entries(self.record(node, "`poll`", &["every", "up_to", "until", "done", "failed", "message"]));
-        let (Some(every), Some(until), Some(done)) = (entries.get("every"), entries.get("until"), entries.get("done")) else {
-            self.missing(node, "every, until or done", "write `poll: { every: 2s, until: $.body.status, done: completed, failed: error }`");
+        let entries = Entries(self.record(node, "`poll`", &["every", "up_to", "until", "done", "failed", "not_yet", "code", "message"]));
+        let Some(every) = entries.get("every") else {
+            self.missing(node, "every", "say how often to ask: `every: 2s`");
             return None;
         };
         let every = self.duration(every)?;
+        for (name, other) in [("until", "done"), ("done", "until"), ("failed", "until"), ("code", "failed"), ("message", "failed")] {
+            if entries.get(name).is_some() && entries.get(other).is_none() {
+                self.missing(node, other, &format!("`{name}` means something only beside it: `until: $.body.status, done: completed, failed: error`"));
+                return None;
+            }
+        }
+        if entries.get("until").is_none() && entries.get("not_yet").is_none() {
+            self.missing(node, "until", "say when the job is done, `until: $.body.status, done: completed`, or which errors mean that it is not, `not_yet: [NOT_READY]`");
+            return None;
+        }
         let up_to = match entries.get("up_to") {
             Some(node) => self.duration(node)?,
             None => every * 4,
         };
-        let message = match entries.get("message") {
-            Some(node) => Some(self.body_steps(node)?),
-            None => None,
+        let mut path = |name: &str| match entries.get(name) {
+            Some(node) => self.body_steps(node).map(Some),
+            None => Some(None),
         };
-        Some(Poll {
-            every,
-            up_to,
-            until: self.body_steps(until)?,
-            done: self.scalars(done),
-            failed: entries.get("failed").map(|node| self.scalars(node)).unwrap_or_default(),
-            message,
-        })
+        let (until, code, message) = (path("until")?, path("code")?, path("message")?);
+        let mut words = |name: &str| entries.get(name).map(|node| self.scalars(node)).unwrap_or_default();
+        let (done, failed, not_yet) = (words("done"), words("failed"), words("not_yet"));
+        Some(Poll { every, up_to, until, done, failed, not_yet, code, message })
     }
 
     fn socket(&mut self, node: &Node, place: Place<'_>) -> Option<Socket> {
@@ -367,9 +392,9 @@ impl Reading<'_> {
         })
     }
 
-    fn returns(&mut self, contract: &'static Contract, node: &Node, batch: usize, place: Place<'_>) -> Option<Returns> {
+    fn returns(&mut self, contract: &'static Contract, node: &Node, batch: bool, place: Place<'_>) -> Option<Returns> {
         let draft = contract.draft;
-        if batch == 1 {
+        if !batch {
             let whole = node.entries().iter().find(|(_, value)| value.text() == Some("$.body"));
             if let Some((key, _)) = whole {
                 let at = draft.fields.iter().position(|(name, _)| *name == key.text);
@@ -399,7 +424,7 @@ impl Reading<'_> {
     }
 
     fn limits(&mut self, contract: &'static Contract, node: &Node) -> Limits {
-        const KEYS: [&str; 10] = ["audio", "duration", "text", "formats", "sample_rates", "channels", "languages", "cannot", "needs", "needs_account"];
+        const KEYS: [&str; 11] = ["audio", "duration", "text", "formats", "sample_rates", "channels", "languages", "cannot", "needs", "only_with", "needs_account"];
         let entries = Entries(self.record(node, "`limits`", &KEYS));
         let mut limits = Limits::default();
         limits.blob = entries.get("audio").and_then(|node| self.size(node));
@@ -413,14 +438,18 @@ impl Reading<'_> {
                 _ => self.error("E0403", node, format!("`{text}` is not a length of text"), "write characters, `5000`, or bytes, `5120 bytes`"),
             }
         }
-        limits.formats = entries.get("formats").map(|node| self.scalars(node)).unwrap_or_default();
-        limits.sample_rates = entries.get("sample_rates").map(|node| self.scalars(node)).unwrap_or_default().iter().filter_map(|rate| rate.parse().ok()).collect();
+        if let Some(node) = entries.get("formats") {
+            let known = Format::ALL.map(Format::name);
+            limits.formats = self.known("E0205", node, &known, |word| format!("`{word}` is not a format of recordings"));
+        }
+        for node in entries.get("sample_rates").map(each).unwrap_or_default() {
+            limits.sample_rates.extend(self.count(node, 1, 1_000_000).and_then(|rate| u32::try_from(rate).ok()));
+        }
         limits.channels = entries.get("channels").and_then(|node| self.count(node, 1, 64)).and_then(|channels| u16::try_from(channels).ok());
+        let inputs: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
+        let no_input = |name: &str| format!("`{}` has no input `{name}`", contract.name);
         for (key, node) in entries.get("languages").map(|node| self.map(node, "`languages`")).unwrap_or_default() {
-            if !contract.fields().iter().any(|(name, _)| *name == key.text) {
-                let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-                self.found.push(Diagnostic::error("E0902", key.at, format!("`{}` has no input `{}`", contract.name, key.text)).did_you_mean(&key.text, known, 0));
-            }
+            self.known_key(key, &inputs, no_input);
             let table = if let Value::List(_) = node.value {
                 Some(self.scalars(node).into_iter().map(|tag| (tag.clone(), tag)).collect())
             } else {
@@ -439,26 +468,32 @@ impl Reading<'_> {
         if let Some(node) = entries.get("cannot") {
             if let Value::Map(_) = node.value {
                 for (key, node) in self.map(node, "`cannot`") {
+                    self.known_key(key, &inputs, no_input);
                     limits.cannot.push((key.text.clone(), self.scalars(node)));
                 }
             } else {
-                limits.cannot = self.scalars(node).into_iter().map(|name| (name, Vec::new())).collect();
+                limits.cannot = self.known("E0902", node, &inputs, no_input).into_iter().map(|name| (name, Vec::new())).collect();
             }
         }
-        limits.needs = entries.get("needs").map(|node| self.scalars(node)).unwrap_or_default();
-        limits.needs_account = entries.get("needs_account").map(|node| self.scalars(node)).unwrap_or_default();
-        let inputs = limits.cannot.iter().map(|(name, _)| name).chain(&limits.needs);
-        let unknown: Vec<String> = inputs.filter(|name| !contract.fields().iter().any(|(known, _)| known == *name)).cloned().collect();
-        for name in unknown {
-            let known: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
-            self.found.push(Diagnostic::error("E0902", node.at, format!("`{}` has no input `{name}`", contract.name)).did_you_mean(&name, known, 0));
+        limits.needs = entries.get("needs").map(|node| self.known("E0902", node, &inputs, no_input)).unwrap_or_default();
+        for (key, node) in entries.get("only_with").map(|node| self.map(node, "`only_with`")).unwrap_or_default() {
+            self.known_key(key, &inputs, no_input);
+            limits.only_with.extend(self.known("E0902", node, &inputs, no_input).into_iter().map(|other| (key.text.clone(), other)));
+        }
+        if let Some(node) = entries.get("needs_account") {
+            let fields: Vec<String> = self.fields.iter().map(|field| field.name.clone()).collect();
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            limits.needs_account = self.known("E0902", node, &fields, |name| format!("accounts of this vendor have no `{name}`"));
         }
         limits
     }
 
-    /// `{ usd: 0.006, per: minute, round: 1s, minimum: 15s }`.
-    fn price(&mut self, node: &Node) -> Option<Price> {
-        let entries = Entries(self.record(node, "`price`", &["usd", "per", "round", "minimum", "source"]));
+    /// `{ usd: 0.006, per: minute, round: 1s, minimum: 15s }`; `named` are the models that a caller may name.
+    fn price(&mut self, node: &Node, named: &[String]) -> Option<Price> {
+        let entries = Entries(self.record(node, "`price`", &["usd", "per", "round", "minimum", "models", "per_channel", "source"]));
+        if let Some(source) = entries.get("source") {
+            self.text(source);
+        }
         let (Some(usd), Some(per)) = (entries.get("usd"), entries.get("per")) else {
             self.missing(node, "usd or per", "write `price: { usd: 0.006, per: minute }`");
             return None;
@@ -472,7 +507,7 @@ impl Reading<'_> {
             "request" => Unit::Requests,
             "character" => Unit::Characters(1.0),
             "1M characters" => Unit::Characters(1e6),
-            _ => match words.strip_suffix(" characters").and_then(|many| many.parse().ok()) {
+            _ => match words.strip_suffix(" characters").and_then(|many| many.parse().ok()).filter(|many| (1.0..1e12).contains(many)) {
                 Some(many) => Unit::Characters(many),
                 None => {
                     self.error("E0911", per, format!("`{words}` is not what a price is for"), "write second, minute, hour, character, `1000 characters`, `1M characters` or request");
@@ -487,11 +522,21 @@ impl Reading<'_> {
         };
         let round = base(self, entries.get("round"), 1.0)?;
         let minimum = base(self, entries.get("minimum"), 0.0)?;
-        if round <= 0.0 || usd < 0.0 {
+        let mut models = Vec::new();
+        for (key, node) in entries.get("models").map(|node| self.map(node, "`models`")).unwrap_or_default() {
+            if !named.contains(&key.text) {
+                let message = format!("the operation has no model `{}`", key.text);
+                self.found.push(Diagnostic::error("E0902", key.at, message).did_you_mean(&key.text, named.iter().map(String::as_str), 0));
+            }
+            models.push((key.text.clone(), self.number(node)?));
+        }
+        let per_channel = entries.get("per_channel").is_some_and(|node| self.flag(node));
+        let negative = models.iter().map(|(_, usd)| *usd).chain([usd, minimum]).any(|number| !(0.0..1e12).contains(&number));
+        if negative || !(round > 0.0 && round < 1e12) {
             self.error("E0911", node, "prices are not negative, and are rounded to more than nothing", "write `usd: 0` for what is free");
             return None;
         }
-        Some(Price { usd, unit, round, minimum })
+        Some(Price { usd, models, unit, round, minimum, per_channel })
     }
 }
 
