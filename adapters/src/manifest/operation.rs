@@ -52,7 +52,7 @@ impl Reading<'_> {
             }
             let name = format!("{capability}.{}", key.text);
             match CONTRACTS.iter().find(|contract| contract.name == name) {
-                Some(contract) => operations.extend(self.operation(contract, node, default_service)),
+                Some(contract) => operations.extend(self.operation(contract, key, node, default_service)),
                 None => {
                     let known = CONTRACTS.iter().filter(|contract| contract.capability() == capability).map(Contract::verb);
                     let message = format!("`{capability}` has no operation `{}`", key.text);
@@ -64,7 +64,7 @@ impl Reading<'_> {
         operations
     }
 
-    fn operation(&mut self, contract: &'static Contract, node: &Node, default_service: Option<&Node>) -> Option<Operation> {
+    fn operation(&mut self, contract: &'static Contract, key: &Key, node: &Node, default_service: Option<&Node>) -> Option<Operation> {
         if let Some(engine) = node.get("engine") {
             return self.engine(contract, node, engine);
         }
@@ -78,7 +78,7 @@ impl Reading<'_> {
         let needs = limits.needs.clone();
         let mut steps = Vec::new();
         if let Some(list) = entries.get("steps") {
-            for (key, node) in self.map(list, "`steps`") {
+            for (_, node) in self.map(list, "`steps`") {
                 let place = Place { contract: Some(contract), batch: several, kept: &kept.clone(), needs: &needs, item: false };
                 let known: Vec<&str> = REQUEST.iter().copied().chain(["unless"]).collect();
                 let entries = Entries(self.record(node, "a step", &known));
@@ -98,7 +98,7 @@ impl Reading<'_> {
                 None
             }
         };
-        self.unsaid(contract, node, &entries, &limits);
+        self.unsaid(contract, key, node, &entries, &limits);
         let hook = match entries.get("hook") {
             None => None,
             Some(node) => {
@@ -157,7 +157,7 @@ impl Reading<'_> {
     }
 
     /// An input field that a manifest neither uses nor refuses would be ignored in silence.
-    fn unsaid(&mut self, contract: &'static Contract, node: &Node, entries: &Entries<'_>, limits: &Limits) {
+    fn unsaid(&mut self, contract: &'static Contract, key: &Key, node: &Node, entries: &Entries<'_>, limits: &Limits) {
         let mut used = Vec::new();
         mentions(node, &mut used);
         let inputs: Vec<&str> = contract.fields().iter().map(|(name, _)| name.as_str()).collect();
@@ -166,7 +166,7 @@ impl Reading<'_> {
         for (name, _) in contract.fields() {
             let said = used.iter().any(|word| word == name) || ignores.contains(name) || limits.cannot.iter().any(|(field, values)| field == name && values.is_empty()) || limits.languages.iter().any(|(field, _)| field == name);
             if !said {
-                self.error("E0909", node, format!("nothing is said of the input `{name}`"), format!("use `$.{name}`, or put it under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)"));
+                self.key_error("E0909", key.at, format!("nothing is said of the input `{name}`"), format!("use `$.{name}`, or put it under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)"));
             }
         }
     }
