@@ -72,12 +72,20 @@ impl Price {
         let usd = dearer.map_or(self.usd, |(_, usd)| *usd);
         let (unit, base, size) = match self.unit {
             Unit::Seconds(size) => ("seconds", quantity.seconds, size),
-            #[expect(clippy::cast_precision_loss, reason = "texts are far shorter than 2^53")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "texts are far shorter than 2^53"
+            )]
             Unit::Characters(size) => ("characters", Some(quantity.characters as f64), size),
             Unit::Requests => ("requests", Some(1.0), 1.0),
         };
-        let channels = if self.per_channel { f64::from(quantity.channels.unwrap_or(1)) } else { 1.0 };
-        let rounded = base.map(|base| ((base / self.round).ceil() * self.round).max(self.minimum) * channels);
+        let channels = if self.per_channel {
+            f64::from(quantity.channels.unwrap_or(1))
+        } else {
+            1.0
+        };
+        let rounded =
+            base.map(|base| ((base / self.round).ceil() * self.round).max(self.minimum) * channels);
         let billed = quantity.billed.or(rounded);
         Usage {
             unit,
@@ -93,19 +101,17 @@ impl Usage {
     pub(crate) fn unpriced(quantity: Quantity) -> Self {
         let (unit, quantity) = match quantity.seconds {
             Some(seconds) => ("seconds", seconds),
-            #[expect(clippy::cast_precision_loss, reason = "texts are far shorter than 2^53")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "texts are far shorter than 2^53"
+            )]
             None => ("characters", quantity.characters as f64),
         };
-        Self { unit, quantity, billed: quantity, cost_usd: None }
-    }
-
-    /// The sum of two.
-    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
-            unit: self.unit,
-            quantity: self.quantity + other.quantity,
-            billed: self.billed + other.billed,
-            cost_usd: self.cost_usd.zip(other.cost_usd).map(|(a, b)| a + b),
+            unit,
+            quantity,
+            billed: quantity,
+            cost_usd: None,
         }
     }
 }
@@ -117,35 +123,80 @@ mod tests {
     fn check(price: &Price, quantity: Quantity, billed: f64, usd: f64) {
         let usage = price.usage(quantity, None);
         let cost = usage.cost_usd.unwrap();
-        assert!((usage.billed - billed).abs() < 1e-9 && (cost - usd).abs() < 1e-12, "{usage:?}");
+        assert!(
+            (usage.billed - billed).abs() < 1e-9 && (cost - usd).abs() < 1e-12,
+            "{usage:?}"
+        );
     }
 
     fn price(usd: f64, unit: Unit) -> Price {
-        Price { usd, models: Vec::new(), unit, round: 1.0, minimum: 0.0, per_channel: false }
+        Price {
+            usd,
+            models: Vec::new(),
+            unit,
+            round: 1.0,
+            minimum: 0.0,
+            per_channel: false,
+        }
     }
 
     #[test]
     fn models_channels_and_the_vendors_own_count_change_what_is_billed() {
-        let hour = Price { models: vec![("large".to_owned(), 0.12)], ..price(0.06, Unit::Seconds(3_600.0)) };
-        let audio = Quantity { seconds: Some(1_800.0), channels: Some(2), ..Quantity::default() };
+        let hour = Price {
+            models: vec![("large".to_owned(), 0.12)],
+            ..price(0.06, Unit::Seconds(3_600.0))
+        };
+        let audio = Quantity {
+            seconds: Some(1_800.0),
+            channels: Some(2),
+            ..Quantity::default()
+        };
         assert_eq!(hour.usage(audio, Some("large")).cost_usd, Some(0.06));
         assert_eq!(hour.usage(audio, Some("small")).cost_usd, Some(0.03));
-        check(&Price { per_channel: true, ..price(0.06, Unit::Seconds(3_600.0)) }, audio, 3_600.0, 0.06);
-        let text = Quantity { characters: 12, billed: Some(10.0), ..Quantity::default() };
+        check(
+            &Price {
+                per_channel: true,
+                ..price(0.06, Unit::Seconds(3_600.0))
+            },
+            audio,
+            3_600.0,
+            0.06,
+        );
+        let text = Quantity {
+            characters: 12,
+            billed: Some(10.0),
+            ..Quantity::default()
+        };
         check(&price(25.0, Unit::Characters(1e6)), text, 10.0, 0.00025);
     }
 
     #[test]
     fn rounding_and_minimum_are_the_vendors() {
-        let text = |characters| Quantity { characters, ..Quantity::default() };
+        let text = |characters| Quantity {
+            characters,
+            ..Quantity::default()
+        };
         // 0.0001 USD for 100 characters, at least 3 units: the tweet and the page of the sheet.
-        let comprehend = Price { round: 100.0, minimum: 300.0, ..price(0.0001, Unit::Characters(100.0)) };
+        let comprehend = Price {
+            round: 100.0,
+            minimum: 300.0,
+            ..price(0.0001, Unit::Characters(100.0))
+        };
         check(&comprehend, text(200), 300.0, 0.0003);
         check(&comprehend, text(10_000), 10_000.0, 0.01);
-        let google = Price { round: 1_000.0, ..price(0.001, Unit::Characters(1_000.0)) };
+        let google = Price {
+            round: 1_000.0,
+            ..price(0.001, Unit::Characters(1_000.0))
+        };
         check(&google, text(200), 1_000.0, 0.001);
-        let audio = |seconds| Quantity { seconds: Some(seconds), ..Quantity::default() };
-        let transcribe = Price { minimum: 15.0, ..price(0.024, Unit::Seconds(60.0)) };
+        let audio = |seconds| Quantity {
+            seconds: Some(seconds),
+            ..Quantity::default()
+        };
+        let transcribe = Price {
+            minimum: 15.0,
+            ..price(0.024, Unit::Seconds(60.0))
+        };
         check(&transcribe, audio(4.2), 15.0, 0.006);
         check(&transcribe, audio(59.1), 60.0, 0.024);
     }

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blob::Blob,
     capability::{About, round},
-    draft::{Draft, Fields, Kind::{Items, Value}, promised},
+    draft::{
+        Draft, Fields,
+        Kind::{Items, Value},
+        promised,
+    },
     language,
     projection::Misread,
     tree::Tree,
@@ -94,7 +98,12 @@ pub struct Segment {
 }
 
 const WORD: [(&str, crate::draft::Kind); 8] = [
-    ("text", Value), ("start", Value), ("end", Value), ("duration", Value), ("confidence", Value), ("speaker", Value),
+    ("text", Value),
+    ("start", Value),
+    ("end", Value),
+    ("duration", Value),
+    ("confidence", Value),
+    ("speaker", Value),
     // `punctuation` is put after the word before it; anything else is a word.
     ("kind", Value),
     // `next` puts punctuation before the word after it instead, as Spanish opens a question.
@@ -103,14 +112,23 @@ const WORD: [(&str, crate::draft::Kind); 8] = [
 static WORDS: Draft = Draft { fields: &WORD };
 static SEGMENTS: Draft = Draft {
     fields: &[
-        ("text", Value), ("start", Value), ("end", Value), ("duration", Value), ("confidence", Value), ("speaker", Value),
+        ("text", Value),
+        ("start", Value),
+        ("end", Value),
+        ("duration", Value),
+        ("confidence", Value),
+        ("speaker", Value),
         ("words", Items(&WORDS)),
     ],
 };
 /// Fields of `returns` for `speech.transcribe`. Words may stand in their segments instead.
 pub(crate) static TRANSCRIPT: Draft = Draft {
     fields: &[
-        ("text", Value), ("language", Value), ("confidence", Value), ("duration", Value), ("words", Items(&WORDS)),
+        ("text", Value),
+        ("language", Value),
+        ("confidence", Value),
+        ("duration", Value),
+        ("words", Items(&WORDS)),
         ("segments", Items(&SEGMENTS)),
         // What stands between words, where the vendor gives no text: a blank unless it says otherwise.
         ("delimiter", Value),
@@ -129,7 +147,9 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
     let own_words = !heard.words.is_empty();
     let mut segments = Vec::new();
     for mut segment in fields.items(5) {
-        let speaker = segment.text(5).and_then(|label| heard.speakers.name(&label));
+        let speaker = segment
+            .text(5)
+            .and_then(|label| heard.speakers.name(&label));
         let (first, more) = (heard.words.len(), segment.items(6));
         if !own_words {
             for word in more {
@@ -137,10 +157,19 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
             }
         }
         let inside = heard.words.get(first..).unwrap_or_default();
-        let start = segment.number(1).or(inside.first().map(|word| word.start)).unwrap_or_default();
-        let end = segment.number(2).or_else(|| segment.number(3).map(|length| start + length)).or(inside.last().map(|word| word.end));
+        let start = segment
+            .number(1)
+            .or(inside.first().map(|word| word.start))
+            .unwrap_or_default();
+        let end = segment
+            .number(2)
+            .or_else(|| segment.number(3).map(|length| start + length))
+            .or(inside.last().map(|word| word.end));
         segments.push(Segment {
-            text: segment.text(0).map_or_else(|| sentence(inside, &delimiter), |text| text.trim().to_owned()),
+            text: segment.text(0).map_or_else(
+                || sentence(inside, &delimiter),
+                |text| text.trim().to_owned(),
+            ),
             start: round(start),
             end: round(end.unwrap_or(start).max(start)),
             confidence: probability(segment.number(4)),
@@ -152,13 +181,27 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
     segments.sort_by(|a, b| a.start.total_cmp(&b.start));
     let text = match text {
         Some(text) => text.trim().to_owned(),
-        None if !segments.is_empty() => segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(&delimiter),
+        None if !segments.is_empty() => segments
+            .iter()
+            .map(|segment| segment.text.as_str())
+            .collect::<Vec<_>>()
+            .join(&delimiter),
         None if !words.is_empty() => sentence(&words, &delimiter),
         None => return promised(None, "text"),
     };
     let language = fields.text(1).map(|tag| language::canonical(&tag));
-    let asked = || about.input.get("language").and_then(|tag| tag.as_str()).map(language::canonical);
-    let media = about.blobs.iter().find(|(name, _)| *name == "audio").and_then(|(_, blob)| blob.media().duration);
+    let asked = || {
+        about
+            .input
+            .get("language")
+            .and_then(|tag| tag.as_str())
+            .map(language::canonical)
+    };
+    let media = about
+        .blobs
+        .iter()
+        .find(|(name, _)| *name == "audio")
+        .and_then(|(_, blob)| blob.media().duration);
     Ok(Transcript {
         text,
         language: language.or_else(asked),
@@ -194,7 +237,10 @@ impl Words {
         }
         // Vendors that leave zeros out mean a start of 0.
         let start = word.number(1).unwrap_or_default();
-        let end = word.number(2).or_else(|| word.number(3).map(|length| start + length)).unwrap_or(start);
+        let end = word
+            .number(2)
+            .or_else(|| word.number(3).map(|length| start + length))
+            .unwrap_or(start);
         let mut spoken = std::mem::take(&mut self.opening);
         spoken.push_str(text);
         self.words.push(Word {
@@ -202,18 +248,27 @@ impl Words {
             start: round(start),
             end: round(end.max(start)),
             confidence: probability(word.number(4)),
-            speaker: word.text(5).and_then(|label| self.speakers.name(&label)).or_else(|| inherited.map(str::to_owned)),
+            speaker: word
+                .text(5)
+                .and_then(|label| self.speakers.name(&label))
+                .or_else(|| inherited.map(str::to_owned)),
         });
         Ok(())
     }
 }
 
 fn probability(value: Option<f64>) -> Option<f64> {
-    value.filter(|value| value.is_finite()).map(|value| value.clamp(0.0, 1.0))
+    value
+        .filter(|value| value.is_finite())
+        .map(|value| value.clamp(0.0, 1.0))
 }
 
 fn sentence(words: &[Word], delimiter: &str) -> String {
-    words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(delimiter)
+    words
+        .iter()
+        .map(|word| word.text.as_str())
+        .collect::<Vec<_>>()
+        .join(delimiter)
 }
 
 /// Vendors' labels for speakers, as `speaker_1` and on in order of first appearance.
@@ -305,11 +360,22 @@ pub struct Speech {
 }
 
 /// Fields of `returns` for `speech.synthesize`.
-pub(crate) static SPEECH: Draft = Draft { fields: &[("audio", Value)] };
+pub(crate) static SPEECH: Draft = Draft {
+    fields: &[("audio", Value)],
+};
 
 /// Makes the recording from what a manifest returns.
 pub(crate) fn speech(tree: Tree<'_>, about: &About<'_>) -> Result<Speech, Misread> {
-    let audio = promised(Fields::of(tree).bytes(0).filter(|bytes| !bytes.is_empty()), "audio")?;
-    let format = about.input.get("format").and_then(|format| serde_json::from_value(format.clone()).ok()).unwrap_or(AudioFormat::Mp3);
-    Ok(Speech { audio: Blob::of_type(audio, format.media_type(), "speech") })
+    let audio = promised(
+        Fields::of(tree).bytes(0).filter(|bytes| !bytes.is_empty()),
+        "audio",
+    )?;
+    let format = about
+        .input
+        .get("format")
+        .and_then(|format| serde_json::from_value(format.clone()).ok())
+        .unwrap_or(AudioFormat::Mp3);
+    Ok(Speech {
+        audio: Blob::of_type(audio, format.media_type(), "speech"),
+    })
 }
