@@ -789,6 +789,21 @@ async fn libretranslate_translates_and_detects_with_a_key_or_without() {
 }
 
 #[tokio::test]
+async fn a_list_of_languages_may_be_empty_but_must_be_there() {
+    let account = at("libretranslate", &[]);
+    let asked = || job("translation.detect", json!({ "text": "…" }));
+    let script = Script::of(&[(200, json!([]))]);
+    let output = one(&account, "translation.detect", asked(), &script).await;
+    let Content::Language(found) = &output.content else {
+        panic!("{output:?}")
+    };
+    assert_eq!(found.language, "und");
+    let script = Script::of(&[(200, json!({ "ok": true }))]);
+    let failure = failed(&account, "translation.detect", asked(), &script).await;
+    assert_eq!(failure.kind, Kind::Misread);
+}
+
+#[tokio::test]
 async fn libretranslate_failures_are_told_apart() {
     let told = |message: &str| json!({ "error": message });
     let table = [
