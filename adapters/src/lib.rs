@@ -8,6 +8,7 @@ mod blob;
 mod call;
 pub mod capabilities;
 mod capability;
+mod conversion;
 pub mod dialects;
 mod draft;
 mod engine;

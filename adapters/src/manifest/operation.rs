@@ -9,6 +9,7 @@ use super::reading::{Place, Reading, optional};
 use crate::{
     capability::{CONTRACTS, Contract},
     draft::{Draft, Kind},
+    conversion::Conversion,
     engine::ENGINES,
     limits::Limits,
     price::{Price, Unit},
@@ -20,7 +21,7 @@ use crate::{
 /// Keys of one request.
 const REQUEST: [&str; 12] = ["service", "call", "fetch", "query", "headers", "body", "keep", "poll", "socket", "cleanup", "auth", "when"];
 /// Keys of an operation; those of a request when it has only one.
-const OPERATION: [&str; 9] = ["docs", "steps", "returns", "limits", "price", "batch", "models", "ignores", "hook"];
+const OPERATION: [&str; 10] = ["docs", "convert", "steps", "returns", "limits", "price", "batch", "models", "ignores", "hook"];
 
 /// An error of one document of a batch.
 pub(crate) static ERROR: Draft = Draft {
@@ -71,6 +72,7 @@ impl Reading<'_> {
         let entries = Entries(self.record(node, "an operation", &known));
         let before = self.found.len();
         let batch = entries.get("batch").and_then(|node| self.count(node, 1, 1_000)).unwrap_or(1);
+        let convert = entries.get("convert").map(|node| self.conversions(contract, node)).unwrap_or_default();
         let limits = entries.get("limits").map(|node| self.limits(contract, node)).unwrap_or_default();
         let mut kept = Vec::new();
         let needs = limits.needs.clone();
@@ -115,7 +117,7 @@ impl Reading<'_> {
         let docs = entries.get("docs").and_then(|node| self.text(node)).map(str::to_owned);
         (self.found.len() == before).then_some(())?;
         let calls = Calls { steps, returns: returns?, hook };
-        Some(Operation { contract, docs, kind: How::Calls(calls), limits, price, batch, models })
+        Some(Operation { contract, docs, kind: How::Calls(calls), convert, limits, price, batch, models })
     }
 
     fn engine(&mut self, contract: &'static Contract, node: &Node, engine: &Node) -> Option<Operation> {
@@ -128,7 +130,19 @@ impl Reading<'_> {
         };
         let limits = node.get("limits").map(|node| self.limits(contract, node)).unwrap_or_default();
         let docs = node.get("docs").and_then(|node| self.text(node)).map(str::to_owned);
-        Some(Operation { contract, docs, kind: How::Engine(*found), limits, price: None, batch: 1, models: Vec::new() })
+        Some(Operation { contract, docs, kind: How::Engine(*found), convert: Vec::new(), limits, price: None, batch: 1, models: Vec::new() })
+    }
+
+    /// `{ audio: wav_16k_mono }`.
+    fn conversions(&mut self, contract: &'static Contract, node: &Node) -> Vec<(&'static str, Conversion)> {
+        let mut conversions = Vec::new();
+        for (key, value) in self.record(node, "`convert`", contract.blobs) {
+            let Some(field) = contract.blobs.iter().find(|blob| **blob == key.text) else { continue };
+            let Some(word) = self.choice(value, &Conversion::NAMED.map(|(word, _)| word)) else { continue };
+            let named = Conversion::NAMED.iter().find(|(known, _)| *known == word);
+            conversions.extend(named.map(|(_, conversion)| (*field, *conversion)));
+        }
+        conversions
     }
 
     /// An input field that a manifest neither uses nor refuses would be ignored in silence.
