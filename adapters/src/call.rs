@@ -570,3 +570,6 @@ impl Surroundings for Around<'_> {
 pub fn language_of(text: &str, told: Option<&str>) -> Option<String> {
     told.map(language::canonical).or_else(|| crate::engine::detect(text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,8 @@ mod projection;
 mod protocols;
 mod request;
 mod template;
+#[cfg(test)]
+mod testing;
 mod transform;
 mod transport;
 mod tree;

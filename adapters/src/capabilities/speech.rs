@@ -70,7 +70,7 @@ pub struct Word {
     pub text: String,
     /// Seconds from the start of the recording.
     pub start: f64,
-    /// Seconds from the start of the recording.
+    /// Seconds from the start of the recording; where the vendor does not tell, the start of the next word.
     pub end: f64,
     /// 0 to 1.
     pub confidence: Option<f64>,
@@ -134,7 +134,7 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
         }
         let inside = words.get(first..).unwrap_or_default();
         let start = segment.number(1).or(inside.first().map(|word| word.start)).unwrap_or_default();
-        let end = segment.number(2).or_else(|| segment.number(3).map(|length| start + length)).or(inside.last().map(|word| word.end));
+        let end = segment.number(2).or_else(|| segment.number(3).map(|length| start + length)).or(inside.last().map(|word| word.end).filter(|end| end.is_finite()));
         segments.push(Segment {
             text: segment.text(0).map_or_else(|| sentence(inside), |text| text.trim().to_owned()),
             start: round(start),
@@ -144,6 +144,9 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
         });
     }
     words.sort_by(|a, b| a.start.total_cmp(&b.start));
+    let media = about.blobs.iter().find(|(name, _)| *name == "audio").and_then(|(_, blob)| blob.media().duration);
+    let duration = fields.number(3).or(media).map(round);
+    end_words(&mut words, duration);
     segments.sort_by(|a, b| a.start.total_cmp(&b.start));
     let text = match text {
         Some(text) => text.trim().to_owned(),
@@ -153,12 +156,11 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
     };
     let language = fields.text(1).map(|tag| language::canonical(&tag));
     let asked = || about.input.get("language").and_then(|tag| tag.as_str()).map(language::canonical);
-    let media = about.blobs.iter().find(|(name, _)| *name == "audio").and_then(|(_, blob)| blob.media().duration);
     Ok(Transcript {
         text,
         language: language.or_else(asked),
         confidence: probability(fields.number(2)),
-        duration: fields.number(3).or(media).map(round),
+        duration,
         words,
         segments,
     })
@@ -178,7 +180,7 @@ fn push_word(words: &mut Vec<Word>, mut word: Fields<'_>, inherited: Option<&str
     }
     // Vendors that leave zeros out mean a start of 0.
     let start = word.number(1).unwrap_or_default();
-    let end = word.number(2).or_else(|| word.number(3).map(|length| start + length)).unwrap_or(start);
+    let end = word.number(2).or_else(|| word.number(3).map(|length| start + length)).unwrap_or(f64::INFINITY);
     words.push(Word {
         text: text.to_owned(),
         start: round(start),
@@ -187,6 +189,17 @@ fn push_word(words: &mut Vec<Word>, mut word: Fields<'_>, inherited: Option<&str
         speaker: word.text(5).and_then(|label| names.name(&label)).or_else(|| inherited.map(str::to_owned)),
     });
     Ok(())
+}
+
+/// Where no end was told, a word lasts until the next one begins, and the last one until the recording ends.
+fn end_words(words: &mut [Word], duration: Option<f64>) {
+    let mut next = duration;
+    for word in words.iter_mut().rev() {
+        if !word.end.is_finite() {
+            word.end = next.map_or(word.start, |next| next.max(word.start));
+        }
+        next = Some(word.start);
+    }
 }
 
 fn probability(value: Option<f64>) -> Option<f64> {
