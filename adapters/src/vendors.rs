@@ -5,7 +5,20 @@ use std::sync::{Arc, OnceLock};
 use include_dir::{Dir, include_dir};
 use isobar_config::{Report, Source};
 
+#[cfg(test)]
+#[path = "vendors/baidu/tests.rs"]
+mod baidu_tests;
+#[path = "vendors/iflytek/hooks.rs"]
+mod iflytek;
+#[cfg(test)]
+#[path = "vendors/iflytek/tests.rs"]
+mod iflytek_tests;
+#[cfg(test)]
+#[path = "vendors/tencent/tests.rs"]
+mod tencent_tests;
+
 use crate::{
+    hook::Hook,
     manifest::{self, Files, Hooks},
     vendor::Vendor,
 };
@@ -13,7 +26,7 @@ use crate::{
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/vendors");
 
 /// Hooks, by vendor.
-const HOOKS: &Hooks = &[];
+const HOOKS: &Hooks = &[("iflytek", "dictation", Hook(iflytek::dictation))];
 
 /// Vendors, compiled.
 #[derive(Debug, Clone, Default)]
