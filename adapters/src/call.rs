@@ -93,9 +93,19 @@ impl Operation {
     }
 
     fn usage(&self, job: &Job, seconds: Option<f64>) -> Usage {
-        let known = job.blobs.first().and_then(|(_, blob)| blob.media().duration);
-        let text = job.input.get("text").and_then(Value::as_str).unwrap_or_default();
-        let quantity = Quantity { seconds: known.or(seconds), characters: text.chars().count() };
+        let known = job
+            .blobs
+            .first()
+            .and_then(|(_, blob)| blob.media().duration);
+        let text = job
+            .input
+            .get("text")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let quantity = Quantity {
+            seconds: known.or(seconds),
+            characters: text.chars().count(),
+        };
         match &self.price {
             Some(price) => price.usage(quantity),
             None => Usage::unpriced(quantity),
@@ -108,10 +118,18 @@ impl Operation {
         let meant = |named: &str| named == account.name || named == account.vendor.name;
         if let Some(Value::String(model)) = input.remove("model") {
             match model.split_once('/') {
+                Some((named, "auto")) if meant(named) => {}
                 Some((named, model)) if meant(named) => {
                     input.insert("model".to_owned(), Value::String(model.to_owned()));
                 }
-                Some((named, _)) if !self.models.contains(&model) => return Err(format!("`{named}` was asked for")),
+                None if meant(&model) => {}
+                // The name of a vendor alone is that vendor, whatever its model.
+                None if crate::vendors::built_in().0.get(&model).is_some() => {
+                    return Err(format!("`{model}` was asked for"));
+                }
+                Some((named, _)) if !self.models.contains(&model) => {
+                    return Err(format!("`{named}` was asked for"));
+                }
                 _ if self.models.contains(&model) => {
                     input.insert("model".to_owned(), Value::String(model));
                 }
@@ -136,15 +154,26 @@ impl Call<'_> {
         let mut resolved = Vec::with_capacity(jobs.len());
         for job in jobs {
             resolved.push(match self.operation.resolve(job, self.account) {
-                Ok(input) => Job { input, blobs: job.blobs.clone() },
-                Err(gap) => return jobs.iter().map(|_| Err(Failure::new(Kind::Unsupported, gap.clone()))).collect(),
+                Ok(input) => Job {
+                    input,
+                    blobs: job.blobs.clone(),
+                },
+                Err(gap) => {
+                    return jobs
+                        .iter()
+                        .map(|_| Err(Failure::new(Kind::Unsupported, gap.clone())))
+                        .collect();
+                }
             });
         }
         let calls = match &self.operation.kind {
             How::Calls(calls) => calls,
             How::Engine(engine) => {
                 let run = |job: &Job| {
-                    let content = (engine.run)(&About { input: &job.input, blobs: &job.blobs })?;
+                    let content = (engine.run)(&About {
+                        input: &job.input,
+                        blobs: &job.blobs,
+                    })?;
                     Ok(self.output(job, content, Some(engine.model.to_owned()), None))
                 };
                 return resolved.iter().map(run).collect();
@@ -157,14 +186,23 @@ impl Call<'_> {
             return self.chunk(calls, std::slice::from_ref(job), self.id).await;
         }
         let groups = group(&resolved, self.operation.batch);
-        let ids: Vec<String> = (0..groups.len()).map(|number| format!("{}-{number}", self.id)).collect();
+        let ids: Vec<String> = (0..groups.len())
+            .map(|number| format!("{}-{number}", self.id))
+            .collect();
         let jobs = &resolved;
         let running = groups.iter().zip(&ids).map(|(group, id)| async move {
-            let jobs: Vec<Job> = group.iter().filter_map(|at| jobs.get(*at).cloned()).collect();
+            let jobs: Vec<Job> = group
+                .iter()
+                .filter_map(|at| jobs.get(*at).cloned())
+                .collect();
             self.chunk(calls, &jobs, id).await
         });
-        let done: Vec<Vec<Result<Output, Failure>>> = stream::iter(running.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
-        let mut answers: Vec<Option<Result<Output, Failure>>> = resolved.iter().map(|_| None).collect();
+        let done: Vec<Vec<Result<Output, Failure>>> = stream::iter(running.collect::<Vec<_>>())
+            .buffered(AT_ONCE)
+            .collect()
+            .await;
+        let mut answers: Vec<Option<Result<Output, Failure>>> =
+            resolved.iter().map(|_| None).collect();
         for (group, outputs) in groups.iter().zip(done) {
             for (at, output) in group.iter().zip(outputs) {
                 if let Some(place) = answers.get_mut(*at) {
@@ -172,19 +210,49 @@ impl Call<'_> {
                 }
             }
         }
-        answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(Failure::new(Kind::Misread, "the vendor left an input out of its answer")))).collect()
+        answers
+            .into_iter()
+            .map(|answer| {
+                answer.unwrap_or_else(|| {
+                    Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor left an input out of its answer",
+                    ))
+                })
+            })
+            .collect()
     }
 
     /// Puts in place of recordings what the vendor takes.
     async fn convert(&self, jobs: &mut [Job]) -> Result<(), Failure> {
-        let longest = self.operation.limits.duration.map_or(LONGEST, Duration::from_secs_f64);
+        let longest = self
+            .operation
+            .limits
+            .duration
+            .map_or(LONGEST, Duration::from_secs_f64);
         for (field, blob) in jobs.iter_mut().flat_map(|job| &mut job.blobs) {
-            let Some((_, conversion)) = self.operation.convert.iter().find(|(name, _)| name == field) else { continue };
+            let Some((_, conversion)) = self
+                .operation
+                .convert
+                .iter()
+                .find(|(name, _)| name == field)
+            else {
+                continue;
+            };
             let done = Arc::new(Mutex::new(None));
             let (conversion, given, place) = (*conversion, blob.clone(), Arc::clone(&done));
-            self.transport.blocking(Box::new(move || *place.lock() = Some(conversion.of(&given, longest)))).await;
+            self.transport
+                .blocking(Box::new(move || {
+                    *place.lock() = Some(conversion.of(&given, longest))
+                }))
+                .await;
             let converted = done.lock().take();
-            *blob = converted.unwrap_or_else(|| Err(Failure::new(Kind::Internal, "the recording could not be converted")))?;
+            *blob = converted.unwrap_or_else(|| {
+                Err(Failure::new(
+                    Kind::Internal,
+                    "the recording could not be converted",
+                ))
+            })?;
         }
         Ok(())
     }
@@ -197,8 +265,15 @@ impl Call<'_> {
         }
     }
 
-    async fn steps(&self, calls: &Calls, jobs: &[Job], id: &str) -> Result<Vec<Result<Output, Failure>>, Failure> {
-        let Some(first) = jobs.first() else { return Ok(Vec::new()) };
+    async fn steps(
+        &self,
+        calls: &Calls,
+        jobs: &[Job],
+        id: &str,
+    ) -> Result<Vec<Result<Output, Failure>>, Failure> {
+        let Some(first) = jobs.first() else {
+            return Ok(Vec::new());
+        };
         let batch = self.operation.batch > 1;
         let input = if batch { &together(jobs) } else { &first.input };
         let mut kept: Vec<(String, Value)> = Vec::new();
@@ -229,12 +304,28 @@ impl Call<'_> {
         if let Some(failure) = failed {
             return Err(failure);
         }
-        let response = last.ok_or_else(|| Failure::new(Kind::Unsupported, "no step of the operation applies"))?;
+        let response = last
+            .ok_or_else(|| Failure::new(Kind::Unsupported, "no step of the operation applies"))?;
         self.interpret(calls, jobs, &kept, &response)
     }
 
-    fn scope<'s>(&'s self, input: &'s Map<String, Value>, job: &'s Job, kept: &'s [(String, Value)], id: &'s str) -> Scope<'s> {
-        Scope { input, blobs: &job.blobs, account: self.account.fields(), kept, id, token: None, chunk: None, item: None }
+    fn scope<'s>(
+        &'s self,
+        input: &'s Map<String, Value>,
+        job: &'s Job,
+        kept: &'s [(String, Value)],
+        id: &'s str,
+    ) -> Scope<'s> {
+        Scope {
+            input,
+            blobs: &job.blobs,
+            account: self.account.fields(),
+            kept,
+            id,
+            token: None,
+            chunk: None,
+            item: None,
+        }
     }
 
     /// One step; `None` when its condition does not hold.
@@ -249,7 +340,9 @@ impl Call<'_> {
         {
             return Ok(None);
         }
-        let Some(poll) = &step.poll else { return self.exchange(step, scope).await.map(Some) };
+        let Some(poll) = &step.poll else {
+            return self.exchange(step, scope).await.map(Some);
+        };
         let mut wait = poll.every;
         let mut failures = 0;
         loop {
@@ -258,19 +351,27 @@ impl Call<'_> {
                     failures = 0;
                     match progress(poll, &response)? {
                         Progress::Done => return Ok(Some(response)),
-                        Progress::Running(told) => wait = told.unwrap_or(wait).max(Duration::from_millis(1)),
+                        Progress::Running(told) => {
+                            wait = told.unwrap_or(wait).max(Duration::from_millis(1))
+                        }
                     }
                 }
                 Err(failure) => {
                     failures += 1;
-                    let passing = !matches!(failure.kind, Kind::Auth | Kind::Invalid | Kind::Unsupported | Kind::Quota);
+                    let passing = !matches!(
+                        failure.kind,
+                        Kind::Auth | Kind::Invalid | Kind::Unsupported | Kind::Quota
+                    );
                     if !passing || failures >= FAILED_POLLS {
                         return Err(failure);
                     }
                 }
             }
             if self.left() <= wait {
-                return Err(Failure::new(Kind::Timeout, "the vendor is still at work, and the time for it is over"));
+                return Err(Failure::new(
+                    Kind::Timeout,
+                    "the vendor is still at work, and the time for it is over",
+                ));
             }
             self.transport.pause(wait).await;
             wait = wait.mul_f64(1.5).min(poll.up_to);
@@ -279,37 +380,67 @@ impl Call<'_> {
 
     /// One request and its answer, which is no error. A token that the vendor no longer takes is replaced once.
     async fn exchange(&self, step: &Step, scope: &Scope<'_>) -> Result<Response, Failure> {
-        let preparing = Preparing { account: self.account, step };
+        let preparing = Preparing {
+            account: self.account,
+            step,
+        };
         for again in [false, true] {
             let token = match preparing.token_call() {
                 None => None,
                 Some(token_call) => Some(self.token(&token_call?, again).await?),
             };
-            let scope = Scope { token: token.as_deref(), ..*scope };
-            let Prepared { mut request, signer } = preparing.request(&scope)?;
+            let scope = Scope {
+                token: token.as_deref(),
+                ..*scope
+            };
+            let Prepared {
+                mut request,
+                signer,
+            } = preparing.request(&scope)?;
             if signer.wants_digest() && !request.body.in_memory() {
-                return Err(Failure::new(Kind::TooLarge, "the vendor's signature needs the whole body in memory"));
+                return Err(Failure::new(
+                    Kind::TooLarge,
+                    "the vendor's signature needs the whole body in memory",
+                ));
             }
             signer.sign(&mut request, SystemTime::now())?;
-            let response = self.transport.send(request, self.left()).await.map_err(Failure::lost)?;
+            let response = self
+                .transport
+                .send(request, self.left())
+                .await
+                .map_err(Failure::lost)?;
             match failure_in(&self.account.vendor.errors, &response) {
                 None => return Ok(response),
                 Some(failure) if token.is_some() && !again && failure.kind == Kind::Auth => {}
                 Some(failure) => return Err(failure),
             }
         }
-        Err(Failure::new(Kind::Auth, "the vendor takes no token of this account"))
+        Err(Failure::new(
+            Kind::Auth,
+            "the vendor takes no token of this account",
+        ))
     }
 
-    async fn token(&self, token_call: &crate::prepare::TokenCall, renew: bool) -> Result<String, Failure> {
+    async fn token(
+        &self,
+        token_call: &crate::prepare::TokenCall,
+        renew: bool,
+    ) -> Result<String, Failure> {
         let cell = self.tokens.cell(&token_call.key(self.account));
         let mut token = cell.lock().await;
         let now = SystemTime::now();
-        if let Some(token) = token.as_ref().filter(|token| !renew && crate::transport::is_fresh(token, now)) {
+        if let Some(token) = token
+            .as_ref()
+            .filter(|token| !renew && crate::transport::is_fresh(token, now))
+        {
             return Ok(token.value.expose().to_owned());
         }
         let request = token_call.request(now)?;
-        let response = self.transport.send(request, self.left()).await.map_err(Failure::lost)?;
+        let response = self
+            .transport
+            .send(request, self.left())
+            .await
+            .map_err(Failure::lost)?;
         let fresh = token_call.read(&response, SystemTime::now())?;
         let value = fresh.value.expose().to_owned();
         *token = Some(fresh);
@@ -321,15 +452,33 @@ impl Call<'_> {
     }
 
     /// Vendor's answer → ours.
-    fn interpret(&self, calls: &Calls, jobs: &[Job], kept: &[(String, Value)], response: &Response) -> Result<Vec<Result<Output, Failure>>, Failure> {
-        let Some(first) = jobs.first() else { return Ok(Vec::new()) };
-        let around = Around { kept, response, input: &first.input };
+    fn interpret(
+        &self,
+        calls: &Calls,
+        jobs: &[Job],
+        kept: &[(String, Value)],
+        response: &Response,
+    ) -> Result<Vec<Result<Output, Failure>>, Failure> {
+        let Some(first) = jobs.first() else {
+            return Ok(Vec::new());
+        };
+        let around = Around {
+            kept,
+            response,
+            input: &first.input,
+        };
         let tree = match &calls.returns {
             Returns::Whole(at, fields) => {
                 // Some say in JSON what went wrong, and do not say it in the status.
-                let says_json = response.headers.get(http::header::CONTENT_TYPE).is_some_and(|told| told.as_bytes().starts_with(b"application/json"));
+                let says_json = response
+                    .headers
+                    .get(http::header::CONTENT_TYPE)
+                    .is_some_and(|told| told.as_bytes().starts_with(b"application/json"));
                 if says_json {
-                    return Err(Failure::new(Kind::Misread, "the vendor answered JSON where it promises a recording"));
+                    return Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor answered JSON where it promises a recording",
+                    ));
                 }
                 let mut record = vec![Tree::Absent; *fields];
                 if let Some(field) = record.get_mut(*at) {
@@ -340,15 +489,25 @@ impl Call<'_> {
             Returns::Json(program) => match calls.hook {
                 None => program.read(&response.body, &around)?,
                 Some(hook) => {
-                    let value = serde_json::from_slice(&response.body).map_err(|_| crate::projection::Misread::NotJson)?;
+                    let value = serde_json::from_slice(&response.body)
+                        .map_err(|_| crate::projection::Misread::NotJson)?;
                     let value = (hook.0)(value).map_err(|why| Failure::new(Kind::Misread, why))?;
                     program.map(&value, &around)?
                 }
             },
         };
-        let extra = || if self.extra { serde_json::from_slice(&response.body).ok() } else { None };
+        let extra = || {
+            if self.extra {
+                serde_json::from_slice(&response.body).ok()
+            } else {
+                None
+            }
+        };
         if self.operation.batch == 1 {
-            let about = About { input: &first.input, blobs: &first.blobs };
+            let about = About {
+                input: &first.input,
+                blobs: &first.blobs,
+            };
             let content = (self.operation.contract.finish)(tree, &about)?;
             return Ok(vec![Ok(self.output(first, content, None, extra()))]);
         }
@@ -358,42 +517,100 @@ impl Call<'_> {
         let position = |name: &str| draft.fields.iter().position(|(known, _)| *known == name);
         for (number, result) in parts.take(0).items().into_iter().flatten().enumerate() {
             let at = index_of(&result, position("index"), position("id")).unwrap_or(number);
-            let (Some(job), Some(place)) = (jobs.get(at), answers.get_mut(at)) else { continue };
-            let about = About { input: &job.input, blobs: &job.blobs };
+            let (Some(job), Some(place)) = (jobs.get(at), answers.get_mut(at)) else {
+                continue;
+            };
+            let about = About {
+                input: &job.input,
+                blobs: &job.blobs,
+            };
             let content = (self.operation.contract.finish)(result, &about);
-            *place = Some(content.map(|content| self.output(job, content, None, None)).map_err(Failure::from));
+            *place = Some(
+                content
+                    .map(|content| self.output(job, content, None, None))
+                    .map_err(Failure::from),
+            );
         }
         for (number, error) in parts.take(1).items().into_iter().flatten().enumerate() {
             let at = index_of(&error, Some(0), Some(1)).unwrap_or(number);
-            let Some(place) = answers.get_mut(at) else { continue };
+            let Some(place) = answers.get_mut(at) else {
+                continue;
+            };
             let mut error = Fields::of(error);
             let (code, message) = (error.string(2), error.string(3));
             *place = Some(Err(self.document_failure(code, message)));
         }
-        Ok(answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(Failure::new(Kind::Misread, "the vendor left an input out of its answer")))).collect())
+        Ok(answers
+            .into_iter()
+            .map(|answer| {
+                answer.unwrap_or_else(|| {
+                    Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor left an input out of its answer",
+                    ))
+                })
+            })
+            .collect())
     }
 
     fn document_failure(&self, code: Option<String>, message: Option<String>) -> Failure {
-        let kind = rule(&self.account.vendor.errors, 200, code.as_deref(), message.as_deref()).unwrap_or(Kind::Invalid);
-        Failure { code, ..Failure::new(kind, said(message.as_deref(), 200)) }
+        let kind = rule(
+            &self.account.vendor.errors,
+            200,
+            code.as_deref(),
+            message.as_deref(),
+        )
+        .unwrap_or(Kind::Invalid);
+        Failure {
+            code,
+            ..Failure::new(kind, said(message.as_deref(), 200))
+        }
     }
 
-    fn output(&self, job: &Job, content: Content, model: Option<String>, extra: Option<Value>) -> Output {
+    fn output(
+        &self,
+        job: &Job,
+        content: Content,
+        model: Option<String>,
+        extra: Option<Value>,
+    ) -> Output {
         let seconds = match &content {
             Content::Transcript(transcript) => transcript.duration,
             _ => None,
         };
-        let asked = || job.input.get("model").and_then(Value::as_str).map(str::to_owned);
-        Output { model: model.or_else(asked), usage: self.operation.usage(job, seconds), content, extra }
+        let asked = || {
+            job.input
+                .get("model")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        Output {
+            model: model.or_else(asked),
+            usage: self.operation.usage(job, seconds),
+            content,
+            extra,
+        }
     }
 }
 
 /// Position that a result says it belongs to.
 fn index_of(result: &Tree<'_>, index: Option<usize>, id: Option<usize>) -> Option<usize> {
-    let Tree::Record(fields) = result else { return None };
-    let number = |at: Option<usize>| at.and_then(|at| fields.get(at)).and_then(Tree::number).filter(|number| *number >= 0.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions are small")]
-    number(index).or_else(|| number(id)).map(|number| number as usize)
+    let Tree::Record(fields) = result else {
+        return None;
+    };
+    let number = |at: Option<usize>| {
+        at.and_then(|at| fields.get(at))
+            .and_then(Tree::number)
+            .filter(|number| *number >= 0.0)
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positions are small"
+    )]
+    number(index)
+        .or_else(|| number(id))
+        .map(|number| number as usize)
 }
 
 /// Jobs that may share a call, as positions: equal in everything but their text.
@@ -406,7 +623,10 @@ fn group(jobs: &[Job], most: usize) -> Vec<Vec<usize>> {
     let mut groups: Vec<(Map<String, Value>, Vec<usize>)> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
         let rest = rest(job);
-        match groups.iter_mut().find(|(known, group)| group.len() < most && *known == rest) {
+        match groups
+            .iter_mut()
+            .find(|(known, group)| group.len() < most && *known == rest)
+        {
             Some((_, group)) => group.push(at),
             None => groups.push((rest, vec![at])),
         }
@@ -416,7 +636,10 @@ fn group(jobs: &[Job], most: usize) -> Vec<Vec<usize>> {
 
 /// The input of a batch: what all share, and `documents` with the index and text of each.
 fn together(jobs: &[Job]) -> Map<String, Value> {
-    let mut input = jobs.first().map(|job| job.input.clone()).unwrap_or_default();
+    let mut input = jobs
+        .first()
+        .map(|job| job.input.clone())
+        .unwrap_or_default();
     input.remove("text");
     let documents = jobs.iter().enumerate().map(|(index, job)| {
         let mut document = job.input.clone();
@@ -434,8 +657,14 @@ fn keep(step: &Step, response: &Response, kept: &mut Vec<(String, Value)>) -> Re
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     for (name, keep) in &step.keep {
         let value = match &keep.from {
-            KeepFrom::Body(steps) => follow(&body, steps).filter(|value| !value.is_null()).cloned(),
-            KeepFrom::Header(name) => response.headers.get(name).and_then(|value| value.to_str().ok()).map(|value| Value::String(value.to_owned())),
+            KeepFrom::Body(steps) => follow(&body, steps)
+                .filter(|value| !value.is_null())
+                .cloned(),
+            KeepFrom::Header(name) => response
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(|value| Value::String(value.to_owned())),
         };
         let value = value.ok_or_else(|| crate::projection::Misread::Missing(keep.path.clone()))?;
         kept.push((name.clone(), value));
@@ -450,16 +679,29 @@ enum Progress {
 }
 
 fn progress(poll: &Poll, response: &Response) -> Result<Progress, Failure> {
-    let body: Value = serde_json::from_slice(&response.body).map_err(|_| crate::projection::Misread::NotJson)?;
-    let state = follow(&body, &poll.until).map(Tree::of).and_then(Tree::text);
+    let body: Value =
+        serde_json::from_slice(&response.body).map_err(|_| crate::projection::Misread::NotJson)?;
+    let state = follow(&body, &poll.until)
+        .map(Tree::of)
+        .and_then(Tree::text);
     // A state that is left out is the zero of vendors that leave zeros out: not done.
     let state = state.unwrap_or_default();
     if poll.done.iter().any(|word| *word == state) {
         return Ok(Progress::Done);
     }
     if poll.failed.iter().any(|word| *word == state) {
-        let reason = poll.message.as_ref().and_then(|steps| follow(&body, steps)).and_then(Value::as_str);
-        return Err(Failure { status: Some(response.status.as_u16()), ..Failure::new(Kind::Internal, format!("the vendor's job failed: {}", said(reason, 0))) });
+        let reason = poll
+            .message
+            .as_ref()
+            .and_then(|steps| follow(&body, steps))
+            .and_then(Value::as_str);
+        return Err(Failure {
+            status: Some(response.status.as_u16()),
+            ..Failure::new(
+                Kind::Internal,
+                format!("the vendor's job failed: {}", said(reason, 0)),
+            )
+        });
     }
     Ok(Progress::Running(retry_after(response, None)))
 }
@@ -482,20 +724,47 @@ pub(crate) fn failure_in(errors: &Errors, response: &Response) -> Option<Failure
     let status = response.status.as_u16();
     let find = |paths: &[ErrorPath]| {
         paths.iter().find_map(|path| match path {
-            ErrorPath::Body(steps) => follow(&body, steps).map(Tree::of).and_then(Tree::text).map(std::borrow::Cow::into_owned),
-            ErrorPath::Header(name) => response.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
+            ErrorPath::Body(steps) => follow(&body, steps)
+                .map(Tree::of)
+                .and_then(Tree::text)
+                .map(std::borrow::Cow::into_owned),
+            ErrorPath::Header(name) => response
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
         })
     };
     // Error codes are often a type with a namespace before or a URL after it.
-    let code = find(&errors.code).map(|code| code.rsplit('#').next().unwrap_or(&code).split(':').next().unwrap_or_default().to_owned());
+    let code = find(&errors.code).map(|code| {
+        code.rsplit('#')
+            .next()
+            .unwrap_or(&code)
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    });
     let message = find(&errors.message);
-    let kind = rule(errors, status, code.as_deref(), message.as_deref()).unwrap_or_else(|| if success { Kind::Internal } else { Kind::of_status(status) });
+    let kind = rule(errors, status, code.as_deref(), message.as_deref()).unwrap_or_else(|| {
+        if success {
+            Kind::Internal
+        } else {
+            Kind::of_status(status)
+        }
+    });
     Some(Failure {
         kind,
         message: said(message.as_deref(), status),
         code,
         status: Some(status),
-        retry_after: retry_after(response, errors.retry_after.as_ref().and_then(|steps| follow(&body, steps))),
+        retry_after: retry_after(
+            response,
+            errors
+                .retry_after
+                .as_ref()
+                .and_then(|steps| follow(&body, steps)),
+        ),
         evidence: None,
     })
 }
@@ -510,7 +779,11 @@ fn rule(errors: &Errors, status: u16, code: Option<&str>, message: Option<&str>)
                     None => code == known,
                 })
             });
-        let by_message = rule.message.as_ref().is_none_or(|words| message.as_ref().is_some_and(|message| message.contains(words)));
+        let by_message = rule.message.as_ref().is_none_or(|words| {
+            message
+                .as_ref()
+                .is_some_and(|message| message.contains(words))
+        });
         (rule.status.is_empty() || rule.status.contains(&status)) && by_code && by_message
     };
     errors.kinds.iter().find(fits).map(|rule| rule.kind)
@@ -519,7 +792,11 @@ fn rule(errors: &Errors, status: u16, code: Option<&str>, message: Option<&str>)
 /// A vendor's sentence, short and on one line.
 fn said(message: Option<&str>, status: u16) -> String {
     match message.map(str::trim).filter(|message| !message.is_empty()) {
-        Some(message) => message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(EXCERPT).collect(),
+        Some(message) => message
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(EXCERPT)
+            .collect(),
         None if status == 0 => "no reason is given".to_owned(),
         None => format!("the vendor answered {status}"),
     }
@@ -530,12 +807,23 @@ fn retry_after(response: &Response, in_body: Option<&Value>) -> Option<Duration>
         Value::String(text) => text.trim_end_matches('s').parse::<f64>().ok(),
         other => other.as_f64(),
     });
-    let header = |name: &str| response.headers.get(name).and_then(|value| value.to_str().ok());
-    let millis = || header("retry-after-ms").and_then(|text| text.parse::<f64>().ok()).map(|millis| millis / 1e3);
+    let header = |name: &str| {
+        response
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let millis = || {
+        header("retry-after-ms")
+            .and_then(|text| text.parse::<f64>().ok())
+            .map(|millis| millis / 1e3)
+    };
     let plain = || header("retry-after").and_then(|text| text.parse::<f64>().ok());
     let date = || {
         let date = httpdate::parse_http_date(header("retry-after")?).ok()?;
-        date.duration_since(SystemTime::now()).ok().map(|wait| wait.as_secs_f64())
+        date.duration_since(SystemTime::now())
+            .ok()
+            .map(|wait| wait.as_secs_f64())
     };
     let seconds = seconds.or_else(millis).or_else(plain).or_else(date)?;
     Duration::try_from_secs_f64(seconds).ok()
@@ -553,12 +841,22 @@ impl Surroundings for Around<'_> {
         match source {
             Outside::Status => Tree::Number(f64::from(self.response.status.as_u16())),
             Outside::Header(name) => {
-                let value = self.response.headers.get(name).and_then(|value| value.to_str().ok());
+                let value = self
+                    .response
+                    .headers
+                    .get(name)
+                    .and_then(|value| value.to_str().ok());
                 value.map_or(Tree::Absent, |value| Tree::Text(value.to_owned().into()))
             }
-            Outside::Kept(name) => self.kept.iter().find(|(known, _)| known == name).map_or(Tree::Absent, |(_, value)| Tree::owned(value.clone())),
+            Outside::Kept(name) => self
+                .kept
+                .iter()
+                .find(|(known, _)| known == name)
+                .map_or(Tree::Absent, |(_, value)| Tree::owned(value.clone())),
             Outside::Input(steps) => {
-                let Some((isobar_config::Step::Name(name), rest)) = steps.split_first() else { return Tree::Absent };
+                let Some((isobar_config::Step::Name(name), rest)) = steps.split_first() else {
+                    return Tree::Absent;
+                };
                 let value = self.input.get(name).and_then(|value| follow(value, rest));
                 value.map_or(Tree::Absent, |value| Tree::owned(value.clone()))
             }
@@ -568,7 +866,8 @@ impl Surroundings for Around<'_> {
 
 /// The language of an input: as told, else as far as it can be told.
 pub fn language_of(text: &str, told: Option<&str>) -> Option<String> {
-    told.map(language::canonical).or_else(|| crate::engine::detect(text))
+    told.map(language::canonical)
+        .or_else(|| crate::engine::detect(text))
 }
 
 #[cfg(test)]

@@ -35,15 +35,32 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// Why an account cannot do this; `None` when it can.
-    pub(crate) fn gap(&self, input: &Map<String, Value>, blobs: &[(&'static str, Blob)], account: &Account) -> Option<String> {
-        let missing = self.needs_account.iter().find(|name| account.field(name).is_none());
+    pub(crate) fn gap(
+        &self,
+        input: &Map<String, Value>,
+        blobs: &[(&'static str, Blob)],
+        account: &Account,
+    ) -> Option<String> {
+        let missing = self
+            .needs_account
+            .iter()
+            .find(|name| account.field(name).is_none());
         if let Some(name) = missing {
-            return Some(format!("the account has no `{name}`, which this operation needs"));
+            return Some(format!(
+                "the account has no `{name}`, which this operation needs"
+            ));
         }
-        if let Some(name) = self.needs.iter().find(|name| input.get(*name).is_none_or(Value::is_null)) {
+        if let Some(name) = self
+            .needs
+            .iter()
+            .find(|name| input.get(*name).is_none_or(Value::is_null))
+        {
             return Some(format!("needs `{name}`"));
         }
-        blobs.iter().find_map(|(_, blob)| self.blob_gap(blob)).or_else(|| self.input_gap(input))
+        blobs
+            .iter()
+            .find_map(|(_, blob)| self.blob_gap(blob))
+            .or_else(|| self.input_gap(input))
     }
 
     fn blob_gap(&self, blob: &Blob) -> Option<String> {
@@ -57,7 +74,9 @@ impl Limits {
             return Some(format!("takes at most {most} seconds"));
         }
         let format = media.format.map(|format| format.name());
-        if !self.formats.is_empty() && !format.is_some_and(|format| self.formats.iter().any(|known| known == format)) {
+        if !self.formats.is_empty()
+            && !format.is_some_and(|format| self.formats.iter().any(|known| known == format))
+        {
             let given = format.unwrap_or("a format that is not recognised");
             return Some(format!("takes {}, not {given}", self.formats.join(", ")));
         }
@@ -65,7 +84,10 @@ impl Limits {
             && !self.sample_rates.is_empty()
             && !self.sample_rates.contains(&rate)
         {
-            return Some(format!("takes {} samples a second, not {rate}", numbers(&self.sample_rates)));
+            return Some(format!(
+                "takes {} samples a second, not {rate}",
+                numbers(&self.sample_rates)
+            ));
         }
         if let (Some(most), Some(channels)) = (self.channels, media.channels)
             && channels > most
@@ -95,12 +117,17 @@ impl Limits {
             }
         }
         for (field, values) in &self.cannot {
-            let given = input.get(field).filter(|value| !matches!(value, Value::Null | Value::Bool(false)));
+            let given = input
+                .get(field)
+                .filter(|value| !matches!(value, Value::Null | Value::Bool(false)));
             if let Some(given) = given {
                 if values.is_empty() {
                     return Some(format!("does not offer `{field}`"));
                 }
-                if let Some(word) = given.as_str().filter(|word| values.iter().any(|value| value == word)) {
+                if let Some(word) = given
+                    .as_str()
+                    .filter(|word| values.iter().any(|value| value == word))
+                {
                     return Some(format!("does not offer `{field}: {word}`"));
                 }
             }
@@ -109,6 +136,50 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// In words, for people.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        texts.extend(self.blob.map(|bytes| format!("{} MB", bytes / 1_000_000)));
+        texts.extend(self.duration.map(|seconds| format!("{seconds} s")));
+        texts.extend(self.characters.map(|most| format!("{most} characters")));
+        texts.extend(self.bytes.map(|most| format!("{most} bytes of text")));
+        if !self.formats.is_empty() {
+            texts.push(self.formats.join(", "));
+        }
+        if !self.sample_rates.is_empty() {
+            texts.push(format!("{} Hz", numbers(&self.sample_rates)));
+        }
+        texts.extend(self.channels.map(|most| format!("{most} channel(s)")));
+        for (field, table) in &self.languages {
+            if table.len() > 6 {
+                texts.push(format!("`{field}`: {} languages", table.len()));
+            } else {
+                let tags: Vec<&str> = table.keys().map(String::as_str).collect();
+                texts.push(format!("`{field}`: {}", tags.join(", ")));
+            }
+        }
+        for (field, values) in &self.cannot {
+            texts.push(if values.is_empty() {
+                format!("no `{field}`")
+            } else {
+                format!("no `{field}` {}", values.join(", "))
+            });
+        }
+        texts.extend(self.needs.iter().map(|name| format!("needs `{name}`")));
+        texts.extend(
+            self.needs_account
+                .iter()
+                .map(|name| format!("needs the account's `{name}`")),
+        );
+        texts
+    }
+}
+
 fn numbers(numbers: &[u32]) -> String {
-    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    numbers
+        .iter()
+        .map(u32::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -62,7 +62,10 @@ impl Price {
     pub(crate) fn usage(&self, quantity: Quantity) -> Usage {
         let (unit, base, size) = match self.unit {
             Unit::Seconds(size) => ("seconds", quantity.seconds, size),
-            #[expect(clippy::cast_precision_loss, reason = "texts are far shorter than 2^53")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "texts are far shorter than 2^53"
+            )]
             Unit::Characters(size) => ("characters", Some(quantity.characters as f64), size),
             Unit::Requests => ("requests", Some(1.0), 1.0),
         };
@@ -81,19 +84,17 @@ impl Usage {
     pub(crate) fn unpriced(quantity: Quantity) -> Self {
         let (unit, quantity) = match quantity.seconds {
             Some(seconds) => ("seconds", seconds),
-            #[expect(clippy::cast_precision_loss, reason = "texts are far shorter than 2^53")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "texts are far shorter than 2^53"
+            )]
             None => ("characters", quantity.characters as f64),
         };
-        Self { unit, quantity, billed: quantity, cost_usd: None }
-    }
-
-    /// The sum of two.
-    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
-            unit: self.unit,
-            quantity: self.quantity + other.quantity,
-            billed: self.billed + other.billed,
-            cost_usd: self.cost_usd.zip(other.cost_usd).map(|(a, b)| a + b),
+            unit,
+            quantity,
+            billed: quantity,
+            cost_usd: None,
         }
     }
 }
@@ -105,20 +106,44 @@ mod tests {
     fn check(price: &Price, quantity: Quantity, billed: f64, usd: f64) {
         let usage = price.usage(quantity);
         let cost = usage.cost_usd.unwrap();
-        assert!((usage.billed - billed).abs() < 1e-9 && (cost - usd).abs() < 1e-12, "{usage:?}");
+        assert!(
+            (usage.billed - billed).abs() < 1e-9 && (cost - usd).abs() < 1e-12,
+            "{usage:?}"
+        );
     }
 
     #[test]
     fn rounding_and_minimum_are_the_vendors() {
-        let text = |characters| Quantity { seconds: None, characters };
+        let text = |characters| Quantity {
+            seconds: None,
+            characters,
+        };
         // 0.0001 USD for 100 characters, at least 3 units: the tweet and the page of the sheet.
-        let comprehend = Price { usd: 0.0001, unit: Unit::Characters(100.0), round: 100.0, minimum: 300.0 };
+        let comprehend = Price {
+            usd: 0.0001,
+            unit: Unit::Characters(100.0),
+            round: 100.0,
+            minimum: 300.0,
+        };
         check(&comprehend, text(200), 300.0, 0.0003);
         check(&comprehend, text(10_000), 10_000.0, 0.01);
-        let google = Price { usd: 0.001, unit: Unit::Characters(1_000.0), round: 1_000.0, minimum: 0.0 };
+        let google = Price {
+            usd: 0.001,
+            unit: Unit::Characters(1_000.0),
+            round: 1_000.0,
+            minimum: 0.0,
+        };
         check(&google, text(200), 1_000.0, 0.001);
-        let audio = |seconds| Quantity { seconds: Some(seconds), characters: 0 };
-        let transcribe = Price { usd: 0.024, unit: Unit::Seconds(60.0), round: 1.0, minimum: 15.0 };
+        let audio = |seconds| Quantity {
+            seconds: Some(seconds),
+            characters: 0,
+        };
+        let transcribe = Price {
+            usd: 0.024,
+            unit: Unit::Seconds(60.0),
+            round: 1.0,
+            minimum: 15.0,
+        };
         check(&transcribe, audio(4.2), 15.0, 0.006);
         check(&transcribe, audio(59.1), 60.0, 0.024);
     }

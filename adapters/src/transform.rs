@@ -73,24 +73,58 @@ pub(crate) struct Unfit(pub(crate) &'static str);
 impl Transform {
     /// Names, for messages and the reference, with their arguments.
     pub(crate) const NAMES: [&'static str; 27] = [
-        "seconds", "milliseconds", "ticks", "centiseconds", "iso_duration", "number", "text", "exp", "percent",
-        "nonzero", "lower", "upper", "trim", "language", "language(TABLE)", "map(TABLE)", "default(VALUE)",
-        "join(TEXT)", "first", "parse_json", "json", "from_base64", "base64", "urlencode", "xml",
-        "before(TEXT)", "cut(BYTES)",
+        "seconds",
+        "milliseconds",
+        "ticks",
+        "centiseconds",
+        "iso_duration",
+        "number",
+        "text",
+        "exp",
+        "percent",
+        "nonzero",
+        "lower",
+        "upper",
+        "trim",
+        "language",
+        "language(TABLE)",
+        "map(TABLE)",
+        "default(VALUE)",
+        "join(TEXT)",
+        "first",
+        "parse_json",
+        "json",
+        "from_base64",
+        "base64",
+        "urlencode",
+        "xml",
+        "before(TEXT)",
+        "cut(BYTES)",
     ];
 
     /// Reads one transform as written: `name` or `name(argument)`.
     pub(crate) fn parse(text: &str, tables: &BTreeMap<String, Table>) -> Result<Self, String> {
         let (name, argument) = match text.split_once('(') {
             Some((name, rest)) => {
-                let argument = rest.strip_suffix(')').ok_or_else(|| format!("`{text}` has no `)`"))?;
+                let argument = rest
+                    .strip_suffix(')')
+                    .ok_or_else(|| format!("`{text}` has no `)`"))?;
                 (name.trim(), Some(argument.trim()))
             }
             None => (text.trim(), None),
         };
         let table = |named: &str| {
-            let known = || tables.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            tables.get(named).cloned().ok_or_else(|| format!("there is no table `{named}`; known: {}", known()))
+            let known = || {
+                tables
+                    .keys()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            tables
+                .get(named)
+                .cloned()
+                .ok_or_else(|| format!("there is no table `{named}`; known: {}", known()))
         };
         Ok(match (name, argument) {
             ("seconds", None) => Self::Seconds,
@@ -125,7 +159,11 @@ impl Transform {
                 Value::String(mark) if !mark.is_empty() => Self::Before(mark),
                 _ => return Err("`before` takes a text in quotes".to_owned()),
             },
-            ("cut", Some(bytes)) => Self::Cut(bytes.parse().map_err(|_| "`cut` takes a number of bytes".to_owned())?),
+            ("cut", Some(bytes)) => Self::Cut(
+                bytes
+                    .parse()
+                    .map_err(|_| "`cut` takes a number of bytes".to_owned())?,
+            ),
             _ => return Err(format!("`{text}` is not a transform")),
         })
     }
@@ -141,14 +179,22 @@ impl Transform {
         Ok(match self {
             Self::Default(_) => value,
             Self::Seconds => Tree::Number(match &value {
-                Tree::Text(text) => text.trim_end_matches('s').trim().parse().map_err(|_| Unfit("a time in seconds"))?,
+                Tree::Text(text) => text
+                    .trim_end_matches('s')
+                    .trim()
+                    .parse()
+                    .map_err(|_| Unfit("a time in seconds"))?,
                 other => other.number().ok_or(Unfit("a time in seconds"))?,
             }),
             Self::Milliseconds => Tree::Number(value.number().ok_or(Unfit("milliseconds"))? / 1e3),
             Self::Ticks => Tree::Number(value.number().ok_or(Unfit("units of 100 ns"))? / 1e7),
-            Self::Centiseconds => Tree::Number(value.number().ok_or(Unfit("units of 10 ms"))? / 1e2),
+            Self::Centiseconds => {
+                Tree::Number(value.number().ok_or(Unfit("units of 10 ms"))? / 1e2)
+            }
             Self::IsoDuration => match &value {
-                Tree::Text(text) => Tree::Number(iso_duration(text).ok_or(Unfit("an ISO 8601 duration"))?),
+                Tree::Text(text) => {
+                    Tree::Number(iso_duration(text).ok_or(Unfit("an ISO 8601 duration"))?)
+                }
                 _ => return Err(Unfit("an ISO 8601 duration")),
             },
             Self::Number => Tree::Number(value.number().ok_or(Unfit("a number"))?),
@@ -168,7 +214,8 @@ impl Transform {
             Self::Language => mapped(value, language::canonical)?,
             Self::ToLanguage(table) => {
                 let tag = value.text().ok_or(Unfit("a language"))?;
-                language::lookup(table, &tag).map_or(Tree::Absent, |word| Tree::Text(Cow::Owned(word.to_owned())))
+                language::lookup(table, &tag)
+                    .map_or(Tree::Absent, |word| Tree::Text(Cow::Owned(word.to_owned())))
             }
             Self::Map(table) => {
                 let word = value.text().ok_or(Unfit("a word"))?;
@@ -180,7 +227,12 @@ impl Transform {
                 let texts: Vec<Cow<'_, str>> = items.into_iter().filter_map(Tree::text).collect();
                 Tree::Text(Cow::Owned(texts.join(between)))
             }
-            Self::First => value.items().ok_or(Unfit("a list"))?.into_iter().next().unwrap_or(Tree::Absent),
+            Self::First => value
+                .items()
+                .ok_or(Unfit("a list"))?
+                .into_iter()
+                .next()
+                .unwrap_or(Tree::Absent),
             Self::ParseJson => {
                 let text = value.text().ok_or(Unfit("a JSON text"))?;
                 Tree::owned(serde_json::from_str(&text).map_err(|_| Unfit("a JSON text"))?)
@@ -189,12 +241,26 @@ impl Transform {
             Self::Base64 => mapped(value, |text| STANDARD.encode(text))?,
             Self::FromBase64 => {
                 let text = value.text().ok_or(Unfit("base64"))?;
-                Tree::Bytes(STANDARD.decode(text.as_bytes()).map_err(|_| Unfit("base64"))?.into())
+                Tree::Bytes(
+                    STANDARD
+                        .decode(text.as_bytes())
+                        .map_err(|_| Unfit("base64"))?
+                        .into(),
+                )
             }
             Self::UrlEncode => mapped(value, |text| crate::template::encode(text))?,
             Self::Xml => mapped(value, xml)?,
-            Self::Before(mark) => mapped(value, |text| text.split(mark.as_str()).next().unwrap_or_default().to_owned())?,
-            Self::Cut(bytes) => mapped(value, |text| text.get(..text.floor_char_boundary(*bytes)).unwrap_or_default().to_owned())?,
+            Self::Before(mark) => mapped(value, |text| {
+                text.split(mark.as_str())
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })?,
+            Self::Cut(bytes) => mapped(value, |text| {
+                text.get(..text.floor_char_boundary(*bytes))
+                    .unwrap_or_default()
+                    .to_owned()
+            })?,
         })
     }
 }
@@ -206,7 +272,10 @@ fn mapped<'a>(value: Tree<'a>, change: impl Fn(&str) -> String) -> Result<Tree<'
 
 /// `'text'`, a number, `true`, `false`, or a bare word.
 fn literal_value(text: &str) -> Value {
-    if let Some(inside) = text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+    if let Some(inside) = text
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+    {
         return Value::String(inside.to_owned());
     }
     match serde_json::from_str(text) {
@@ -264,11 +333,29 @@ mod tests {
     use super::*;
 
     fn check(transform: &str, input: Value, expected: Value) {
-        let table: Table = Arc::new([("PER".to_owned(), "person".to_owned()), ("_".to_owned(), "other".to_owned())].into());
-        let languages: Table = Arc::new([("en", "en-US"), ("en-GB", "en-GB"), ("zh", "cmn")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
-        let tables = [("types".to_owned(), table), ("languages".to_owned(), languages)].into();
+        let table: Table = Arc::new(
+            [
+                ("PER".to_owned(), "person".to_owned()),
+                ("_".to_owned(), "other".to_owned()),
+            ]
+            .into(),
+        );
+        let languages: Table = Arc::new(
+            [("en", "en-US"), ("en-GB", "en-GB"), ("zh", "cmn")]
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .into(),
+        );
+        let tables = [
+            ("types".to_owned(), table),
+            ("languages".to_owned(), languages),
+        ]
+        .into();
         let transform = Transform::parse(transform, &tables).unwrap();
-        assert_eq!(transform.apply(Tree::of(&input)).map(Tree::json), Ok(expected), "{transform:?} of {input}");
+        assert_eq!(
+            transform.apply(Tree::of(&input)).map(Tree::json),
+            Ok(expected),
+            "{transform:?} of {input}"
+        );
     }
 
     #[test]
@@ -292,7 +379,11 @@ mod tests {
         check("join(' ')", json!(["a", "b"]), json!("a b"));
         check("first", json!([1, 2]), json!(1));
         check("parse_json", json!("{\"a\":1}"), json!({ "a": 1 }));
-        check("xml", json!("a<b & 'c'"), json!("a&lt;b &amp; &apos;c&apos;"));
+        check(
+            "xml",
+            json!("a<b & 'c'"),
+            json!("a&lt;b &amp; &apos;c&apos;"),
+        );
         check("urlencode", json!("a b/ü"), json!("a%20b%2F%C3%BC"));
         check("before('.')", json!("work.movie.old"), json!("work"));
         check("before('.')", json!("person"), json!("person"));
@@ -313,11 +404,29 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_an_error() {
-        for (transform, input) in [("seconds", json!("soon")), ("number", json!([])), ("from_base64", json!("@")), ("join(' ')", json!(1))] {
+        for (transform, input) in [
+            ("seconds", json!("soon")),
+            ("number", json!([])),
+            ("from_base64", json!("@")),
+            ("join(' ')", json!(1)),
+        ] {
             let transform = Transform::parse(transform, &BTreeMap::new()).unwrap();
-            assert!(transform.apply(Tree::of(&input)).is_err(), "{transform:?} of {input}");
+            assert!(
+                transform.apply(Tree::of(&input)).is_err(),
+                "{transform:?} of {input}"
+            );
         }
-        for text in ["seconds(1)", "map(nope)", "nope", "join(' '", "join(1)", "before('')", "before(1)", "cut(-1)", "cut(few)"] {
+        for text in [
+            "seconds(1)",
+            "map(nope)",
+            "nope",
+            "join(' '",
+            "join(1)",
+            "before('')",
+            "before(1)",
+            "cut(-1)",
+            "cut(few)",
+        ] {
             assert!(Transform::parse(text, &BTreeMap::new()).is_err(), "{text}");
         }
     }

@@ -55,5 +55,8 @@ impl Tokens {
 
 /// Whether a token can still be used.
 pub(crate) fn is_fresh(token: &Token, now: SystemTime) -> bool {
-    token.expires_at.checked_sub(EARLY).is_some_and(|end| now < end)
+    token
+        .expires_at
+        .checked_sub(EARLY)
+        .is_some_and(|end| now < end)
 }

@@ -63,13 +63,31 @@ pub(crate) enum Auth {
     None,
     Headers(Vec<(HeaderName, Text)>),
     Query(Vec<(String, Text)>),
-    Basic { user: Text, password: Text },
-    SigV4 { service: String },
-    Tc3 { service: String },
+    Basic {
+        user: Text,
+        password: Text,
+    },
+    SigV4 {
+        service: String,
+    },
+    Tc3 {
+        service: String,
+    },
     /// An API key in a header, or a key file (RFC 7523) whose token is fetched.
-    KeyOrFile { header: HeaderName, scope: String },
+    KeyOrFile {
+        header: HeaderName,
+        scope: String,
+    },
     /// OAuth 2.0 client credentials; the token goes in the header, in a query parameter, or where a template puts it.
-    Oauth { url: Text, id: Text, secret: Text, scope: Option<String>, in_query: bool, param: Option<String>, header: bool },
+    Oauth {
+        url: Text,
+        id: Text,
+        secret: Text,
+        scope: Option<String>,
+        in_query: bool,
+        param: Option<String>,
+        header: bool,
+    },
     /// A query that says who calls, when, and that it is so.
     SignedQuery,
 }
@@ -240,10 +258,27 @@ pub(crate) struct ErrorRule {
     pub(crate) kind: Kind,
 }
 
+impl Operation {
+    /// Limits in words, for people.
+    pub fn limits(&self) -> Vec<String> {
+        self.limits.texts()
+    }
+
+    /// List price in words, where one is known.
+    pub fn price(&self) -> Option<String> {
+        match &self.kind {
+            How::Engine(_) => Some("free".to_owned()),
+            How::Calls(_) => self.price.as_ref().map(crate::price::Price::text),
+        }
+    }
+}
+
 impl Vendor {
     /// The operation of this name, if the vendor offers it.
     pub fn operation(&self, name: &str) -> Option<&Operation> {
-        self.operations.iter().find(|operation| operation.contract.name == name)
+        self.operations
+            .iter()
+            .find(|operation| operation.contract.name == name)
     }
 }
 
@@ -260,8 +295,16 @@ pub struct Account {
 
 impl Account {
     /// Puts the vendor's defaults where nothing is given.
-    pub fn new(name: String, vendor: Arc<Vendor>, base: Option<String>, given: Vec<(String, isobar_config::Secret)>) -> Self {
-        let mut fields: Vec<(String, String)> = given.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect();
+    pub fn new(
+        name: String,
+        vendor: Arc<Vendor>,
+        base: Option<String>,
+        given: Vec<(String, isobar_config::Secret)>,
+    ) -> Self {
+        let mut fields: Vec<(String, String)> = given
+            .into_iter()
+            .map(|(name, value)| (name, value.expose().to_owned()))
+            .collect();
         for field in &vendor.fields {
             if let Some(default) = &field.default
                 && !fields.iter().any(|(known, _)| *known == field.name)
@@ -269,7 +312,12 @@ impl Account {
                 fields.push((field.name.clone(), default.clone()));
             }
         }
-        Self { name, vendor, base: base.map(|base| base.trim_end_matches('/').to_owned()), fields }
+        Self {
+            name,
+            vendor,
+            base: base.map(|base| base.trim_end_matches('/').to_owned()),
+            fields,
+        }
     }
 
     pub(crate) fn fields(&self) -> &[(String, String)] {
@@ -277,7 +325,10 @@ impl Account {
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 

@@ -46,7 +46,12 @@ impl Vendors {
     /// These and the vendors of a user's manifests, which take the place of built-in ones of the same name.
     pub fn with(&self, folders: &[Files]) -> (Self, Report) {
         let (more, report) = manifest::compile(folders, &[]);
-        let mut vendors: Vec<Arc<Vendor>> = self.0.iter().filter(|known| !more.iter().any(|own| own.name == known.name)).cloned().collect();
+        let mut vendors: Vec<Arc<Vendor>> = self
+            .0
+            .iter()
+            .filter(|known| !more.iter().any(|own| own.name == known.name))
+            .cloned()
+            .collect();
         vendors.extend(more);
         vendors.sort_by(|a, b| a.name.cmp(&b.name));
         (Self(vendors), report)
@@ -69,11 +74,21 @@ fn folders() -> Vec<Files> {
             let name = |path: &std::path::Path| path.to_string_lossy().replace('\\', "/");
             let mut sources: Vec<Source> = folder
                 .files()
-                .filter(|file| file.path().extension().is_some_and(|ending| ending == "yaml"))
-                .map(|file| Source { name: name(file.path()), text: file.contents_utf8().unwrap_or_default().to_owned() })
+                .filter(|file| {
+                    file.path()
+                        .extension()
+                        .is_some_and(|ending| ending == "yaml")
+                })
+                .map(|file| Source {
+                    name: name(file.path()),
+                    text: file.contents_utf8().unwrap_or_default().to_owned(),
+                })
                 .collect();
             sources.sort_by(|a, b| a.name.cmp(&b.name));
-            Files { folder: name(folder.path()), sources }
+            Files {
+                folder: name(folder.path()),
+                sources,
+            }
         })
         .collect();
     folders.sort_by(|a, b| a.folder.cmp(&b.folder));

@@ -38,8 +38,8 @@ pub use place::{Location, Span};
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{Secret, hash_key};
-pub use units::{duration, size};
 pub use template::{EvalError, Expression, Template, TemplateError};
+pub use units::{duration, size};
 
 /// The effective configuration as JSON, for the admin port: secrets and key digests are left out.
 pub fn redacted(config: &Config) -> serde_json::Value {

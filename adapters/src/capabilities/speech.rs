@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blob::Blob,
     capability::{About, round},
-    draft::{Draft, Fields, Kind::{Items, Value}, promised},
+    draft::{
+        Draft, Fields,
+        Kind::{Items, Value},
+        promised,
+    },
     language,
     projection::Misread,
     tree::Tree,
@@ -94,21 +98,35 @@ pub struct Segment {
 }
 
 const WORD: [(&str, crate::draft::Kind); 7] = [
-    ("text", Value), ("start", Value), ("end", Value), ("duration", Value), ("confidence", Value), ("speaker", Value),
+    ("text", Value),
+    ("start", Value),
+    ("end", Value),
+    ("duration", Value),
+    ("confidence", Value),
+    ("speaker", Value),
     // `punctuation` is put after the word before it; anything else is a word.
     ("kind", Value),
 ];
 static WORDS: Draft = Draft { fields: &WORD };
 static SEGMENTS: Draft = Draft {
     fields: &[
-        ("text", Value), ("start", Value), ("end", Value), ("duration", Value), ("confidence", Value), ("speaker", Value),
+        ("text", Value),
+        ("start", Value),
+        ("end", Value),
+        ("duration", Value),
+        ("confidence", Value),
+        ("speaker", Value),
         ("words", Items(&WORDS)),
     ],
 };
 /// Fields of `returns` for `speech.transcribe`. Words may stand in their segments instead.
 pub(crate) static TRANSCRIPT: Draft = Draft {
     fields: &[
-        ("text", Value), ("language", Value), ("confidence", Value), ("duration", Value), ("words", Items(&WORDS)),
+        ("text", Value),
+        ("language", Value),
+        ("confidence", Value),
+        ("duration", Value),
+        ("words", Items(&WORDS)),
         ("segments", Items(&SEGMENTS)),
     ],
 };
@@ -133,10 +151,21 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
             }
         }
         let inside = words.get(first..).unwrap_or_default();
-        let start = segment.number(1).or(inside.first().map(|word| word.start)).unwrap_or_default();
-        let end = segment.number(2).or_else(|| segment.number(3).map(|length| start + length)).or(inside.last().map(|word| word.end).filter(|end| end.is_finite()));
+        let start = segment
+            .number(1)
+            .or(inside.first().map(|word| word.start))
+            .unwrap_or_default();
+        let end = segment
+            .number(2)
+            .or_else(|| segment.number(3).map(|length| start + length))
+            .or(inside
+                .last()
+                .map(|word| word.end)
+                .filter(|end| end.is_finite()));
         segments.push(Segment {
-            text: segment.text(0).map_or_else(|| sentence(inside), |text| text.trim().to_owned()),
+            text: segment
+                .text(0)
+                .map_or_else(|| sentence(inside), |text| text.trim().to_owned()),
             start: round(start),
             end: round(end.unwrap_or(start).max(start)),
             confidence: probability(segment.number(4)),
@@ -144,18 +173,32 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
         });
     }
     words.sort_by(|a, b| a.start.total_cmp(&b.start));
-    let media = about.blobs.iter().find(|(name, _)| *name == "audio").and_then(|(_, blob)| blob.media().duration);
+    let media = about
+        .blobs
+        .iter()
+        .find(|(name, _)| *name == "audio")
+        .and_then(|(_, blob)| blob.media().duration);
     let duration = fields.number(3).or(media).map(round);
     end_words(&mut words, duration);
     segments.sort_by(|a, b| a.start.total_cmp(&b.start));
     let text = match text {
         Some(text) => text.trim().to_owned(),
-        None if !segments.is_empty() => segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" "),
+        None if !segments.is_empty() => segments
+            .iter()
+            .map(|segment| segment.text.as_str())
+            .collect::<Vec<_>>()
+            .join(" "),
         None if !words.is_empty() => sentence(&words),
         None => return promised(None, "text"),
     };
     let language = fields.text(1).map(|tag| language::canonical(&tag));
-    let asked = || about.input.get("language").and_then(|tag| tag.as_str()).map(language::canonical);
+    let asked = || {
+        about
+            .input
+            .get("language")
+            .and_then(|tag| tag.as_str())
+            .map(language::canonical)
+    };
     Ok(Transcript {
         text,
         language: language.or_else(asked),
@@ -166,7 +209,12 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
     })
 }
 
-fn push_word(words: &mut Vec<Word>, mut word: Fields<'_>, inherited: Option<&str>, names: &mut Speakers) -> Result<(), Misread> {
+fn push_word(
+    words: &mut Vec<Word>,
+    mut word: Fields<'_>,
+    inherited: Option<&str>,
+    names: &mut Speakers,
+) -> Result<(), Misread> {
     let text = promised(word.text(0), "words.text")?;
     let text = text.trim();
     if word.text(6).is_some_and(|kind| kind == "punctuation") {
@@ -180,13 +228,19 @@ fn push_word(words: &mut Vec<Word>, mut word: Fields<'_>, inherited: Option<&str
     }
     // Vendors that leave zeros out mean a start of 0.
     let start = word.number(1).unwrap_or_default();
-    let end = word.number(2).or_else(|| word.number(3).map(|length| start + length)).unwrap_or(f64::INFINITY);
+    let end = word
+        .number(2)
+        .or_else(|| word.number(3).map(|length| start + length))
+        .unwrap_or(f64::INFINITY);
     words.push(Word {
         text: text.to_owned(),
         start: round(start),
         end: round(end.max(start)),
         confidence: probability(word.number(4)),
-        speaker: word.text(5).and_then(|label| names.name(&label)).or_else(|| inherited.map(str::to_owned)),
+        speaker: word
+            .text(5)
+            .and_then(|label| names.name(&label))
+            .or_else(|| inherited.map(str::to_owned)),
     });
     Ok(())
 }
@@ -203,11 +257,17 @@ fn end_words(words: &mut [Word], duration: Option<f64>) {
 }
 
 fn probability(value: Option<f64>) -> Option<f64> {
-    value.filter(|value| value.is_finite()).map(|value| value.clamp(0.0, 1.0))
+    value
+        .filter(|value| value.is_finite())
+        .map(|value| value.clamp(0.0, 1.0))
 }
 
 fn sentence(words: &[Word]) -> String {
-    words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
+    words
+        .iter()
+        .map(|word| word.text.as_str())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Vendors' labels for speakers, as `speaker_1` and on in order of first appearance.
@@ -299,11 +359,22 @@ pub struct Speech {
 }
 
 /// Fields of `returns` for `speech.synthesize`.
-pub(crate) static SPEECH: Draft = Draft { fields: &[("audio", Value)] };
+pub(crate) static SPEECH: Draft = Draft {
+    fields: &[("audio", Value)],
+};
 
 /// Makes the recording from what a manifest returns.
 pub(crate) fn speech(tree: Tree<'_>, about: &About<'_>) -> Result<Speech, Misread> {
-    let audio = promised(Fields::of(tree).bytes(0).filter(|bytes| !bytes.is_empty()), "audio")?;
-    let format = about.input.get("format").and_then(|format| serde_json::from_value(format.clone()).ok()).unwrap_or(AudioFormat::Mp3);
-    Ok(Speech { audio: Blob::of_type(audio, format.media_type(), "speech") })
+    let audio = promised(
+        Fields::of(tree).bytes(0).filter(|bytes| !bytes.is_empty()),
+        "audio",
+    )?;
+    let format = about
+        .input
+        .get("format")
+        .and_then(|format| serde_json::from_value(format.clone()).ok())
+        .unwrap_or(AudioFormat::Mp3);
+    Ok(Speech {
+        audio: Blob::of_type(audio, format.media_type(), "speech"),
+    })
 }

@@ -239,11 +239,7 @@ impl<W: Work> Exchange<'_, W> {
         }
     }
 
-    async fn attempt(
-        &self,
-        ticket: Ticket,
-        others: u32,
-    ) -> Result<Finished<W::Answer>, Problem> {
+    async fn attempt(&self, ticket: Ticket, others: u32) -> Result<Finished<W::Answer>, Problem> {
         let Ticket {
             index,
             pass,
