@@ -1,8 +1,12 @@
 //! One operation at one account: its steps, from inputs to answers.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -28,6 +32,8 @@ use crate::{
 const AT_ONCE: usize = 4;
 /// Polls that may fail in a row: the job goes on, and is paid for.
 const FAILED_POLLS: u32 = 3;
+/// Longest recording that is converted for a vendor whose manifest names no limit.
+const LONGEST: Duration = Duration::from_hours(4);
 /// Longest excerpt of a vendor's message that is passed on, in characters.
 const EXCERPT: usize = 200;
 
@@ -180,6 +186,17 @@ impl Operation {
         };
         let tree = match &calls.returns {
             Returns::Whole(at, fields) => {
+                // Some say in JSON what went wrong, and do not say it in the status.
+                let says_json = response
+                    .headers
+                    .get(http::header::CONTENT_TYPE)
+                    .is_some_and(|told| told.as_bytes().starts_with(b"application/json"));
+                if says_json {
+                    return Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor answered JSON where it promises a recording",
+                    ));
+                }
                 let mut record = vec![Tree::Absent; *fields];
                 if let Some(field) = record.get_mut(*at) {
                     *field = Tree::Bytes(response.body.clone());
@@ -359,6 +376,9 @@ impl Call<'_> {
                 return resolved.iter().map(run).collect();
             }
         };
+        if let Err(failure) = self.convert(&mut resolved).await {
+            return jobs.iter().map(|_| Err(failure.clone())).collect();
+        }
         if let [job] = resolved.as_slice() {
             return self.chunk(calls, std::slice::from_ref(job), self.id).await;
         }
@@ -398,6 +418,40 @@ impl Call<'_> {
                 })
             })
             .collect()
+    }
+
+    /// Puts in place of recordings what the vendor takes.
+    async fn convert(&self, jobs: &mut [Job]) -> Result<(), Failure> {
+        let longest = self
+            .operation
+            .limits
+            .duration
+            .map_or(LONGEST, Duration::from_secs_f64);
+        for (field, blob) in jobs.iter_mut().flat_map(|job| &mut job.blobs) {
+            let Some((_, conversion)) = self
+                .operation
+                .convert
+                .iter()
+                .find(|(name, _)| name == field)
+            else {
+                continue;
+            };
+            let done = Arc::new(Mutex::new(None));
+            let (conversion, given, place) = (*conversion, blob.clone(), Arc::clone(&done));
+            self.transport
+                .blocking(Box::new(move || {
+                    *place.lock() = Some(conversion.of(&given, longest))
+                }))
+                .await;
+            let converted = done.lock().take();
+            *blob = converted.unwrap_or_else(|| {
+                Err(Failure::new(
+                    Kind::Internal,
+                    "the recording could not be converted",
+                ))
+            })?;
+        }
+        Ok(())
     }
 
     /// One chunk of a batch, or a single job.
@@ -784,17 +838,17 @@ fn progress(poll: &Poll, errors: &Errors, response: &Response) -> Result<Progres
 /// What an answer says is wrong, if anything.
 pub(crate) fn failure_in(errors: &Errors, response: &Response) -> Option<Failure> {
     let success = response.status.is_success();
-    if success && errors.in_success.is_none() {
+    if success && errors.in_success.is_empty() {
         return None;
     }
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     if success {
-        let (path, well) = errors.in_success.as_ref()?;
-        let told = follow(&body, path).filter(|value| !value.is_null())?;
-        let word = Tree::of(told).text();
-        if word.is_some_and(|word| well.iter().any(|known| *known == word)) {
-            return None;
-        }
+        let tells = |(path, well): &(Vec<isobar_config::Step>, Vec<String>)| {
+            let told = follow(&body, path).filter(|value| !value.is_null())?;
+            let word = Tree::of(told).text();
+            (!word.is_some_and(|word| well.iter().any(|known| *known == word))).then_some(())
+        };
+        errors.in_success.iter().find_map(tells)?;
     }
     let status = response.status.as_u16();
     let find = |paths: &[ErrorPath]| {
@@ -944,3 +998,6 @@ pub fn language_of(text: &str, told: Option<&str>) -> Option<String> {
     told.map(language::canonical)
         .or_else(|| crate::engine::detect(text))
 }
+
+#[cfg(test)]
+mod tests;

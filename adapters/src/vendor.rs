@@ -7,6 +7,7 @@ use isobar_config::Step as PathStep;
 
 use crate::{
     capability::Contract,
+    conversion::Conversion,
     failure::Kind,
     limits::Limits,
     price::Price,
@@ -99,6 +100,8 @@ pub struct Operation {
     /// The vendor's own documentation of it.
     pub docs: Option<String>,
     pub(crate) kind: How,
+    /// What recordings are made into before anything else is done, by the input field that holds them.
+    pub(crate) convert: Vec<(&'static str, Conversion)>,
     pub(crate) limits: Limits,
     pub(crate) price: Option<Price>,
     /// Inputs that go in one call.
@@ -264,7 +267,7 @@ pub(crate) struct Errors {
     /// Where seconds to wait may stand in the body.
     pub(crate) retry_after: Option<Vec<PathStep>>,
     /// What is there only when an answer with a good status is an error, and the values that mean that all is well.
-    pub(crate) in_success: Option<(Vec<PathStep>, Vec<String>)>,
+    pub(crate) in_success: Vec<(Vec<PathStep>, Vec<String>)>,
     pub(crate) kinds: Vec<ErrorRule>,
 }
 

@@ -16,6 +16,7 @@ use isobar_config::{Diagnostic, Key, Node, Step as PathStep, Value, steps};
 use super::reading::{Place, Reading, each, optional};
 use crate::{
     capability::{CONTRACTS, Contract},
+    conversion::Conversion,
     draft::{Draft, Kind},
     engine::ENGINES,
     limits::Limits,
@@ -35,8 +36,9 @@ const REQUEST: [&str; 12] = [
     "auth", "when",
 ];
 /// Keys of an operation; those of a request when it has only one.
-const OPERATION: [&str; 10] = [
-    "docs", "steps", "returns", "limits", "price", "batch", "models", "model", "ignores", "hook",
+const OPERATION: [&str; 11] = [
+    "docs", "convert", "steps", "returns", "limits", "price", "batch", "models", "model",
+    "ignores", "hook",
 ];
 
 /// Keys of `returns` beside the fields.
@@ -121,6 +123,10 @@ impl Reading<'_> {
             .get("batch")
             .map_or_else(Batch::default, |node| self.batch(contract, node));
         let several = batch.most > 1;
+        let convert = entries
+            .get("convert")
+            .map(|node| self.conversions(contract, node))
+            .unwrap_or_default();
         let limits = entries
             .get("limits")
             .map(|node| self.limits(contract, node))
@@ -224,6 +230,7 @@ impl Reading<'_> {
             contract,
             docs,
             kind: How::Calls(calls),
+            convert,
             limits,
             price,
             batch,
@@ -264,12 +271,33 @@ impl Reading<'_> {
             contract,
             docs,
             kind: How::Engine(*found),
+            convert: Vec::new(),
             limits,
             price: None,
             batch: Batch::default(),
             models: Vec::new(),
             model: None,
         })
+    }
+
+    /// `{ audio: wav_16k_mono }`.
+    fn conversions(
+        &mut self,
+        contract: &'static Contract,
+        node: &Node,
+    ) -> Vec<(&'static str, Conversion)> {
+        let mut conversions = Vec::new();
+        for (key, value) in self.record(node, "`convert`", contract.blobs) {
+            let Some(field) = contract.blobs.iter().find(|blob| **blob == key.text) else {
+                continue;
+            };
+            let Some(word) = self.choice(value, &Conversion::NAMED.map(|(word, _)| word)) else {
+                continue;
+            };
+            let named = Conversion::NAMED.iter().find(|(known, _)| *known == word);
+            conversions.extend(named.map(|(_, conversion)| (*field, *conversion)));
+        }
+        conversions
     }
 
     /// `25`, or `{ most: 50, bytes: 100KB }`.
@@ -285,7 +313,11 @@ impl Reading<'_> {
         }
         let mut batch = Batch::default();
         let most = if let Value::Map(_) = node.value {
-            let entries = Entries(self.record(node, "`batch`", &["most", "bytes", "characters", "alone_unless"]));
+            let entries = Entries(self.record(
+                node,
+                "`batch`",
+                &["most", "bytes", "characters", "alone_unless"],
+            ));
             batch.bytes = entries
                 .get("bytes")
                 .and_then(|node| self.size(node))
