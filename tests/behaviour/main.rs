@@ -4,6 +4,7 @@
 //! the suite by having a manifest; one without a simulator fails it.
 
 mod failing;
+mod languages;
 mod pools;
 mod speech;
 mod support;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     trials.extend(speech::trials());
     trials.extend(text::trials());
     trials.extend(translation::trials());
+    trials.extend(languages::trials());
     trials.extend(failing::trials());
     trials.extend(pools::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
