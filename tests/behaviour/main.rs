@@ -5,6 +5,7 @@
 
 mod failing;
 mod languages;
+mod options;
 mod pools;
 mod speech;
 mod support;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     trials.extend(text::trials());
     trials.extend(translation::trials());
     trials.extend(languages::trials());
+    trials.extend(options::trials());
     trials.extend(failing::trials());
     trials.extend(pools::trials());
     libtest_mimic::run(&arguments, trials).exit_code()
