@@ -1,8 +1,12 @@
 //! One operation at one account: its steps, from inputs to answers.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -28,6 +32,8 @@ use crate::{
 const AT_ONCE: usize = 4;
 /// Polls that may fail in a row: the job goes on, and is paid for.
 const FAILED_POLLS: u32 = 3;
+/// Longest recording that is converted for a vendor whose manifest names no limit.
+const LONGEST: Duration = Duration::from_hours(4);
 /// Longest excerpt of a vendor's message that is passed on, in characters.
 const EXCERPT: usize = 200;
 
@@ -94,25 +100,25 @@ impl Operation {
 
     /// US dollars by the vendor's list, where it is known.
     pub fn estimate(&self, jobs: &[Job]) -> Option<f64> {
-        jobs.iter().map(|job| self.usage(job, None).cost_usd).sum()
+        jobs.iter()
+            .map(|job| self.usage(job, Quantity::default()).cost_usd)
+            .sum()
     }
 
-    fn usage(&self, job: &Job, seconds: Option<f64>) -> Usage {
-        let known = job
-            .blobs
-            .first()
-            .and_then(|(_, blob)| blob.media().duration);
-        let text = job
-            .input
-            .get("text")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+    /// What a job uses; `told` is what the vendor says of it.
+    fn usage(&self, job: &Job, told: Quantity) -> Usage {
+        let media = job.blobs.first().map(|(_, blob)| blob.media());
+        let text = |name: &str| job.input.get(name).and_then(Value::as_str);
         let quantity = Quantity {
-            seconds: known.or(seconds),
-            characters: text.chars().count(),
+            seconds: media.and_then(|media| media.duration).or(told.seconds),
+            channels: media.and_then(|media| media.channels),
+            characters: text("text").unwrap_or_default().chars().count(),
+            billed: told.billed,
         };
+        let model =
+            text("model").map(|model| model.split_once('/').map_or(model, |(_, model)| model));
         match &self.price {
-            Some(price) => price.usage(quantity),
+            Some(price) => price.usage(quantity, model),
             None => Usage::unpriced(quantity),
         }
     }
@@ -180,6 +186,17 @@ impl Operation {
         };
         let tree = match &calls.returns {
             Returns::Whole(at, fields) => {
+                // Some say in JSON what went wrong, and do not say it in the status.
+                let says_json = response
+                    .headers
+                    .get(http::header::CONTENT_TYPE)
+                    .is_some_and(|told| told.as_bytes().starts_with(b"application/json"));
+                if says_json {
+                    return Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor answered JSON where it promises a recording",
+                    ));
+                }
                 let mut record = vec![Tree::Absent; *fields];
                 if let Some(field) = record.get_mut(*at) {
                     *field = Tree::Bytes(response.body.clone());
@@ -260,9 +277,16 @@ impl Operation {
         model: Option<String>,
         extra: Option<Value>,
     ) -> Output {
-        let seconds = match &content {
-            Content::Transcript(transcript) => transcript.duration,
-            _ => None,
+        let told = match &content {
+            Content::Transcript(transcript) => Quantity {
+                seconds: transcript.duration,
+                ..Quantity::default()
+            },
+            Content::Translation(translation) => Quantity {
+                billed: translation.billed,
+                ..Quantity::default()
+            },
+            _ => Quantity::default(),
         };
         let asked = || {
             job.input
@@ -272,7 +296,7 @@ impl Operation {
         };
         Output {
             model: model.or_else(asked),
-            usage: self.usage(job, seconds),
+            usage: self.usage(job, told),
             content,
             extra,
         }
@@ -352,6 +376,9 @@ impl Call<'_> {
                 return resolved.iter().map(run).collect();
             }
         };
+        if let Err(failure) = self.convert(&mut resolved).await {
+            return jobs.iter().map(|_| Err(failure.clone())).collect();
+        }
         if let [job] = resolved.as_slice() {
             return self.chunk(calls, std::slice::from_ref(job), self.id).await;
         }
@@ -391,6 +418,40 @@ impl Call<'_> {
                 })
             })
             .collect()
+    }
+
+    /// Puts in place of recordings what the vendor takes.
+    async fn convert(&self, jobs: &mut [Job]) -> Result<(), Failure> {
+        let longest = self
+            .operation
+            .limits
+            .duration
+            .map_or(LONGEST, Duration::from_secs_f64);
+        for (field, blob) in jobs.iter_mut().flat_map(|job| &mut job.blobs) {
+            let Some((_, conversion)) = self
+                .operation
+                .convert
+                .iter()
+                .find(|(name, _)| name == field)
+            else {
+                continue;
+            };
+            let done = Arc::new(Mutex::new(None));
+            let (conversion, given, place) = (*conversion, blob.clone(), Arc::clone(&done));
+            self.transport
+                .blocking(Box::new(move || {
+                    *place.lock() = Some(conversion.of(&given, longest))
+                }))
+                .await;
+            let converted = done.lock().take();
+            *blob = converted.unwrap_or_else(|| {
+                Err(Failure::new(
+                    Kind::Internal,
+                    "the recording could not be converted",
+                ))
+            })?;
+        }
+        Ok(())
     }
 
     /// One chunk of a batch, or a single job.
@@ -491,12 +552,20 @@ impl Call<'_> {
             match self.exchange(step, scope).await {
                 Ok(response) => {
                     failures = 0;
-                    match progress(poll, &response)? {
+                    match progress(poll, &self.account.vendor.errors, &response)? {
                         Progress::Done => return Ok(Some(response)),
                         Progress::Running(told) => {
                             wait = told.unwrap_or(wait).max(Duration::from_millis(1))
                         }
                     }
+                }
+                Err(Failure {
+                    code: Some(code),
+                    retry_after,
+                    ..
+                }) if poll.not_yet.contains(&code) => {
+                    failures = 0;
+                    wait = retry_after.unwrap_or(wait).max(Duration::from_millis(1));
                 }
                 Err(failure) => {
                     failures += 1;
@@ -629,44 +698,51 @@ fn index_of(result: &Tree<'_>, index: Option<usize>, id: Option<usize>) -> Optio
         .map(|number| number as usize)
 }
 
-/// Jobs that may share a call, as positions: equal in everything but their text, and within the batch's bounds.
+/// Jobs that share a call.
+struct Group {
+    /// What they have in common: everything but their text.
+    rest: Map<String, Value>,
+    /// Positions.
+    jobs: Vec<usize>,
+    bytes: usize,
+    characters: usize,
+    alone: bool,
+}
+
+/// Jobs that may share a call, as positions: equal in everything but their text, and together no more than fits.
 fn group(jobs: &[Job], batch: &Batch) -> Vec<Vec<usize>> {
-    struct Group {
-        rest: Map<String, Value>,
-        characters: usize,
-        alone: bool,
-        jobs: Vec<usize>,
-    }
     let mut groups: Vec<Group> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
         let mut rest = job.input.clone();
         let text = rest.remove("text");
-        let characters = text
-            .as_ref()
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .chars()
-            .count();
+        let text = text.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let (bytes, characters) = (text.len(), text.chars().count());
         let alone = batch
             .alone_unless
             .as_ref()
             .is_some_and(|field| !rest.contains_key(field));
-        let has_room = |group: &&mut Group| {
-            let within = batch
-                .characters
-                .is_none_or(|most| group.characters + characters <= most);
-            !alone && !group.alone && within && group.jobs.len() < batch.most && group.rest == rest
+        let fits = |group: &&mut Group| {
+            !alone
+                && !group.alone
+                && group.jobs.len() < batch.most
+                && batch.bytes.is_none_or(|most| group.bytes + bytes <= most)
+                && batch
+                    .characters
+                    .is_none_or(|most| group.characters + characters <= most)
+                && group.rest == rest
         };
-        match groups.iter_mut().find(has_room) {
+        match groups.iter_mut().find(fits) {
             Some(group) => {
-                group.characters += characters;
                 group.jobs.push(at);
+                group.bytes += bytes;
+                group.characters += characters;
             }
             None => groups.push(Group {
                 rest,
+                jobs: vec![at],
+                bytes,
                 characters,
                 alone,
-                jobs: vec![at],
             }),
         }
     }
@@ -717,12 +793,13 @@ enum Progress {
     Running(Option<Duration>),
 }
 
-fn progress(poll: &Poll, response: &Response) -> Result<Progress, Failure> {
+fn progress(poll: &Poll, errors: &Errors, response: &Response) -> Result<Progress, Failure> {
+    let Some(until) = &poll.until else {
+        return Ok(Progress::Done);
+    };
     let body: Value =
         serde_json::from_slice(&response.body).map_err(|_| crate::projection::Misread::NotJson)?;
-    let state = follow(&body, &poll.until)
-        .map(Tree::of)
-        .and_then(Tree::text);
+    let state = follow(&body, until).map(Tree::of).and_then(Tree::text);
     // A state that is left out is the zero of vendors that leave zeros out: not done.
     let state = state.unwrap_or_default();
     if poll.done.iter().any(|word| *word == state) {
@@ -734,12 +811,25 @@ fn progress(poll: &Poll, response: &Response) -> Result<Progress, Failure> {
             .as_ref()
             .and_then(|steps| follow(&body, steps))
             .and_then(Value::as_str);
+        let code = poll
+            .code
+            .as_ref()
+            .and_then(|steps| follow(&body, steps))
+            .map(Tree::of)
+            .and_then(Tree::text)
+            .map(std::borrow::Cow::into_owned);
+        let status = code
+            .as_ref()
+            .and_then(|code| code.parse().ok())
+            .filter(|status| (400..600).contains(status));
+        let kind = rule(errors, status.unwrap_or_default(), code.as_deref(), reason)
+            .or(status.map(Kind::of_status))
+            .unwrap_or(Kind::Internal);
+        let message = format!("the vendor's job failed: {}", said(reason, 0));
         return Err(Failure {
+            code,
             status: Some(response.status.as_u16()),
-            ..Failure::new(
-                Kind::Internal,
-                format!("the vendor's job failed: {}", said(reason, 0)),
-            )
+            ..Failure::new(kind, message)
         });
     }
     Ok(Progress::Running(retry_after(response, None)))
@@ -748,17 +838,17 @@ fn progress(poll: &Poll, response: &Response) -> Result<Progress, Failure> {
 /// What an answer says is wrong, if anything.
 pub(crate) fn failure_in(errors: &Errors, response: &Response) -> Option<Failure> {
     let success = response.status.is_success();
-    if success && errors.in_success.is_none() {
+    if success && errors.in_success.is_empty() {
         return None;
     }
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     if success {
-        let (path, well) = errors.in_success.as_ref()?;
-        let told = follow(&body, path).filter(|value| !value.is_null())?;
-        let word = Tree::of(told).text();
-        if word.is_some_and(|word| well.iter().any(|known| *known == word)) {
-            return None;
-        }
+        let tells = |(path, well): &(Vec<isobar_config::Step>, Vec<String>)| {
+            let told = follow(&body, path).filter(|value| !value.is_null())?;
+            let word = Tree::of(told).text();
+            (!word.is_some_and(|word| well.iter().any(|known| *known == word))).then_some(())
+        };
+        errors.in_success.iter().find_map(tells)?;
     }
     let status = response.status.as_u16();
     let find = |paths: &[ErrorPath]| {
@@ -908,3 +998,6 @@ pub fn language_of(text: &str, told: Option<&str>) -> Option<String> {
     told.map(language::canonical)
         .or_else(|| crate::engine::detect(text))
 }
+
+#[cfg(test)]
+mod tests;

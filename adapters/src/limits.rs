@@ -31,6 +31,8 @@ pub(crate) struct Limits {
     pub(crate) within: Vec<(String, f64, f64)>,
     /// Input fields that must be given.
     pub(crate) needs: Vec<String>,
+    /// Options that are offered only when another input field is given too.
+    pub(crate) only_with: Vec<(String, String)>,
     /// Account fields that must be given.
     pub(crate) needs_account: Vec<String>,
 }
@@ -126,6 +128,14 @@ impl Limits {
             {
                 return Some(format!("takes `{field}` from {least} to {most}"));
             }
+        }
+        let given = |name: &str| input.get(name).is_some_and(|value| !value.is_null());
+        if let Some((field, other)) = self
+            .only_with
+            .iter()
+            .find(|(field, other)| given(field) && !given(other))
+        {
+            return Some(format!("offers `{field}` only with `{other}`"));
         }
         for (field, values) in &self.cannot {
             let given = input

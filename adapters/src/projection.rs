@@ -190,29 +190,11 @@ impl Trie {
             return self;
         };
         let child = match step {
-            Step::Name(name) => {
-                let at = self
-                    .names
-                    .iter()
-                    .position(|(known, _)| known == name)
-                    .unwrap_or_else(|| {
-                        self.names.push((name.clone(), Self::default()));
-                        self.names.len() - 1
-                    });
-                &mut self.names[at].1
-            }
+            Step::Name(name) => below(&mut self.names, name),
             Step::Index(index) => {
                 // Negative indexes are compiled as queries; see `manifest`.
                 let index = usize::try_from(*index).unwrap_or_default();
-                let at = self
-                    .indexes
-                    .iter()
-                    .position(|(known, _)| *known == index)
-                    .unwrap_or_else(|| {
-                        self.indexes.push((index, Self::default()));
-                        self.indexes.len() - 1
-                    });
-                &mut self.indexes[at].1
+                below(&mut self.indexes, &index)
             }
             Step::Every => self.every.get_or_insert_default(),
         };
@@ -240,6 +222,19 @@ impl Trie {
             .find(|(known, _)| known == name)
             .map(|(_, child)| child)
     }
+}
+
+/// The child under a key, made if it is not there.
+fn below<'t, K: PartialEq + Clone>(children: &'t mut Vec<(K, Trie)>, key: &K) -> &'t mut Trie {
+    let at = match children.iter().position(|(known, _)| known == key) {
+        Some(at) => at,
+        None => {
+            children.push((key.clone(), Trie::default()));
+            children.len() - 1
+        }
+    };
+    #[expect(clippy::indexing_slicing, reason = "found or pushed just now")]
+    &mut children[at].1
 }
 
 /// The values found so far.

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{language, tree::Tree};
 
-/// A table of a manifest: vendor's words to ours, or ours to the vendor's; `_` is anything else.
+/// A table of a manifest: vendor's words to ours, or ours to the vendor's; `_` is anything else. `*` at the start or
+/// the end of a word is any text there, for words that are not listed as they are.
 pub(crate) type Table = Arc<BTreeMap<String, String>>;
 
 /// One transform.
@@ -31,8 +32,12 @@ pub(crate) enum Transform {
     Exp,
     /// 0..1 from 0..100.
     Percent,
+    /// 0..1 from a number that is a percentage if it is above 1.
+    Probability,
     /// Nothing where 0 means unknown.
     NonZero,
+    /// Nothing where it is this word.
+    Unless(String),
     Lower,
     Upper,
     Trim,
@@ -60,6 +65,10 @@ pub(crate) enum Transform {
     UrlEncode,
     /// Escaped for XML.
     Xml,
+    /// What comes before the first of these; all of it where there is none.
+    Before(String),
+    /// As much from the start as fits in so many bytes of UTF-8.
+    Cut(usize),
 }
 
 /// Why a transform has no result: what it got is not what it takes.
@@ -68,7 +77,7 @@ pub(crate) struct Unfit(pub(crate) &'static str);
 
 impl Transform {
     /// Names, for messages and the reference, with their arguments.
-    pub(crate) const NAMES: [&'static str; 25] = [
+    pub(crate) const NAMES: [&'static str; 29] = [
         "seconds",
         "milliseconds",
         "ticks",
@@ -78,7 +87,9 @@ impl Transform {
         "text",
         "exp",
         "percent",
+        "probability",
         "nonzero",
+        "unless(WORD)",
         "lower",
         "upper",
         "trim",
@@ -94,6 +105,8 @@ impl Transform {
         "base64",
         "urlencode",
         "xml",
+        "before(TEXT)",
+        "cut(BYTES)",
     ];
 
     /// Reads one transform as written: `name` or `name(argument)`.
@@ -130,7 +143,9 @@ impl Transform {
             ("text", None) => Self::Text,
             ("exp", None) => Self::Exp,
             ("percent", None) => Self::Percent,
+            ("probability", None) => Self::Probability,
             ("nonzero", None) => Self::NonZero,
+            ("unless", Some(word)) => Self::Unless(unquoted(word).to_owned()),
             ("lower", None) => Self::Lower,
             ("upper", None) => Self::Upper,
             ("trim", None) => Self::Trim,
@@ -149,6 +164,15 @@ impl Transform {
             ("base64", None) => Self::Base64,
             ("urlencode", None) => Self::UrlEncode,
             ("xml", None) => Self::Xml,
+            ("before", Some(literal)) => match literal_value(literal) {
+                Value::String(mark) if !mark.is_empty() => Self::Before(mark),
+                _ => return Err("`before` takes a text in quotes".to_owned()),
+            },
+            ("cut", Some(bytes)) => Self::Cut(
+                bytes
+                    .parse()
+                    .map_err(|_| "`cut` takes a number of bytes".to_owned())?,
+            ),
             _ => return Err(format!("`{text}` is not a transform")),
         })
     }
@@ -186,6 +210,14 @@ impl Transform {
             Self::Text => Tree::Text(value.text().ok_or(Unfit("a scalar"))?),
             Self::Exp => Tree::Number(value.number().ok_or(Unfit("a number"))?.exp()),
             Self::Percent => Tree::Number(value.number().ok_or(Unfit("a number"))? / 1e2),
+            Self::Probability => Tree::Number(match value.number().ok_or(Unfit("a number"))? {
+                percent if percent > 1.0 => percent / 1e2,
+                share => share,
+            }),
+            Self::Unless(word) => match &value {
+                Tree::Text(text) if text == word => Tree::Absent,
+                _ => value,
+            },
             Self::NonZero => match value.number() {
                 Some(0.0) => Tree::Absent,
                 _ => value,
@@ -204,7 +236,10 @@ impl Transform {
             }
             Self::Map(table) => {
                 let word = value.text().ok_or(Unfit("a word"))?;
-                let found = table.get(word.as_ref()).or_else(|| table.get("_"));
+                let found = table
+                    .get(word.as_ref())
+                    .or_else(|| alike(table, &word))
+                    .or_else(|| table.get("_"));
                 found.map_or(Tree::Absent, |word| Tree::Text(Cow::Owned(word.clone())))
             }
             Self::Join(between) => {
@@ -233,8 +268,19 @@ impl Transform {
                         .into(),
                 )
             }
-            Self::UrlEncode => mapped(value, |text| crate::template::encode(text))?,
+            Self::UrlEncode => mapped(value, crate::template::encode)?,
             Self::Xml => mapped(value, xml)?,
+            Self::Before(mark) => mapped(value, |text| {
+                text.split(mark.as_str())
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })?,
+            Self::Cut(bytes) => mapped(value, |text| {
+                text.get(..text.floor_char_boundary(*bytes))
+                    .unwrap_or_default()
+                    .to_owned()
+            })?,
         })
     }
 }
@@ -242,6 +288,26 @@ impl Transform {
 fn mapped<'a>(value: Tree<'a>, change: impl Fn(&str) -> String) -> Result<Tree<'a>, Unfit> {
     let text = value.text().ok_or(Unfit("a text"))?;
     Ok(Tree::Text(Cow::Owned(change(&text))))
+}
+
+/// What a table says of the first pattern that a word fits: `*:fx` or `Auth*`.
+fn alike<'t>(table: &'t Table, word: &str) -> Option<&'t String> {
+    let fits = |pattern: &str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => word.ends_with(end),
+        (None, Some(start)) => word.starts_with(start),
+        (None, None) => false,
+    };
+    table
+        .iter()
+        .find(|(pattern, _)| fits(pattern))
+        .map(|(_, found)| found)
+}
+
+/// A text without the quotes around it.
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+        .unwrap_or(text)
 }
 
 /// `'text'`, a number, `true`, `false`, or a bare word.
@@ -359,6 +425,49 @@ mod tests {
             json!("a&lt;b &amp; &apos;c&apos;"),
         );
         check("urlencode", json!("a b/ü"), json!("a%20b%2F%C3%BC"));
+        check("before('.')", json!("work.movie.old"), json!("work"));
+        check("before('.')", json!("person"), json!("person"));
+        check("cut(4)", json!("aüüü"), json!("aü"));
+        check("cut(80)", json!("short"), json!("short"));
+    }
+
+    #[test]
+    fn a_table_may_tell_words_by_how_they_begin_or_end() {
+        let table: Table = Arc::new(
+            [
+                ("*:fx", "free"),
+                ("trial-*", "trial"),
+                ("trial-0:fx", "odd"),
+                ("_", "paid"),
+            ]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .into(),
+        );
+        let tables = [("plans".to_owned(), table)].into();
+        let transform = Transform::parse("map(plans)", &tables).unwrap();
+        for (key, plan) in [
+            ("a-key:fx", "free"),
+            ("trial-7", "trial"),
+            ("trial-0:fx", "odd"),
+            ("a-key", "paid"),
+            (":fx-", "paid"),
+            ("*:fx", "free"),
+        ] {
+            assert_eq!(
+                transform.apply(Tree::Text(key.into())),
+                Ok(Tree::Text(plan.into())),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn probabilities_are_between_nothing_and_one() {
+        check("probability", json!(0.6), json!(0.6));
+        check("probability", json!(1), json!(1));
+        check("probability", json!(90.0), json!(0.9));
+        check("percent", json!(0.5), json!(0.005));
+        check("exp", json!(0), json!(1));
     }
 
     #[test]
@@ -370,6 +479,9 @@ mod tests {
         check("default(5)", json!(1), json!(1));
         check("nonzero", json!("0.0"), json!(null));
         check("nonzero", json!(0.5), json!(0.5));
+        check("unless(UU)", json!("UU"), json!(null));
+        check("unless('UU')", json!("S1"), json!("S1"));
+        check("unless(0)", json!(0), json!(0));
     }
 
     #[test]
@@ -386,7 +498,17 @@ mod tests {
                 "{transform:?} of {input}"
             );
         }
-        for text in ["seconds(1)", "map(nope)", "nope", "join(' '", "join(1)"] {
+        for text in [
+            "seconds(1)",
+            "map(nope)",
+            "nope",
+            "join(' '",
+            "join(1)",
+            "before('')",
+            "before(1)",
+            "cut(-1)",
+            "cut(few)",
+        ] {
             assert!(Transform::parse(text, &BTreeMap::new()).is_err(), "{text}");
         }
     }

@@ -7,6 +7,7 @@ use isobar_config::Step as PathStep;
 
 use crate::{
     capability::Contract,
+    conversion::Conversion,
     failure::Kind,
     limits::Limits,
     price::Price,
@@ -99,8 +100,11 @@ pub struct Operation {
     /// The vendor's own documentation of it.
     pub docs: Option<String>,
     pub(crate) kind: How,
+    /// What recordings are made into before anything else is done, by the input field that holds them.
+    pub(crate) convert: Vec<(&'static str, Conversion)>,
     pub(crate) limits: Limits,
     pub(crate) price: Option<Price>,
+    /// Inputs that go in one call.
     pub(crate) batch: Batch,
     /// Models that a caller may name without the vendor.
     pub(crate) models: Vec<String>,
@@ -108,12 +112,14 @@ pub struct Operation {
     pub(crate) model: Option<String>,
 }
 
-/// Which inputs go in one call.
-#[derive(Debug)]
+/// How much goes in one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
-    /// How many.
+    /// Inputs; 1 where a call takes a single one.
     pub(crate) most: usize,
-    /// Characters of all texts together.
+    /// Bytes of all their texts together.
+    pub(crate) bytes: Option<usize>,
+    /// Characters of all their texts together.
     pub(crate) characters: Option<usize>,
     /// An input without this field goes alone: what earlier steps find out in its place is true of it only.
     pub(crate) alone_unless: Option<String>,
@@ -123,6 +129,7 @@ impl Default for Batch {
     fn default() -> Self {
         Self {
             most: 1,
+            bytes: None,
             characters: None,
             alone_unless: None,
         }
@@ -226,10 +233,14 @@ pub(crate) enum KeepFrom {
 pub(crate) struct Poll {
     pub(crate) every: Duration,
     pub(crate) up_to: Duration,
-    /// Where the state stands.
-    pub(crate) until: Vec<PathStep>,
+    /// Where the state stands; without it, any answer that is no error is the end.
+    pub(crate) until: Option<Vec<PathStep>>,
     pub(crate) done: Vec<String>,
     pub(crate) failed: Vec<String>,
+    /// Codes of errors that mean that there is no answer yet.
+    pub(crate) not_yet: Vec<String>,
+    /// Where the code of a job's failure stands, or the status that it would be.
+    pub(crate) code: Option<Vec<PathStep>>,
     /// Where the reason stands.
     pub(crate) message: Option<Vec<PathStep>>,
 }
@@ -256,7 +267,7 @@ pub(crate) struct Errors {
     /// Where seconds to wait may stand in the body.
     pub(crate) retry_after: Option<Vec<PathStep>>,
     /// What is there only when an answer with a good status is an error, and the values that mean that all is well.
-    pub(crate) in_success: Option<(Vec<PathStep>, Vec<String>)>,
+    pub(crate) in_success: Vec<(Vec<PathStep>, Vec<String>)>,
     pub(crate) kinds: Vec<ErrorRule>,
 }
 

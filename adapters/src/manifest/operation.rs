@@ -13,12 +13,14 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use isobar_config::{Diagnostic, Key, Node, Step as PathStep, Value, steps};
 
-use super::reading::{Place, Reading, optional};
+use super::reading::{Place, Reading, each, optional};
 use crate::{
     capability::{CONTRACTS, Contract},
+    conversion::Conversion,
     draft::{Draft, Kind},
     engine::ENGINES,
     limits::Limits,
+    media::Format,
     price::{Price, Unit},
     projection::Builder,
     template::Template,
@@ -34,8 +36,9 @@ const REQUEST: [&str; 12] = [
     "auth", "when",
 ];
 /// Keys of an operation; those of a request when it has only one.
-const OPERATION: [&str; 10] = [
-    "docs", "steps", "returns", "limits", "price", "batch", "models", "model", "ignores", "hook",
+const OPERATION: [&str; 11] = [
+    "docs", "convert", "steps", "returns", "limits", "price", "batch", "models", "model",
+    "ignores", "hook",
 ];
 
 /// Keys of `returns` beside the fields.
@@ -79,7 +82,7 @@ impl Reading<'_> {
             let name = format!("{capability}.{}", key.text);
             match CONTRACTS.iter().find(|contract| contract.name == name) {
                 Some(contract) => {
-                    operations.extend(self.operation(contract, node, default_service))
+                    operations.extend(self.operation(contract, key, node, default_service))
                 }
                 None => {
                     let known = CONTRACTS
@@ -101,6 +104,7 @@ impl Reading<'_> {
     fn operation(
         &mut self,
         contract: &'static Contract,
+        key: &Key,
         node: &Node,
         default_service: Option<&Node>,
     ) -> Option<Operation> {
@@ -117,7 +121,11 @@ impl Reading<'_> {
         let before = self.found.len();
         let batch = entries
             .get("batch")
-            .and_then(|node| self.batch(contract, node))
+            .map_or_else(Batch::default, |node| self.batch(contract, node));
+        let several = batch.most > 1;
+        let convert = entries
+            .get("convert")
+            .map(|node| self.conversions(contract, node))
             .unwrap_or_default();
         let limits = entries
             .get("limits")
@@ -140,7 +148,7 @@ impl Reading<'_> {
             for (_, node) in self.map(list, "`steps`") {
                 let place = Place {
                     contract: Some(contract),
-                    batch: batch.most > 1,
+                    batch: several,
                     kept: &kept.clone(),
                     needs: &needs,
                     item: false,
@@ -154,7 +162,7 @@ impl Reading<'_> {
         } else {
             let place = Place {
                 contract: Some(contract),
-                batch: batch.most > 1,
+                batch: several,
                 kept: &[],
                 needs: &needs,
                 item: false,
@@ -163,13 +171,13 @@ impl Reading<'_> {
         }
         let place = Place {
             contract: Some(contract),
-            batch: batch.most > 1,
+            batch: several,
             kept: &kept,
             needs: &needs,
             item: false,
         };
         let returns = match entries.get("returns") {
-            Some(node) => self.returns(contract, node, &batch, place),
+            Some(node) => self.returns(contract, node, several, place),
             None => {
                 self.missing(
                     node,
@@ -179,7 +187,7 @@ impl Reading<'_> {
                 None
             }
         };
-        self.unsaid(contract, node, &entries, &limits);
+        self.unsaid(contract, key, node, &entries, &limits);
         let hook = match entries.get("hook") {
             None => None,
             Some(node) => {
@@ -201,11 +209,13 @@ impl Reading<'_> {
                 found.map(|(_, _, hook)| *hook)
             }
         };
-        let price = entries.get("price").and_then(|node| self.price(node));
         let models = entries
             .get("models")
             .map(|node| self.scalars(node))
             .unwrap_or_default();
+        let price = entries
+            .get("price")
+            .and_then(|node| self.price(node, &models));
         let docs = entries
             .get("docs")
             .and_then(|node| self.text(node))
@@ -220,6 +230,7 @@ impl Reading<'_> {
             contract,
             docs,
             kind: How::Calls(calls),
+            convert,
             limits,
             price,
             batch,
@@ -229,57 +240,6 @@ impl Reading<'_> {
     }
 
     /// `25`, or `{ most: 25, characters: 50000, alone_unless: language }`.
-    fn batch(&mut self, contract: &'static Contract, node: &Node) -> Option<Batch> {
-        if !matches!(node.value, Value::Map(_)) {
-            return self.count(node, 1, 1_000).map(|most| Batch {
-                most,
-                ..Batch::default()
-            });
-        }
-        let entries =
-            Entries(self.record(node, "`batch`", &["most", "characters", "alone_unless"]));
-        let Some(most) = entries.get("most") else {
-            self.missing(
-                node,
-                "most",
-                "how many inputs go in one call: `batch: { most: 25, characters: 50000 }`",
-            );
-            return None;
-        };
-        let characters = entries
-            .get("characters")
-            .and_then(|node| self.count(node, 1, 10_000_000));
-        let alone_unless = entries
-            .get("alone_unless")
-            .and_then(|node| self.text(node).map(|name| (node, name)));
-        if let Some((node, name)) = alone_unless
-            && !contract.fields().iter().any(|(known, _)| known == name)
-        {
-            self.unknown_input(contract, node.at, name);
-        }
-        Some(Batch {
-            most: self.count(most, 1, 1_000)?,
-            characters,
-            alone_unless: alone_unless.map(|(_, name)| name.to_owned()),
-        })
-    }
-
-    fn unknown_input(&mut self, contract: &'static Contract, at: isobar_config::Span, name: &str) {
-        let known: Vec<&str> = contract
-            .fields()
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
-        self.found.push(
-            Diagnostic::error(
-                "E0902",
-                at,
-                format!("`{}` has no input `{name}`", contract.name),
-            )
-            .did_you_mean(name, known, 0),
-        );
-    }
-
     fn engine(
         &mut self,
         contract: &'static Contract,
@@ -311,6 +271,7 @@ impl Reading<'_> {
             contract,
             docs,
             kind: How::Engine(*found),
+            convert: Vec::new(),
             limits,
             price: None,
             batch: Batch::default(),
@@ -319,27 +280,104 @@ impl Reading<'_> {
         })
     }
 
+    /// `{ audio: wav_16k_mono }`.
+    fn conversions(
+        &mut self,
+        contract: &'static Contract,
+        node: &Node,
+    ) -> Vec<(&'static str, Conversion)> {
+        let mut conversions = Vec::new();
+        for (key, value) in self.record(node, "`convert`", contract.blobs) {
+            let Some(field) = contract.blobs.iter().find(|blob| **blob == key.text) else {
+                continue;
+            };
+            let Some(word) = self.choice(value, &Conversion::NAMED.map(|(word, _)| word)) else {
+                continue;
+            };
+            let named = Conversion::NAMED.iter().find(|(known, _)| *known == word);
+            conversions.extend(named.map(|(_, conversion)| (*field, *conversion)));
+        }
+        conversions
+    }
+
+    /// `25`, or `{ most: 50, bytes: 100KB }`.
+    fn batch(&mut self, contract: &'static Contract, node: &Node) -> Batch {
+        if !contract.batch {
+            self.error(
+                "E0208",
+                node,
+                format!("`{}` takes one input at a time", contract.name),
+                "leave `batch` out",
+            );
+            return Batch::default();
+        }
+        let mut batch = Batch::default();
+        let most = if let Value::Map(_) = node.value {
+            let entries = Entries(self.record(
+                node,
+                "`batch`",
+                &["most", "bytes", "characters", "alone_unless"],
+            ));
+            batch.bytes = entries
+                .get("bytes")
+                .and_then(|node| self.size(node))
+                .and_then(|bytes| usize::try_from(bytes).ok());
+            batch.characters = entries
+                .get("characters")
+                .and_then(|node| self.count(node, 1, usize::MAX));
+            if let Some(node) = entries.get("alone_unless")
+                && let Some(name) = self.text(node)
+            {
+                if !contract.fields().iter().any(|(known, _)| known == name) {
+                    let known: Vec<&str> = contract
+                        .fields()
+                        .iter()
+                        .map(|(name, _)| name.as_str())
+                        .collect();
+                    let message = format!("`{}` has no input `{name}`", contract.name);
+                    self.found.push(
+                        Diagnostic::error("E0902", node.at, message).did_you_mean(name, known, 0),
+                    );
+                }
+                batch.alone_unless = Some(name.to_owned());
+            }
+            let Some(most) = entries.get("most") else {
+                self.missing(
+                    node,
+                    "most",
+                    "say how many texts go in one call: `batch: { most: 50, bytes: 100KB }`",
+                );
+                return batch;
+            };
+            most
+        } else {
+            node
+        };
+        batch.most = self.count(most, 1, 1_000).unwrap_or(1);
+        batch
+    }
+
     /// An input field that a manifest neither uses nor refuses would be ignored in silence.
     fn unsaid(
         &mut self,
         contract: &'static Contract,
+        key: &Key,
         node: &Node,
         entries: &Entries<'_>,
         limits: &Limits,
     ) {
         let mut used = Vec::new();
         mentions(node, &mut used);
+        let inputs: Vec<&str> = contract
+            .fields()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let no_input = |name: &str| format!("`{}` has no input `{name}`", contract.name);
         let ignores = entries
             .get("ignores")
-            .map(|node| self.scalars(node))
+            .map(|node| self.known("E0902", node, &inputs, no_input))
             .unwrap_or_default();
-        if let Some(node) = entries.get("ignores") {
-            for name in &ignores {
-                if !contract.fields().iter().any(|(known, _)| known == name) {
-                    self.unknown_input(contract, node.at, name);
-                }
-            }
-        }
         for (name, _) in contract.fields() {
             let said = used.iter().any(|word| word == name)
                 || ignores.contains(name)
@@ -349,7 +387,7 @@ impl Reading<'_> {
                     .any(|(field, values)| field == name && values.is_empty())
                 || limits.languages.iter().any(|(field, _)| field == name);
             if !said {
-                self.error("E0909", node, format!("nothing is said of the input `{name}`"), format!("use `$.{name}`, or put it under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)"));
+                self.key_error("E0909", key.at, format!("nothing is said of the input `{name}`"), format!("use `$.{name}`, or put it under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)"));
             }
         }
     }
@@ -594,38 +632,55 @@ impl Reading<'_> {
         let entries = Entries(self.record(
             node,
             "`poll`",
-            &["every", "up_to", "until", "done", "failed", "message"],
+            &[
+                "every", "up_to", "until", "done", "failed", "not_yet", "code", "message",
+            ],
         ));
-        let (Some(every), Some(until), Some(done)) = (
-            entries.get("every"),
-            entries.get("until"),
-            entries.get("done"),
-        ) else {
-            self.missing(
-                node,
-                "every, until or done",
-                "write `poll: { every: 2s, until: $.body.status, done: completed, failed: error }`",
-            );
+        let Some(every) = entries.get("every") else {
+            self.missing(node, "every", "say how often to ask: `every: 2s`");
             return None;
         };
         let every = self.duration(every)?;
+        for (name, other) in [
+            ("until", "done"),
+            ("done", "until"),
+            ("failed", "until"),
+            ("code", "failed"),
+            ("message", "failed"),
+        ] {
+            if entries.get(name).is_some() && entries.get(other).is_none() {
+                self.missing(node, other, &format!("`{name}` means something only beside it: `until: $.body.status, done: completed, failed: error`"));
+                return None;
+            }
+        }
+        if entries.get("until").is_none() && entries.get("not_yet").is_none() {
+            self.missing(node, "until", "say when the job is done, `until: $.body.status, done: completed`, or which errors mean that it is not, `not_yet: [NOT_READY]`");
+            return None;
+        }
         let up_to = match entries.get("up_to") {
             Some(node) => self.duration(node)?,
             None => every * 4,
         };
-        let message = match entries.get("message") {
-            Some(node) => Some(self.body_steps(node)?),
-            None => None,
+        let mut path = |name: &str| match entries.get(name) {
+            Some(node) => self.body_steps(node).map(Some),
+            None => Some(None),
         };
+        let (until, code, message) = (path("until")?, path("code")?, path("message")?);
+        let mut words = |name: &str| {
+            entries
+                .get(name)
+                .map(|node| self.scalars(node))
+                .unwrap_or_default()
+        };
+        let (done, failed, not_yet) = (words("done"), words("failed"), words("not_yet"));
         Some(Poll {
             every,
             up_to,
-            until: self.body_steps(until)?,
-            done: self.scalars(done),
-            failed: entries
-                .get("failed")
-                .map(|node| self.scalars(node))
-                .unwrap_or_default(),
+            until,
+            done,
+            failed,
+            not_yet,
+            code,
             message,
         })
     }
@@ -679,11 +734,11 @@ impl Reading<'_> {
         &mut self,
         contract: &'static Contract,
         node: &Node,
-        batch: &Batch,
+        batch: bool,
         place: Place<'_>,
     ) -> Option<Returns> {
         let draft = contract.draft;
-        if batch.most == 1 {
+        if !batch {
             let whole = node
                 .entries()
                 .iter()
@@ -739,7 +794,7 @@ impl Reading<'_> {
     }
 
     fn limits(&mut self, contract: &'static Contract, node: &Node) -> Limits {
-        const KEYS: [&str; 11] = [
+        const KEYS: [&str; 12] = [
             "audio",
             "duration",
             "text",
@@ -750,6 +805,7 @@ impl Reading<'_> {
             "cannot",
             "within",
             "needs",
+            "only_with",
             "needs_account",
         ];
         let entries = Entries(self.record(node, "`limits`", &KEYS));
@@ -773,29 +829,34 @@ impl Reading<'_> {
                 ),
             }
         }
-        limits.formats = entries
-            .get("formats")
-            .map(|node| self.scalars(node))
-            .unwrap_or_default();
-        limits.sample_rates = entries
-            .get("sample_rates")
-            .map(|node| self.scalars(node))
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|rate| rate.parse().ok())
-            .collect();
+        if let Some(node) = entries.get("formats") {
+            let known = Format::ALL.map(Format::name);
+            limits.formats = self.known("E0205", node, &known, |word| {
+                format!("`{word}` is not a format of recordings")
+            });
+        }
+        for node in entries.get("sample_rates").map(each).unwrap_or_default() {
+            limits.sample_rates.extend(
+                self.count(node, 1, 1_000_000)
+                    .and_then(|rate| u32::try_from(rate).ok()),
+            );
+        }
         limits.channels = entries
             .get("channels")
             .and_then(|node| self.count(node, 1, 64))
             .and_then(|channels| u16::try_from(channels).ok());
+        let inputs: Vec<&str> = contract
+            .fields()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let no_input = |name: &str| format!("`{}` has no input `{name}`", contract.name);
         for (key, node) in entries
             .get("languages")
             .map(|node| self.map(node, "`languages`"))
             .unwrap_or_default()
         {
-            if !contract.fields().iter().any(|(name, _)| *name == key.text) {
-                self.unknown_input(contract, key.at, &key.text);
-            }
+            self.known_key(key, &inputs, no_input);
             let table = if let Value::List(_) = node.value {
                 Some(
                     self.scalars(node)
@@ -822,11 +883,12 @@ impl Reading<'_> {
         if let Some(node) = entries.get("cannot") {
             if let Value::Map(_) = node.value {
                 for (key, node) in self.map(node, "`cannot`") {
+                    self.known_key(key, &inputs, no_input);
                     limits.cannot.push((key.text.clone(), self.scalars(node)));
                 }
             } else {
                 limits.cannot = self
-                    .scalars(node)
+                    .known("E0902", node, &inputs, no_input)
                     .into_iter()
                     .map(|name| (name, Vec::new()))
                     .collect();
@@ -854,35 +916,48 @@ impl Reading<'_> {
         }
         limits.needs = entries
             .get("needs")
-            .map(|node| self.scalars(node))
+            .map(|node| self.known("E0902", node, &inputs, no_input))
             .unwrap_or_default();
-        limits.needs_account = entries
-            .get("needs_account")
-            .map(|node| self.scalars(node))
-            .unwrap_or_default();
-        let inputs = limits
-            .cannot
-            .iter()
-            .map(|(name, _)| name)
-            .chain(&limits.needs)
-            .chain(limits.within.iter().map(|(name, ..)| name));
-        let unknown: Vec<String> = inputs
-            .filter(|name| !contract.fields().iter().any(|(known, _)| known == *name))
-            .cloned()
-            .collect();
-        for name in unknown {
-            self.unknown_input(contract, node.at, &name);
+        for (key, node) in entries
+            .get("only_with")
+            .map(|node| self.map(node, "`only_with`"))
+            .unwrap_or_default()
+        {
+            self.known_key(key, &inputs, no_input);
+            limits.only_with.extend(
+                self.known("E0902", node, &inputs, no_input)
+                    .into_iter()
+                    .map(|other| (key.text.clone(), other)),
+            );
+        }
+        if let Some(node) = entries.get("needs_account") {
+            let fields: Vec<String> = self.fields.iter().map(|field| field.name.clone()).collect();
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            limits.needs_account = self.known("E0902", node, &fields, |name| {
+                format!("accounts of this vendor have no `{name}`")
+            });
         }
         limits
     }
 
-    /// `{ usd: 0.006, per: minute, round: 1s, minimum: 15s }`.
-    fn price(&mut self, node: &Node) -> Option<Price> {
+    /// `{ usd: 0.006, per: minute, round: 1s, minimum: 15s }`; `named` are the models that a caller may name.
+    fn price(&mut self, node: &Node, named: &[String]) -> Option<Price> {
         let entries = Entries(self.record(
             node,
             "`price`",
-            &["usd", "per", "round", "minimum", "source"],
+            &[
+                "usd",
+                "per",
+                "round",
+                "minimum",
+                "models",
+                "per_channel",
+                "source",
+            ],
         ));
+        if let Some(source) = entries.get("source") {
+            self.text(source);
+        }
         let (Some(usd), Some(per)) = (entries.get("usd"), entries.get("per")) else {
             self.missing(
                 node,
@@ -903,6 +978,7 @@ impl Reading<'_> {
             _ => match words
                 .strip_suffix(" characters")
                 .and_then(|many| many.parse().ok())
+                .filter(|many| (1.0..1e12).contains(many))
             {
                 Some(many) => Unit::Characters(many),
                 None => {
@@ -920,7 +996,32 @@ impl Reading<'_> {
         };
         let round = base(self, entries.get("round"), 1.0)?;
         let minimum = base(self, entries.get("minimum"), 0.0)?;
-        if round <= 0.0 || usd < 0.0 {
+        let mut models = Vec::new();
+        for (key, node) in entries
+            .get("models")
+            .map(|node| self.map(node, "`models`"))
+            .unwrap_or_default()
+        {
+            if !named.contains(&key.text) {
+                let message = format!("the operation has no model `{}`", key.text);
+                self.found
+                    .push(Diagnostic::error("E0902", key.at, message).did_you_mean(
+                        &key.text,
+                        named.iter().map(String::as_str),
+                        0,
+                    ));
+            }
+            models.push((key.text.clone(), self.number(node)?));
+        }
+        let per_channel = entries
+            .get("per_channel")
+            .is_some_and(|node| self.flag(node));
+        let negative = models
+            .iter()
+            .map(|(_, usd)| *usd)
+            .chain([usd, minimum])
+            .any(|number| !(0.0..1e12).contains(&number));
+        if negative || !(round > 0.0 && round < 1e12) {
             self.error(
                 "E0911",
                 node,
@@ -931,9 +1032,11 @@ impl Reading<'_> {
         }
         Some(Price {
             usd,
+            models,
             unit,
             round,
             minimum,
+            per_channel,
         })
     }
 }

@@ -6,7 +6,7 @@ use isobar_config::{Diagnostic, Node, Step, Value, steps};
 
 use super::{
     document,
-    reading::{Place, Reading},
+    reading::{Place, Reading, each},
 };
 use crate::{
     capability::CONTRACTS,
@@ -176,23 +176,27 @@ impl Reading<'_> {
         for (key, node) in self.map(node, "`tables`") {
             let mut table = BTreeMap::new();
             if let Value::List(words) = &node.value {
-                // A list stands for words that are the same on both sides.
-                for word in words
-                    .iter()
-                    .filter_map(|word| self.scalar(word))
-                    .collect::<Vec<_>>()
-                {
-                    table.insert(word.clone(), word);
-                }
-            } else {
-                for (word, node) in self.map(node, "a table") {
-                    if let Some(text) = self.scalar(node) {
-                        table.insert(word.text.clone(), text);
+                // A list stands for words that are the same on both sides; those that are not are maps in it.
+                for word in words {
+                    if let Value::Map(_) = word.value {
+                        self.table_rows(word, &mut table);
+                    } else if let Some(text) = self.scalar(word) {
+                        table.insert(text.clone(), text);
                     }
                 }
+            } else {
+                self.table_rows(node, &mut table);
             }
             let table: Table = Arc::new(table);
             self.tables.insert(key.text.clone(), table);
+        }
+    }
+
+    fn table_rows(&mut self, node: &Node, table: &mut BTreeMap<String, String>) {
+        for (word, node) in self.map(node, "a table") {
+            if let Some(text) = self.scalar(node) {
+                table.insert(word.text.clone(), text);
+            }
         }
     }
 
@@ -495,24 +499,40 @@ impl Reading<'_> {
         }
         errors.retry_after = value("retry_after").and_then(|node| self.body_steps(node));
         if let Some(node) = value("in_success") {
-            if node.text().is_some() {
-                errors.in_success = self.body_steps(node).map(|steps| (steps, Vec::new()));
+            let signs = if let Value::List(signs) = &node.value {
+                signs.iter().collect()
             } else {
-                self.record(node, "`in_success`", &["path", "unless"]);
-                let unless = node
-                    .get("unless")
-                    .map(|node| self.scalars(node))
-                    .unwrap_or_default();
-                errors.in_success = node
-                    .get("path")
-                    .and_then(|node| self.body_steps(node))
-                    .map(|steps| (steps, unless));
+                vec![node]
+            };
+            for sign in signs {
+                errors.in_success.extend(self.error_sign(sign));
             }
         }
         for rule in value("kinds").map(Node::items).unwrap_or_default() {
             errors.kinds.extend(self.error_rule(rule));
         }
         errors
+    }
+
+    /// `$.body.path`, or `{ path: $.body.path, unless: [0] }`.
+    fn error_sign(&mut self, node: &Node) -> Option<(Vec<Step>, Vec<String>)> {
+        if node.text().is_some() {
+            return self.body_steps(node).map(|steps| (steps, Vec::new()));
+        }
+        self.record(node, "`in_success`", &["path", "unless"]);
+        let Some(path) = node.get("path") else {
+            self.missing(
+                node,
+                "path",
+                "say where the error stands: `{ path: $.body.code, unless: [0] }`",
+            );
+            return None;
+        };
+        let unless = node
+            .get("unless")
+            .map(|node| self.scalars(node))
+            .unwrap_or_default();
+        self.body_steps(path).map(|steps| (steps, unless))
     }
 
     fn error_rule(&mut self, node: &Node) -> Option<ErrorRule> {
@@ -542,14 +562,15 @@ impl Reading<'_> {
                 ));
             return None;
         };
-        let status = value("status")
-            .map(|node| self.scalars(node))
-            .unwrap_or_default();
+        let mut status = Vec::new();
+        for node in value("status").map(each).unwrap_or_default() {
+            status.extend(
+                self.count(node, 100, 599)
+                    .and_then(|status| u16::try_from(status).ok()),
+            );
+        }
         Some(ErrorRule {
-            status: status
-                .iter()
-                .filter_map(|status| status.parse().ok())
-                .collect(),
+            status,
             code: value("code")
                 .map(|node| self.scalars(node))
                 .unwrap_or_default(),
