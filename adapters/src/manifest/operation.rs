@@ -760,11 +760,7 @@ impl Reading<'_> {
                 return Some(Returns::Whole(at, draft.fields.len()));
             }
             let mut builder = Builder::default();
-            let root = self.roots(node, &mut builder, place)?;
-            let place = Place {
-                item: root.is_some(),
-                ..place
-            };
+            let (root, place) = self.roots(node, &mut builder, place);
             let expression = self.mapping(node, draft, "`returns`", &mut builder, place, &ROOTS);
             return Some(Returns::Json(Box::new(
                 builder.finish(expression).below(root),
@@ -785,11 +781,7 @@ impl Reading<'_> {
             return None;
         };
         let mut builder = Builder::default();
-        let root = self.roots(node, &mut builder, place)?;
-        let place = Place {
-            item: root.is_some(),
-            ..place
-        };
+        let (root, place) = self.roots(node, &mut builder, place);
         let results = self.mapped_items(results, draft, "`results`", &mut builder, place)?;
         let errors = match entries.get("errors") {
             Some(node) => Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place)?),
