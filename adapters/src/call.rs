@@ -23,7 +23,9 @@ use crate::{
     template::{Scope, follow},
     transport::{Tokens, Transport},
     tree::Tree,
-    vendor::{Account, Calls, ErrorPath, Errors, How, KeepFrom, Operation, Poll, Returns, Step},
+    vendor::{
+        Account, Batch, Calls, ErrorPath, Errors, How, KeepFrom, Operation, Poll, Returns, Step,
+    },
 };
 
 /// Calls that one batch may have running at once.
@@ -60,6 +62,15 @@ pub struct Output {
     pub extra: Option<Value>,
 }
 
+/// What a vendor said, and what is known when it is read.
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    account: &'a Account,
+    kept: &'a [(String, Value)],
+    response: &'a Response,
+    extra: bool,
+}
+
 /// An operation at an account, with what it takes to call it.
 pub struct Call<'a> {
     /// Whose credential is used.
@@ -89,26 +100,200 @@ impl Operation {
 
     /// US dollars by the vendor's list, where it is known.
     pub fn estimate(&self, jobs: &[Job]) -> Option<f64> {
-        jobs.iter().map(|job| self.usage(job, None).cost_usd).sum()
+        jobs.iter()
+            .map(|job| self.usage(job, Quantity::default()).cost_usd)
+            .sum()
     }
 
-    fn usage(&self, job: &Job, seconds: Option<f64>) -> Usage {
-        let known = job
-            .blobs
-            .first()
-            .and_then(|(_, blob)| blob.media().duration);
-        let text = job
-            .input
-            .get("text")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+    /// What a job uses; `told` is what the vendor says of it.
+    fn usage(&self, job: &Job, told: Quantity) -> Usage {
+        let media = job.blobs.first().map(|(_, blob)| blob.media());
+        let text = |name: &str| job.input.get(name).and_then(Value::as_str);
         let quantity = Quantity {
-            seconds: known.or(seconds),
-            characters: text.chars().count(),
+            seconds: media.and_then(|media| media.duration).or(told.seconds),
+            channels: media.and_then(|media| media.channels),
+            characters: text("text").unwrap_or_default().chars().count(),
+            billed: told.billed,
         };
+        let model =
+            text("model").map(|model| model.split_once('/').map_or(model, |(_, model)| model));
         match &self.price {
-            Some(price) => price.usage(quantity),
+            Some(price) => price.usage(quantity, model),
             None => Usage::unpriced(quantity),
+        }
+    }
+
+    /// Reads a vendor's answer to one call's jobs, as if they had just been sent: nothing is sent, and earlier steps have
+    /// kept nothing.
+    pub fn interpret(
+        &self,
+        account: &Account,
+        jobs: &[Job],
+        response: &Response,
+    ) -> Vec<Result<Output, Failure>> {
+        let read = || {
+            let How::Calls(calls) = &self.kind else {
+                return Err(Failure::new(
+                    Kind::Unsupported,
+                    "the operation is done in this process, without a vendor's answer",
+                ));
+            };
+            if let Some(failure) = failure_in(&account.vendor.errors, response) {
+                return Err(failure);
+            }
+            let resolved = |job: &Job| {
+                self.resolve(job, account).map(|input| Job {
+                    input,
+                    blobs: job.blobs.clone(),
+                })
+            };
+            let resolved: Result<Vec<Job>, String> = jobs.iter().map(resolved).collect();
+            let resolved = resolved.map_err(|gap| Failure::new(Kind::Unsupported, gap))?;
+            self.read(
+                calls,
+                &Answer {
+                    account,
+                    kept: &[],
+                    response,
+                    extra: false,
+                },
+                &resolved,
+            )
+        };
+        read().unwrap_or_else(|failure| jobs.iter().map(|_| Err(failure.clone())).collect())
+    }
+
+    /// Vendor's answer → ours.
+    fn read(
+        &self,
+        calls: &Calls,
+        answer: &Answer<'_>,
+        jobs: &[Job],
+    ) -> Result<Vec<Result<Output, Failure>>, Failure> {
+        let Answer {
+            account,
+            kept,
+            response,
+            extra,
+        } = *answer;
+        let Some(first) = jobs.first() else {
+            return Ok(Vec::new());
+        };
+        let around = Around {
+            kept,
+            response,
+            input: &first.input,
+        };
+        let tree = match &calls.returns {
+            Returns::Whole(at, fields) => {
+                // Some say in JSON what went wrong, and do not say it in the status.
+                let told = response.headers.get(http::header::CONTENT_TYPE);
+                if told.is_some_and(|told| told.as_bytes().starts_with(b"application/json")) {
+                    let why = "the vendor answered JSON where it promises a recording";
+                    return Err(Failure::new(Kind::Misread, why));
+                }
+                let mut record = vec![Tree::Absent; *fields];
+                if let Some(field) = record.get_mut(*at) {
+                    *field = Tree::Bytes(response.body.clone());
+                }
+                Tree::Record(record.into_boxed_slice())
+            }
+            Returns::Json(program) => match calls.hook {
+                None => program.read(&response.body, &around)?,
+                Some(hook) => {
+                    let value = serde_json::from_slice(&response.body)
+                        .map_err(|_| crate::projection::Misread::NotJson)?;
+                    let value = (hook.0)(value).map_err(|why| Failure::new(Kind::Misread, why))?;
+                    program.map(&value, &around)?
+                }
+            },
+        };
+        let extra = || {
+            if extra {
+                serde_json::from_slice(&response.body).ok()
+            } else {
+                None
+            }
+        };
+        if self.batch.most == 1 {
+            let about = About {
+                input: &first.input,
+                blobs: &first.blobs,
+            };
+            let content = (self.contract.finish)(tree, &about)?;
+            return Ok(vec![Ok(self.output(first, content, None, extra()))]);
+        }
+        let mut answers: Vec<Option<Result<Output, Failure>>> = jobs.iter().map(|_| None).collect();
+        let mut parts = Fields::of(tree);
+        let draft = self.contract.draft;
+        let position = |name: &str| draft.fields.iter().position(|(known, _)| *known == name);
+        for (number, result) in parts.take(0).items().into_iter().flatten().enumerate() {
+            let at = index_of(&result, position("index"), position("id")).unwrap_or(number);
+            let (Some(job), Some(place)) = (jobs.get(at), answers.get_mut(at)) else {
+                continue;
+            };
+            let about = About {
+                input: &job.input,
+                blobs: &job.blobs,
+            };
+            let content = (self.contract.finish)(result, &about);
+            *place = Some(
+                content
+                    .map(|content| self.output(job, content, None, None))
+                    .map_err(Failure::from),
+            );
+        }
+        for (number, error) in parts.take(1).items().into_iter().flatten().enumerate() {
+            let at = index_of(&error, Some(0), Some(1)).unwrap_or(number);
+            let Some(place) = answers.get_mut(at) else {
+                continue;
+            };
+            let mut error = Fields::of(error);
+            let (code, message) = (error.string(2), error.string(3));
+            *place = Some(Err(document_failure(account, code, message)));
+        }
+        Ok(answers
+            .into_iter()
+            .map(|answer| {
+                answer.unwrap_or_else(|| {
+                    Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor left an input out of its answer",
+                    ))
+                })
+            })
+            .collect())
+    }
+
+    fn output(
+        &self,
+        job: &Job,
+        content: Content,
+        model: Option<String>,
+        extra: Option<Value>,
+    ) -> Output {
+        let told = match &content {
+            Content::Transcript(transcript) => Quantity {
+                seconds: transcript.duration,
+                ..Quantity::default()
+            },
+            Content::Translation(translation) => Quantity {
+                billed: translation.billed,
+                ..Quantity::default()
+            },
+            _ => Quantity::default(),
+        };
+        let asked = || {
+            job.input
+                .get("model")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        Output {
+            model: model.or_else(asked),
+            usage: self.usage(job, told),
+            content,
+            extra,
         }
     }
 
@@ -135,6 +320,11 @@ impl Operation {
                 }
                 _ => {}
             }
+        }
+        if let Some(model) = &self.model
+            && !input.contains_key("model")
+        {
+            input.insert("model".to_owned(), Value::String(model.clone()));
         }
         if let Some(Value::String(voice)) = input.get("voice").cloned()
             && let Some((named, voice)) = voice.split_once('/')
@@ -174,7 +364,9 @@ impl Call<'_> {
                         input: &job.input,
                         blobs: &job.blobs,
                     })?;
-                    Ok(self.output(job, content, Some(engine.model.to_owned()), None))
+                    Ok(self
+                        .operation
+                        .output(job, content, Some(engine.model.to_owned()), None))
                 };
                 return resolved.iter().map(run).collect();
             }
@@ -185,7 +377,7 @@ impl Call<'_> {
         if let [job] = resolved.as_slice() {
             return self.chunk(calls, std::slice::from_ref(job), self.id).await;
         }
-        let groups = group(&resolved, self.operation.batch);
+        let groups = group(&resolved, &self.operation.batch);
         let ids: Vec<String> = (0..groups.len())
             .map(|number| format!("{}-{number}", self.id))
             .collect();
@@ -274,7 +466,7 @@ impl Call<'_> {
         let Some(first) = jobs.first() else {
             return Ok(Vec::new());
         };
-        let batch = self.operation.batch > 1;
+        let batch = self.operation.batch.most > 1;
         let input = if batch { &together(jobs) } else { &first.input };
         let mut kept: Vec<(String, Value)> = Vec::new();
         let mut last = None;
@@ -306,7 +498,13 @@ impl Call<'_> {
         }
         let response = last
             .ok_or_else(|| Failure::new(Kind::Unsupported, "no step of the operation applies"))?;
-        self.interpret(calls, jobs, &kept, &response)
+        let answer = Answer {
+            account: self.account,
+            kept: &kept,
+            response: &response,
+            extra: self.extra,
+        };
+        self.operation.read(calls, &answer, jobs)
     }
 
     fn scope<'s>(
@@ -349,12 +547,20 @@ impl Call<'_> {
             match self.exchange(step, scope).await {
                 Ok(response) => {
                     failures = 0;
-                    match progress(poll, &response)? {
+                    match progress(poll, &self.account.vendor.errors, &response)? {
                         Progress::Done => return Ok(Some(response)),
                         Progress::Running(told) => {
                             wait = told.unwrap_or(wait).max(Duration::from_millis(1))
                         }
                     }
+                }
+                Err(Failure {
+                    code: Some(code),
+                    retry_after,
+                    ..
+                }) if poll.not_yet.contains(&code) => {
+                    failures = 0;
+                    wait = retry_after.unwrap_or(wait).max(Duration::from_millis(1));
                 }
                 Err(failure) => {
                     failures += 1;
@@ -450,146 +656,20 @@ impl Call<'_> {
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+}
 
-    /// Vendor's answer → ours.
-    fn interpret(
-        &self,
-        calls: &Calls,
-        jobs: &[Job],
-        kept: &[(String, Value)],
-        response: &Response,
-    ) -> Result<Vec<Result<Output, Failure>>, Failure> {
-        let Some(first) = jobs.first() else {
-            return Ok(Vec::new());
-        };
-        let around = Around {
-            kept,
-            response,
-            input: &first.input,
-        };
-        let tree = match &calls.returns {
-            Returns::Whole(at, fields) => {
-                // Some say in JSON what went wrong, and do not say it in the status.
-                let says_json = response
-                    .headers
-                    .get(http::header::CONTENT_TYPE)
-                    .is_some_and(|told| told.as_bytes().starts_with(b"application/json"));
-                if says_json {
-                    return Err(Failure::new(
-                        Kind::Misread,
-                        "the vendor answered JSON where it promises a recording",
-                    ));
-                }
-                let mut record = vec![Tree::Absent; *fields];
-                if let Some(field) = record.get_mut(*at) {
-                    *field = Tree::Bytes(response.body.clone());
-                }
-                Tree::Record(record.into_boxed_slice())
-            }
-            Returns::Json(program) => match calls.hook {
-                None => program.read(&response.body, &around)?,
-                Some(hook) => {
-                    let value = serde_json::from_slice(&response.body)
-                        .map_err(|_| crate::projection::Misread::NotJson)?;
-                    let value = (hook.0)(value).map_err(|why| Failure::new(Kind::Misread, why))?;
-                    program.map(&value, &around)?
-                }
-            },
-        };
-        let extra = || {
-            if self.extra {
-                serde_json::from_slice(&response.body).ok()
-            } else {
-                None
-            }
-        };
-        if self.operation.batch == 1 {
-            let about = About {
-                input: &first.input,
-                blobs: &first.blobs,
-            };
-            let content = (self.operation.contract.finish)(tree, &about)?;
-            return Ok(vec![Ok(self.output(first, content, None, extra()))]);
-        }
-        let mut answers: Vec<Option<Result<Output, Failure>>> = jobs.iter().map(|_| None).collect();
-        let mut parts = Fields::of(tree);
-        let draft = self.operation.contract.draft;
-        let position = |name: &str| draft.fields.iter().position(|(known, _)| *known == name);
-        for (number, result) in parts.take(0).items().into_iter().flatten().enumerate() {
-            let at = index_of(&result, position("index"), position("id")).unwrap_or(number);
-            let (Some(job), Some(place)) = (jobs.get(at), answers.get_mut(at)) else {
-                continue;
-            };
-            let about = About {
-                input: &job.input,
-                blobs: &job.blobs,
-            };
-            let content = (self.operation.contract.finish)(result, &about);
-            *place = Some(
-                content
-                    .map(|content| self.output(job, content, None, None))
-                    .map_err(Failure::from),
-            );
-        }
-        for (number, error) in parts.take(1).items().into_iter().flatten().enumerate() {
-            let at = index_of(&error, Some(0), Some(1)).unwrap_or(number);
-            let Some(place) = answers.get_mut(at) else {
-                continue;
-            };
-            let mut error = Fields::of(error);
-            let (code, message) = (error.string(2), error.string(3));
-            *place = Some(Err(self.document_failure(code, message)));
-        }
-        Ok(answers
-            .into_iter()
-            .map(|answer| {
-                answer.unwrap_or_else(|| {
-                    Err(Failure::new(
-                        Kind::Misread,
-                        "the vendor left an input out of its answer",
-                    ))
-                })
-            })
-            .collect())
-    }
-
-    fn document_failure(&self, code: Option<String>, message: Option<String>) -> Failure {
-        let kind = rule(
-            &self.account.vendor.errors,
-            200,
-            code.as_deref(),
-            message.as_deref(),
-        )
-        .unwrap_or(Kind::Invalid);
-        Failure {
-            code,
-            ..Failure::new(kind, said(message.as_deref(), 200))
-        }
-    }
-
-    fn output(
-        &self,
-        job: &Job,
-        content: Content,
-        model: Option<String>,
-        extra: Option<Value>,
-    ) -> Output {
-        let seconds = match &content {
-            Content::Transcript(transcript) => transcript.duration,
-            _ => None,
-        };
-        let asked = || {
-            job.input
-                .get("model")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        Output {
-            model: model.or_else(asked),
-            usage: self.operation.usage(job, seconds),
-            content,
-            extra,
-        }
+/// What is wrong with one document of a batch.
+fn document_failure(account: &Account, code: Option<String>, message: Option<String>) -> Failure {
+    let kind = rule(
+        &account.vendor.errors,
+        200,
+        code.as_deref(),
+        message.as_deref(),
+    )
+    .unwrap_or(Kind::Invalid);
+    Failure {
+        code,
+        ..Failure::new(kind, said(message.as_deref(), 200))
     }
 }
 
@@ -613,25 +693,55 @@ fn index_of(result: &Tree<'_>, index: Option<usize>, id: Option<usize>) -> Optio
         .map(|number| number as usize)
 }
 
-/// Jobs that may share a call, as positions: equal in everything but their text.
-fn group(jobs: &[Job], most: usize) -> Vec<Vec<usize>> {
-    let rest = |job: &Job| {
-        let mut rest = job.input.clone();
-        rest.remove("text");
-        rest
-    };
-    let mut groups: Vec<(Map<String, Value>, Vec<usize>)> = Vec::new();
+/// Jobs that share a call.
+struct Group {
+    /// What they have in common: everything but their text.
+    rest: Map<String, Value>,
+    /// Positions.
+    jobs: Vec<usize>,
+    bytes: usize,
+    characters: usize,
+    alone: bool,
+}
+
+/// Jobs that may share a call, as positions: equal in everything but their text, and together no more than fits.
+fn group(jobs: &[Job], batch: &Batch) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Group> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
-        let rest = rest(job);
-        match groups
-            .iter_mut()
-            .find(|(known, group)| group.len() < most && *known == rest)
-        {
-            Some((_, group)) => group.push(at),
-            None => groups.push((rest, vec![at])),
+        let mut rest = job.input.clone();
+        let text = rest.remove("text");
+        let text = text.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let (bytes, characters) = (text.len(), text.chars().count());
+        let alone = batch
+            .alone_unless
+            .as_ref()
+            .is_some_and(|field| !rest.contains_key(field));
+        let fits = |group: &&mut Group| {
+            !alone
+                && !group.alone
+                && group.jobs.len() < batch.most
+                && batch.bytes.is_none_or(|most| group.bytes + bytes <= most)
+                && batch
+                    .characters
+                    .is_none_or(|most| group.characters + characters <= most)
+                && group.rest == rest
+        };
+        match groups.iter_mut().find(fits) {
+            Some(group) => {
+                group.jobs.push(at);
+                group.bytes += bytes;
+                group.characters += characters;
+            }
+            None => groups.push(Group {
+                rest,
+                jobs: vec![at],
+                bytes,
+                characters,
+                alone,
+            }),
         }
     }
-    groups.into_iter().map(|(_, group)| group).collect()
+    groups.into_iter().map(|group| group.jobs).collect()
 }
 
 /// The input of a batch: what all share, and `documents` with the index and text of each.
@@ -678,12 +788,13 @@ enum Progress {
     Running(Option<Duration>),
 }
 
-fn progress(poll: &Poll, response: &Response) -> Result<Progress, Failure> {
+fn progress(poll: &Poll, errors: &Errors, response: &Response) -> Result<Progress, Failure> {
+    let Some(until) = &poll.until else {
+        return Ok(Progress::Done);
+    };
     let body: Value =
         serde_json::from_slice(&response.body).map_err(|_| crate::projection::Misread::NotJson)?;
-    let state = follow(&body, &poll.until)
-        .map(Tree::of)
-        .and_then(Tree::text);
+    let state = follow(&body, until).map(Tree::of).and_then(Tree::text);
     // A state that is left out is the zero of vendors that leave zeros out: not done.
     let state = state.unwrap_or_default();
     if poll.done.iter().any(|word| *word == state) {
@@ -695,12 +806,25 @@ fn progress(poll: &Poll, response: &Response) -> Result<Progress, Failure> {
             .as_ref()
             .and_then(|steps| follow(&body, steps))
             .and_then(Value::as_str);
+        let code = poll
+            .code
+            .as_ref()
+            .and_then(|steps| follow(&body, steps))
+            .map(Tree::of)
+            .and_then(Tree::text)
+            .map(std::borrow::Cow::into_owned);
+        let status = code
+            .as_ref()
+            .and_then(|code| code.parse().ok())
+            .filter(|status| (400..600).contains(status));
+        let kind = rule(errors, status.unwrap_or_default(), code.as_deref(), reason)
+            .or(status.map(Kind::of_status))
+            .unwrap_or(Kind::Internal);
+        let message = format!("the vendor's job failed: {}", said(reason, 0));
         return Err(Failure {
+            code,
             status: Some(response.status.as_u16()),
-            ..Failure::new(
-                Kind::Internal,
-                format!("the vendor's job failed: {}", said(reason, 0)),
-            )
+            ..Failure::new(kind, message)
         });
     }
     Ok(Progress::Running(retry_after(response, None)))

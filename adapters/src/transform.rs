@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{language, tree::Tree};
 
-/// A table of a manifest: vendor's words to ours, or ours to the vendor's; `_` is anything else.
+/// A table of a manifest: vendor's words to ours, or ours to the vendor's; `_` is anything else. `*` at the start or
+/// the end of a word is any text there, for words that are not listed as they are.
 pub(crate) type Table = Arc<BTreeMap<String, String>>;
 
 /// One transform.
@@ -31,8 +32,12 @@ pub(crate) enum Transform {
     Exp,
     /// 0..1 from 0..100.
     Percent,
+    /// 0..1 from a number that is a percentage if it is above 1.
+    Probability,
     /// Nothing where 0 means unknown.
     NonZero,
+    /// Nothing where it is this word.
+    Unless(String),
     Lower,
     Upper,
     Trim,
@@ -72,7 +77,7 @@ pub(crate) struct Unfit(pub(crate) &'static str);
 
 impl Transform {
     /// Names, for messages and the reference, with their arguments.
-    pub(crate) const NAMES: [&'static str; 27] = [
+    pub(crate) const NAMES: [&'static str; 29] = [
         "seconds",
         "milliseconds",
         "ticks",
@@ -82,7 +87,9 @@ impl Transform {
         "text",
         "exp",
         "percent",
+        "probability",
         "nonzero",
+        "unless(WORD)",
         "lower",
         "upper",
         "trim",
@@ -136,7 +143,9 @@ impl Transform {
             ("text", None) => Self::Text,
             ("exp", None) => Self::Exp,
             ("percent", None) => Self::Percent,
+            ("probability", None) => Self::Probability,
             ("nonzero", None) => Self::NonZero,
+            ("unless", Some(word)) => Self::Unless(unquoted(word).to_owned()),
             ("lower", None) => Self::Lower,
             ("upper", None) => Self::Upper,
             ("trim", None) => Self::Trim,
@@ -201,6 +210,14 @@ impl Transform {
             Self::Text => Tree::Text(value.text().ok_or(Unfit("a scalar"))?),
             Self::Exp => Tree::Number(value.number().ok_or(Unfit("a number"))?.exp()),
             Self::Percent => Tree::Number(value.number().ok_or(Unfit("a number"))? / 1e2),
+            Self::Probability => Tree::Number(match value.number().ok_or(Unfit("a number"))? {
+                percent if percent > 1.0 => percent / 1e2,
+                share => share,
+            }),
+            Self::Unless(word) => match &value {
+                Tree::Text(text) if text == word => Tree::Absent,
+                _ => value,
+            },
             Self::NonZero => match value.number() {
                 Some(0.0) => Tree::Absent,
                 _ => value,
@@ -219,7 +236,10 @@ impl Transform {
             }
             Self::Map(table) => {
                 let word = value.text().ok_or(Unfit("a word"))?;
-                let found = table.get(word.as_ref()).or_else(|| table.get("_"));
+                let found = table
+                    .get(word.as_ref())
+                    .or_else(|| alike(table, &word))
+                    .or_else(|| table.get("_"));
                 found.map_or(Tree::Absent, |word| Tree::Text(Cow::Owned(word.clone())))
             }
             Self::Join(between) => {
@@ -248,7 +268,7 @@ impl Transform {
                         .into(),
                 )
             }
-            Self::UrlEncode => mapped(value, |text| crate::template::encode(text))?,
+            Self::UrlEncode => mapped(value, crate::template::encode)?,
             Self::Xml => mapped(value, xml)?,
             Self::Before(mark) => mapped(value, |text| {
                 text.split(mark.as_str())
@@ -268,6 +288,26 @@ impl Transform {
 fn mapped<'a>(value: Tree<'a>, change: impl Fn(&str) -> String) -> Result<Tree<'a>, Unfit> {
     let text = value.text().ok_or(Unfit("a text"))?;
     Ok(Tree::Text(Cow::Owned(change(&text))))
+}
+
+/// What a table says of the first pattern that a word fits: `*:fx` or `Auth*`.
+fn alike<'t>(table: &'t Table, word: &str) -> Option<&'t String> {
+    let fits = |pattern: &str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => word.ends_with(end),
+        (None, Some(start)) => word.starts_with(start),
+        (None, None) => false,
+    };
+    table
+        .iter()
+        .find(|(pattern, _)| fits(pattern))
+        .map(|(_, found)| found)
+}
+
+/// A text without the quotes around it.
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+        .unwrap_or(text)
 }
 
 /// `'text'`, a number, `true`, `false`, or a bare word.
@@ -392,6 +432,45 @@ mod tests {
     }
 
     #[test]
+    fn a_table_may_tell_words_by_how_they_begin_or_end() {
+        let table: Table = Arc::new(
+            [
+                ("*:fx", "free"),
+                ("trial-*", "trial"),
+                ("trial-0:fx", "odd"),
+                ("_", "paid"),
+            ]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .into(),
+        );
+        let tables = [("plans".to_owned(), table)].into();
+        let transform = Transform::parse("map(plans)", &tables).unwrap();
+        for (key, plan) in [
+            ("a-key:fx", "free"),
+            ("trial-7", "trial"),
+            ("trial-0:fx", "odd"),
+            ("a-key", "paid"),
+            (":fx-", "paid"),
+            ("*:fx", "free"),
+        ] {
+            assert_eq!(
+                transform.apply(Tree::Text(key.into())),
+                Ok(Tree::Text(plan.into())),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn probabilities_are_between_nothing_and_one() {
+        check("probability", json!(0.6), json!(0.6));
+        check("probability", json!(1), json!(1));
+        check("probability", json!(90.0), json!(0.9));
+        check("percent", json!(0.5), json!(0.005));
+        check("exp", json!(0), json!(1));
+    }
+
+    #[test]
     fn nothing_stays_nothing_but_for_a_default() {
         check("seconds", json!(null), json!(null));
         check("default(en)", json!(null), json!("en"));
@@ -400,6 +479,9 @@ mod tests {
         check("default(5)", json!(1), json!(1));
         check("nonzero", json!("0.0"), json!(null));
         check("nonzero", json!(0.5), json!(0.5));
+        check("unless(UU)", json!("UU"), json!(null));
+        check("unless('UU')", json!("S1"), json!("S1"));
+        check("unless(0)", json!(0), json!(0));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct Field {
     pub secret: bool,
     /// Whether it must be given.
     pub required: bool,
-    /// What it is when it is not given.
+    /// What it is when it is not given; `{$.account.name}` in it is a field before it.
     pub default: Option<String>,
     /// What it is for.
     pub doc: String,
@@ -105,9 +105,35 @@ pub struct Operation {
     pub(crate) limits: Limits,
     pub(crate) price: Option<Price>,
     /// Inputs that go in one call.
-    pub(crate) batch: usize,
+    pub(crate) batch: Batch,
     /// Models that a caller may name without the vendor.
     pub(crate) models: Vec<String>,
+    /// The model that is used when none is named, where the manifest says.
+    pub(crate) model: Option<String>,
+}
+
+/// How much goes in one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// Inputs; 1 where a call takes a single one.
+    pub(crate) most: usize,
+    /// Bytes of all their texts together.
+    pub(crate) bytes: Option<usize>,
+    /// Characters of all their texts together.
+    pub(crate) characters: Option<usize>,
+    /// An input without this field goes alone: what earlier steps find out in its place is true of it only.
+    pub(crate) alone_unless: Option<String>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            most: 1,
+            bytes: None,
+            characters: None,
+            alone_unless: None,
+        }
+    }
 }
 
 /// How an operation is done.
@@ -177,8 +203,8 @@ pub(crate) enum BodyTemplate {
     Multipart(Vec<(String, PartTemplate)>),
     /// A blob as it is.
     Raw(&'static str),
-    /// A text of this media type.
-    Text(Text, String),
+    /// Texts put together, of this media type.
+    Text(Vec<Template>, String),
 }
 
 /// A part of a multipart body.
@@ -207,10 +233,14 @@ pub(crate) enum KeepFrom {
 pub(crate) struct Poll {
     pub(crate) every: Duration,
     pub(crate) up_to: Duration,
-    /// Where the state stands.
-    pub(crate) until: Vec<PathStep>,
+    /// Where the state stands; without it, any answer that is no error is the end.
+    pub(crate) until: Option<Vec<PathStep>>,
     pub(crate) done: Vec<String>,
     pub(crate) failed: Vec<String>,
+    /// Codes of errors that mean that there is no answer yet.
+    pub(crate) not_yet: Vec<String>,
+    /// Where the code of a job's failure stands, or the status that it would be.
+    pub(crate) code: Option<Vec<PathStep>>,
     /// Where the reason stands.
     pub(crate) message: Option<Vec<PathStep>>,
 }
@@ -309,7 +339,10 @@ impl Account {
             if let Some(default) = &field.default
                 && !fields.iter().any(|(known, _)| *known == field.name)
             {
-                fields.push((field.name.clone(), default.clone()));
+                let default = fields.iter().fold(default.clone(), |text, (name, value)| {
+                    text.replace(&format!("{{$.account.{name}}}"), value)
+                });
+                fields.push((field.name.clone(), default));
             }
         }
         Self {

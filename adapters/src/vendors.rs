@@ -5,9 +5,17 @@ use std::sync::{Arc, OnceLock};
 use include_dir::{Dir, include_dir};
 use isobar_config::{Report, Source};
 
+use crate::{
+    hook::Hook,
+    manifest::{self, Files, Hooks},
+    vendor::Vendor,
+};
+
 #[cfg(test)]
 #[path = "vendors/baidu/tests.rs"]
 mod baidu_tests;
+#[path = "vendors/google/hooks.rs"]
+mod google;
 #[path = "vendors/iflytek/hooks.rs"]
 mod iflytek;
 #[cfg(test)]
@@ -17,16 +25,17 @@ mod iflytek_tests;
 #[path = "vendors/tencent/tests.rs"]
 mod tencent_tests;
 
-use crate::{
-    hook::Hook,
-    manifest::{self, Files, Hooks},
-    vendor::Vendor,
-};
-
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/vendors");
 
 /// Hooks, by vendor.
-const HOOKS: &Hooks = &[("iflytek", "dictation", Hook(iflytek::dictation))];
+const HOOKS: &Hooks = &[
+    (
+        "google",
+        "words_of_speakers",
+        Hook(google::words_of_speakers),
+    ),
+    ("iflytek", "dictation", Hook(iflytek::dictation)),
+];
 
 /// Vendors, compiled.
 #[derive(Debug, Clone, Default)]

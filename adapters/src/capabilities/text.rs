@@ -523,8 +523,10 @@ pub(crate) fn key_phrases(tree: Tree<'_>, about: &About<'_>) -> Result<KeyPhrase
 
 pub(crate) fn language(tree: Tree<'_>, _: &About<'_>) -> Result<Language, Misread> {
     let mut fields = Fields::of(tree);
+    // A vendor that is at a loss has an empty list; without any, the answer is something else.
+    let guesses = promised(fields.take(0).items(), "languages")?;
     let mut languages = Vec::new();
-    for mut guess in fields.items(0) {
+    for mut guess in guesses.into_iter().map(Fields::of) {
         let code = language::canonical(&promised(guess.text(0), "languages.code")?);
         languages.push(Guess {
             code,

@@ -71,6 +71,9 @@ pub struct Translation {
     pub from: Option<String>,
     /// 0 to 1: how sure the detection is.
     pub from_confidence: Option<f64>,
+    /// Characters that the vendor says it bills, which the answer's usage tells.
+    #[serde(skip)]
+    pub billed: Option<f64>,
 }
 
 /// Fields of `returns` for `translation.translate`.
@@ -81,6 +84,7 @@ pub(crate) static TRANSLATION: Draft = Draft {
         ("from_confidence", Value),
         ("index", Value),
         ("id", Value),
+        ("billed", Value),
     ],
 };
 
@@ -105,6 +109,7 @@ pub(crate) fn translation(
             .map(|tag| language::canonical(&tag))
             .or_else(|| asked("from")),
         from_confidence: fields.number(2).map(|value| value.clamp(0.0, 1.0)),
+        billed: fields.number(5).filter(|billed| *billed >= 0.0),
     })
 }
 

@@ -1,23 +1,32 @@
 //! One operation of a vendor: steps, bodies, limits, price, and what comes back.
+//!
+//! Keys that more than one vendor asked for, and what they mean:
+//! - `batch: 25`, or `batch: { most: 25, characters: 50000, alone_unless: language }`: how many inputs go in one call, how
+//!   long their texts are together, and the field without which an input goes alone, so that a step can find it out;
+//! - `model: NAME`: what `$.model` is when the caller names none, and what answers then say of themselves;
+//! - `limits: within: { speed: [0.5, 2] }`: least and most of a number;
+//! - `body: { text: { type, content } }`: the content is a text, or a list of pieces put together, absent ones left out;
+//! - `returns: root:` and `needs:`, see [`Reading::roots`].
 
 use std::time::Duration;
 
 use http::{HeaderName, Method};
 use isobar_config::{Diagnostic, Key, Node, Step as PathStep, Value, steps};
 
-use super::reading::{Place, Reading, optional};
+use super::reading::{Place, Reading, each, optional};
 use crate::{
     capability::{CONTRACTS, Contract},
     conversion::Conversion,
     draft::{Draft, Kind},
     engine::ENGINES,
     limits::Limits,
+    media::Format,
     price::{Price, Unit},
     projection::Builder,
     template::Template,
     vendor::{
-        BodyTemplate, Calls, How, Keep, KeepFrom, Operation, PartTemplate, Poll, Returns, Socket,
-        Step, Target,
+        Batch, BodyTemplate, Calls, How, Keep, KeepFrom, Operation, PartTemplate, Poll, Returns,
+        Socket, Step, Target,
     },
 };
 
@@ -27,9 +36,13 @@ const REQUEST: [&str; 12] = [
     "auth", "when",
 ];
 /// Keys of an operation; those of a request when it has only one.
-const OPERATION: [&str; 10] = [
-    "docs", "convert", "steps", "returns", "limits", "price", "batch", "models", "ignores", "hook",
+const OPERATION: [&str; 11] = [
+    "docs", "convert", "steps", "returns", "limits", "price", "batch", "models", "model",
+    "ignores", "hook",
 ];
+
+/// Keys of `returns` beside the fields.
+const ROOTS: [&str; 2] = ["root", "needs"];
 
 /// An error of one document of a batch.
 pub(crate) static ERROR: Draft = Draft {
@@ -69,7 +82,7 @@ impl Reading<'_> {
             let name = format!("{capability}.{}", key.text);
             match CONTRACTS.iter().find(|contract| contract.name == name) {
                 Some(contract) => {
-                    operations.extend(self.operation(contract, node, default_service))
+                    operations.extend(self.operation(contract, key, node, default_service))
                 }
                 None => {
                     let known = CONTRACTS
@@ -91,6 +104,7 @@ impl Reading<'_> {
     fn operation(
         &mut self,
         contract: &'static Contract,
+        key: &Key,
         node: &Node,
         default_service: Option<&Node>,
     ) -> Option<Operation> {
@@ -107,8 +121,8 @@ impl Reading<'_> {
         let before = self.found.len();
         let batch = entries
             .get("batch")
-            .and_then(|node| self.count(node, 1, 1_000))
-            .unwrap_or(1);
+            .map_or_else(Batch::default, |node| self.batch(contract, node));
+        let several = batch.most > 1;
         let convert = entries
             .get("convert")
             .map(|node| self.conversions(contract, node))
@@ -118,13 +132,23 @@ impl Reading<'_> {
             .map(|node| self.limits(contract, node))
             .unwrap_or_default();
         let mut kept = Vec::new();
-        let needs = limits.needs.clone();
+        let model = entries
+            .get("model")
+            .and_then(|node| self.text(node))
+            .map(str::to_owned);
+        // What is given in any case need not be written as optional.
+        let needs: Vec<String> = limits
+            .needs
+            .iter()
+            .cloned()
+            .chain(model.as_ref().map(|_| "model".to_owned()))
+            .collect();
         let mut steps = Vec::new();
         if let Some(list) = entries.get("steps") {
             for (_, node) in self.map(list, "`steps`") {
                 let place = Place {
                     contract: Some(contract),
-                    batch: batch > 1,
+                    batch: several,
                     kept: &kept.clone(),
                     needs: &needs,
                     item: false,
@@ -138,7 +162,7 @@ impl Reading<'_> {
         } else {
             let place = Place {
                 contract: Some(contract),
-                batch: batch > 1,
+                batch: several,
                 kept: &[],
                 needs: &needs,
                 item: false,
@@ -147,13 +171,13 @@ impl Reading<'_> {
         }
         let place = Place {
             contract: Some(contract),
-            batch: batch > 1,
+            batch: several,
             kept: &kept,
             needs: &needs,
             item: false,
         };
         let returns = match entries.get("returns") {
-            Some(node) => self.returns(contract, node, batch, place),
+            Some(node) => self.returns(contract, node, several, place),
             None => {
                 self.missing(
                     node,
@@ -163,7 +187,7 @@ impl Reading<'_> {
                 None
             }
         };
-        self.unsaid(contract, node, &entries, &limits);
+        self.unsaid(contract, key, node, &entries, &limits);
         let hook = match entries.get("hook") {
             None => None,
             Some(node) => {
@@ -185,11 +209,13 @@ impl Reading<'_> {
                 found.map(|(_, _, hook)| *hook)
             }
         };
-        let price = entries.get("price").and_then(|node| self.price(node));
         let models = entries
             .get("models")
             .map(|node| self.scalars(node))
             .unwrap_or_default();
+        let price = entries
+            .get("price")
+            .and_then(|node| self.price(node, &models));
         let docs = entries
             .get("docs")
             .and_then(|node| self.text(node))
@@ -209,9 +235,11 @@ impl Reading<'_> {
             price,
             batch,
             models,
+            model,
         })
     }
 
+    /// `25`, or `{ most: 25, characters: 50000, alone_unless: language }`.
     fn engine(
         &mut self,
         contract: &'static Contract,
@@ -246,8 +274,9 @@ impl Reading<'_> {
             convert: Vec::new(),
             limits,
             price: None,
-            batch: 1,
+            batch: Batch::default(),
             models: Vec::new(),
+            model: None,
         })
     }
 
@@ -271,39 +300,84 @@ impl Reading<'_> {
         conversions
     }
 
-    /// An input field that a manifest neither uses nor refuses would be ignored in silence.
-    fn unsaid(
-        &mut self,
-        contract: &'static Contract,
-        node: &Node,
-        entries: &Entries<'_>,
-        limits: &Limits,
-    ) {
-        let mut used = Vec::new();
-        mentions(node, &mut used);
-        let ignores = entries
-            .get("ignores")
-            .map(|node| self.scalars(node))
-            .unwrap_or_default();
-        if let Some(node) = entries.get("ignores") {
-            for name in &ignores {
+    /// `25`, or `{ most: 50, bytes: 100KB }`.
+    fn batch(&mut self, contract: &'static Contract, node: &Node) -> Batch {
+        if !contract.batch {
+            self.error(
+                "E0208",
+                node,
+                format!("`{}` takes one input at a time", contract.name),
+                "leave `batch` out",
+            );
+            return Batch::default();
+        }
+        let mut batch = Batch::default();
+        let most = if let Value::Map(_) = node.value {
+            let entries = Entries(self.record(
+                node,
+                "`batch`",
+                &["most", "bytes", "characters", "alone_unless"],
+            ));
+            batch.bytes = entries
+                .get("bytes")
+                .and_then(|node| self.size(node))
+                .and_then(|bytes| usize::try_from(bytes).ok());
+            batch.characters = entries
+                .get("characters")
+                .and_then(|node| self.count(node, 1, usize::MAX));
+            if let Some(node) = entries.get("alone_unless")
+                && let Some(name) = self.text(node)
+            {
                 if !contract.fields().iter().any(|(known, _)| known == name) {
                     let known: Vec<&str> = contract
                         .fields()
                         .iter()
                         .map(|(name, _)| name.as_str())
                         .collect();
+                    let message = format!("`{}` has no input `{name}`", contract.name);
                     self.found.push(
-                        Diagnostic::error(
-                            "E0902",
-                            node.at,
-                            format!("`{}` has no input `{name}`", contract.name),
-                        )
-                        .did_you_mean(name, known, 0),
+                        Diagnostic::error("E0902", node.at, message).did_you_mean(name, known, 0),
                     );
                 }
+                batch.alone_unless = Some(name.to_owned());
             }
-        }
+            let Some(most) = entries.get("most") else {
+                self.missing(
+                    node,
+                    "most",
+                    "say how many texts go in one call: `batch: { most: 50, bytes: 100KB }`",
+                );
+                return batch;
+            };
+            most
+        } else {
+            node
+        };
+        batch.most = self.count(most, 1, 1_000).unwrap_or(1);
+        batch
+    }
+
+    /// An input field that a manifest neither uses nor refuses would be ignored in silence.
+    fn unsaid(
+        &mut self,
+        contract: &'static Contract,
+        key: &Key,
+        node: &Node,
+        entries: &Entries<'_>,
+        limits: &Limits,
+    ) {
+        let mut used = Vec::new();
+        mentions(node, &mut used);
+        let inputs: Vec<&str> = contract
+            .fields()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let no_input = |name: &str| format!("`{}` has no input `{name}`", contract.name);
+        let ignores = entries
+            .get("ignores")
+            .map(|node| self.known("E0902", node, &inputs, no_input))
+            .unwrap_or_default();
         for (name, _) in contract.fields() {
             let said = used.iter().any(|word| word == name)
                 || ignores.contains(name)
@@ -313,7 +387,7 @@ impl Reading<'_> {
                     .any(|(field, values)| field == name && values.is_empty())
                 || limits.languages.iter().any(|(field, _)| field == name);
             if !said {
-                self.error("E0909", node, format!("nothing is said of the input `{name}`"), format!("use `$.{name}`, or put it under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)"));
+                self.key_error("E0909", key.at, format!("nothing is said of the input `{name}`"), format!("use `$.{name}`, or put it under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)"));
             }
         }
     }
@@ -512,8 +586,16 @@ impl Reading<'_> {
                     .and_then(|node| self.text(node))?
                     .to_owned();
                 let content = value.get("content")?;
-                let text = self.text_template(content, place)?;
-                Some(BodyTemplate::Text(text, media_type))
+                let pieces: Vec<&Node> = if let Value::List(items) = &content.value {
+                    items.iter().collect()
+                } else {
+                    vec![content]
+                };
+                let pieces = pieces
+                    .into_iter()
+                    .map(|piece| self.template(piece, place))
+                    .collect::<Option<Vec<_>>>()?;
+                Some(BodyTemplate::Text(pieces, media_type))
             }
         }
     }
@@ -550,38 +632,55 @@ impl Reading<'_> {
         let entries = Entries(self.record(
             node,
             "`poll`",
-            &["every", "up_to", "until", "done", "failed", "message"],
+            &[
+                "every", "up_to", "until", "done", "failed", "not_yet", "code", "message",
+            ],
         ));
-        let (Some(every), Some(until), Some(done)) = (
-            entries.get("every"),
-            entries.get("until"),
-            entries.get("done"),
-        ) else {
-            self.missing(
-                node,
-                "every, until or done",
-                "write `poll: { every: 2s, until: $.body.status, done: completed, failed: error }`",
-            );
+        let Some(every) = entries.get("every") else {
+            self.missing(node, "every", "say how often to ask: `every: 2s`");
             return None;
         };
         let every = self.duration(every)?;
+        for (name, other) in [
+            ("until", "done"),
+            ("done", "until"),
+            ("failed", "until"),
+            ("code", "failed"),
+            ("message", "failed"),
+        ] {
+            if entries.get(name).is_some() && entries.get(other).is_none() {
+                self.missing(node, other, &format!("`{name}` means something only beside it: `until: $.body.status, done: completed, failed: error`"));
+                return None;
+            }
+        }
+        if entries.get("until").is_none() && entries.get("not_yet").is_none() {
+            self.missing(node, "until", "say when the job is done, `until: $.body.status, done: completed`, or which errors mean that it is not, `not_yet: [NOT_READY]`");
+            return None;
+        }
         let up_to = match entries.get("up_to") {
             Some(node) => self.duration(node)?,
             None => every * 4,
         };
-        let message = match entries.get("message") {
-            Some(node) => Some(self.body_steps(node)?),
-            None => None,
+        let mut path = |name: &str| match entries.get(name) {
+            Some(node) => self.body_steps(node).map(Some),
+            None => Some(None),
         };
+        let (until, code, message) = (path("until")?, path("code")?, path("message")?);
+        let mut words = |name: &str| {
+            entries
+                .get(name)
+                .map(|node| self.scalars(node))
+                .unwrap_or_default()
+        };
+        let (done, failed, not_yet) = (words("done"), words("failed"), words("not_yet"));
         Some(Poll {
             every,
             up_to,
-            until: self.body_steps(until)?,
-            done: self.scalars(done),
-            failed: entries
-                .get("failed")
-                .map(|node| self.scalars(node))
-                .unwrap_or_default(),
+            until,
+            done,
+            failed,
+            not_yet,
+            code,
             message,
         })
     }
@@ -635,11 +734,11 @@ impl Reading<'_> {
         &mut self,
         contract: &'static Contract,
         node: &Node,
-        batch: usize,
+        batch: bool,
         place: Place<'_>,
     ) -> Option<Returns> {
         let draft = contract.draft;
-        if batch == 1 {
+        if !batch {
             let whole = node
                 .entries()
                 .iter()
@@ -661,10 +760,22 @@ impl Reading<'_> {
                 return Some(Returns::Whole(at, draft.fields.len()));
             }
             let mut builder = Builder::default();
-            let expression = self.mapping(node, draft, "`returns`", &mut builder, place, true);
-            return Some(Returns::Json(Box::new(builder.finish(expression))));
+            let root = self.roots(node, &mut builder, place)?;
+            let place = Place {
+                item: root.is_some(),
+                ..place
+            };
+            let expression = self.mapping(node, draft, "`returns`", &mut builder, place, &ROOTS);
+            return Some(Returns::Json(Box::new(
+                builder.finish(expression).below(root),
+            )));
         }
-        let entries = Entries(self.record(node, "`returns` of a batch", &["results", "errors"]));
+        let [root, needs] = ROOTS;
+        let entries = Entries(self.record(
+            node,
+            "`returns` of a batch",
+            &["results", "errors", root, needs],
+        ));
         let Some(results) = entries.get("results") else {
             self.missing(
                 node,
@@ -674,19 +785,24 @@ impl Reading<'_> {
             return None;
         };
         let mut builder = Builder::default();
-        let results = self.mapped_items(results, draft, "`results`", &mut builder, place, true)?;
+        let root = self.roots(node, &mut builder, place)?;
+        let place = Place {
+            item: root.is_some(),
+            ..place
+        };
+        let results = self.mapped_items(results, draft, "`results`", &mut builder, place)?;
         let errors = match entries.get("errors") {
-            Some(node) => {
-                Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place, true)?)
-            }
+            Some(node) => Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place)?),
             None => None,
         };
         let expression = crate::projection::Expression::Record(vec![Some(results), errors]);
-        Some(Returns::Json(Box::new(builder.finish(expression))))
+        Some(Returns::Json(Box::new(
+            builder.finish(expression).below(root),
+        )))
     }
 
     fn limits(&mut self, contract: &'static Contract, node: &Node) -> Limits {
-        const KEYS: [&str; 10] = [
+        const KEYS: [&str; 12] = [
             "audio",
             "duration",
             "text",
@@ -695,7 +811,9 @@ impl Reading<'_> {
             "channels",
             "languages",
             "cannot",
+            "within",
             "needs",
+            "only_with",
             "needs_account",
         ];
         let entries = Entries(self.record(node, "`limits`", &KEYS));
@@ -719,41 +837,34 @@ impl Reading<'_> {
                 ),
             }
         }
-        limits.formats = entries
-            .get("formats")
-            .map(|node| self.scalars(node))
-            .unwrap_or_default();
-        limits.sample_rates = entries
-            .get("sample_rates")
-            .map(|node| self.scalars(node))
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|rate| rate.parse().ok())
-            .collect();
+        if let Some(node) = entries.get("formats") {
+            let known = Format::ALL.map(Format::name);
+            limits.formats = self.known("E0205", node, &known, |word| {
+                format!("`{word}` is not a format of recordings")
+            });
+        }
+        for node in entries.get("sample_rates").map(each).unwrap_or_default() {
+            limits.sample_rates.extend(
+                self.count(node, 1, 1_000_000)
+                    .and_then(|rate| u32::try_from(rate).ok()),
+            );
+        }
         limits.channels = entries
             .get("channels")
             .and_then(|node| self.count(node, 1, 64))
             .and_then(|channels| u16::try_from(channels).ok());
+        let inputs: Vec<&str> = contract
+            .fields()
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let no_input = |name: &str| format!("`{}` has no input `{name}`", contract.name);
         for (key, node) in entries
             .get("languages")
             .map(|node| self.map(node, "`languages`"))
             .unwrap_or_default()
         {
-            if !contract.fields().iter().any(|(name, _)| *name == key.text) {
-                let known: Vec<&str> = contract
-                    .fields()
-                    .iter()
-                    .map(|(name, _)| name.as_str())
-                    .collect();
-                self.found.push(
-                    Diagnostic::error(
-                        "E0902",
-                        key.at,
-                        format!("`{}` has no input `{}`", contract.name, key.text),
-                    )
-                    .did_you_mean(&key.text, known, 0),
-                );
-            }
+            self.known_key(key, &inputs, no_input);
             let table = if let Value::List(_) = node.value {
                 Some(
                     self.scalars(node)
@@ -780,58 +891,81 @@ impl Reading<'_> {
         if let Some(node) = entries.get("cannot") {
             if let Value::Map(_) = node.value {
                 for (key, node) in self.map(node, "`cannot`") {
+                    self.known_key(key, &inputs, no_input);
                     limits.cannot.push((key.text.clone(), self.scalars(node)));
                 }
             } else {
                 limits.cannot = self
-                    .scalars(node)
+                    .known("E0902", node, &inputs, no_input)
                     .into_iter()
                     .map(|name| (name, Vec::new()))
                     .collect();
             }
         }
+        for (key, node) in entries
+            .get("within")
+            .map(|node| self.map(node, "`within`"))
+            .unwrap_or_default()
+        {
+            if let [least, most] = node.items() {
+                let (least, most) = (self.number(least), self.number(most));
+                limits.within.extend(
+                    least
+                        .zip(most)
+                        .map(|(least, most)| (key.text.clone(), least, most)),
+                );
+            } else {
+                self.wrong(
+                    node,
+                    "a list of two numbers",
+                    "the least and the most: `speed: [0.5, 2]`",
+                );
+            }
+        }
         limits.needs = entries
             .get("needs")
-            .map(|node| self.scalars(node))
+            .map(|node| self.known("E0902", node, &inputs, no_input))
             .unwrap_or_default();
-        limits.needs_account = entries
-            .get("needs_account")
-            .map(|node| self.scalars(node))
-            .unwrap_or_default();
-        let inputs = limits
-            .cannot
-            .iter()
-            .map(|(name, _)| name)
-            .chain(&limits.needs);
-        let unknown: Vec<String> = inputs
-            .filter(|name| !contract.fields().iter().any(|(known, _)| known == *name))
-            .cloned()
-            .collect();
-        for name in unknown {
-            let known: Vec<&str> = contract
-                .fields()
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect();
-            self.found.push(
-                Diagnostic::error(
-                    "E0902",
-                    node.at,
-                    format!("`{}` has no input `{name}`", contract.name),
-                )
-                .did_you_mean(&name, known, 0),
+        for (key, node) in entries
+            .get("only_with")
+            .map(|node| self.map(node, "`only_with`"))
+            .unwrap_or_default()
+        {
+            self.known_key(key, &inputs, no_input);
+            limits.only_with.extend(
+                self.known("E0902", node, &inputs, no_input)
+                    .into_iter()
+                    .map(|other| (key.text.clone(), other)),
             );
+        }
+        if let Some(node) = entries.get("needs_account") {
+            let fields: Vec<String> = self.fields.iter().map(|field| field.name.clone()).collect();
+            let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
+            limits.needs_account = self.known("E0902", node, &fields, |name| {
+                format!("accounts of this vendor have no `{name}`")
+            });
         }
         limits
     }
 
-    /// `{ usd: 0.006, per: minute, round: 1s, minimum: 15s }`.
-    fn price(&mut self, node: &Node) -> Option<Price> {
+    /// `{ usd: 0.006, per: minute, round: 1s, minimum: 15s }`; `named` are the models that a caller may name.
+    fn price(&mut self, node: &Node, named: &[String]) -> Option<Price> {
         let entries = Entries(self.record(
             node,
             "`price`",
-            &["usd", "per", "round", "minimum", "source"],
+            &[
+                "usd",
+                "per",
+                "round",
+                "minimum",
+                "models",
+                "per_channel",
+                "source",
+            ],
         ));
+        if let Some(source) = entries.get("source") {
+            self.text(source);
+        }
         let (Some(usd), Some(per)) = (entries.get("usd"), entries.get("per")) else {
             self.missing(
                 node,
@@ -852,6 +986,7 @@ impl Reading<'_> {
             _ => match words
                 .strip_suffix(" characters")
                 .and_then(|many| many.parse().ok())
+                .filter(|many| (1.0..1e12).contains(many))
             {
                 Some(many) => Unit::Characters(many),
                 None => {
@@ -869,7 +1004,32 @@ impl Reading<'_> {
         };
         let round = base(self, entries.get("round"), 1.0)?;
         let minimum = base(self, entries.get("minimum"), 0.0)?;
-        if round <= 0.0 || usd < 0.0 {
+        let mut models = Vec::new();
+        for (key, node) in entries
+            .get("models")
+            .map(|node| self.map(node, "`models`"))
+            .unwrap_or_default()
+        {
+            if !named.contains(&key.text) {
+                let message = format!("the operation has no model `{}`", key.text);
+                self.found
+                    .push(Diagnostic::error("E0902", key.at, message).did_you_mean(
+                        &key.text,
+                        named.iter().map(String::as_str),
+                        0,
+                    ));
+            }
+            models.push((key.text.clone(), self.number(node)?));
+        }
+        let per_channel = entries
+            .get("per_channel")
+            .is_some_and(|node| self.flag(node));
+        let negative = models
+            .iter()
+            .map(|(_, usd)| *usd)
+            .chain([usd, minimum])
+            .any(|number| !(0.0..1e12).contains(&number));
+        if negative || !(round > 0.0 && round < 1e12) {
             self.error(
                 "E0911",
                 node,
@@ -880,9 +1040,11 @@ impl Reading<'_> {
         }
         Some(Price {
             usd,
+            models,
             unit,
             round,
             minimum,
+            per_channel,
         })
     }
 }

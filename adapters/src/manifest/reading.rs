@@ -145,10 +145,33 @@ impl<'a> Reading<'a> {
 
     /// One scalar or a list of them.
     pub(super) fn scalars(&mut self, node: &Node) -> Vec<String> {
-        match &node.value {
-            Value::List(items) => items.iter().filter_map(|item| self.scalar(item)).collect(),
-            _ => self.scalar(node).into_iter().collect(),
+        each(node)
+            .iter()
+            .filter_map(|item| self.scalar(item))
+            .collect()
+    }
+
+    /// One word or a list of them, each among those that are known; `what` is wrong with any other.
+    pub(super) fn known(
+        &mut self,
+        code: &'static str,
+        node: &Node,
+        known: &[&str],
+        what: impl Fn(&str) -> String,
+    ) -> Vec<String> {
+        let mut words = Vec::new();
+        for item in each(node) {
+            let Some(word) = self.scalar(item) else {
+                continue;
+            };
+            if !known.contains(&word.as_str()) {
+                let mistake = Diagnostic::error(code, item.at, what(&word));
+                self.found
+                    .push(mistake.did_you_mean(&word, known.iter().copied(), 0));
+            }
+            words.push(word);
         }
+        words
     }
 
     pub(super) fn number(&mut self, node: &Node) -> Option<f64> {
@@ -594,7 +617,7 @@ impl<'a> Reading<'a> {
             }
             return Some(Template::Any(choices));
         }
-        let mut conditions = [None, None];
+        let (mut when, mut unless) = (None, None);
         let mut alone = None;
         let mut members = Vec::with_capacity(entries.len());
         for (key, value) in entries {
@@ -602,7 +625,12 @@ impl<'a> Reading<'a> {
                 "$when" | "$unless" => {
                     let text = self.text(value)?;
                     let reference = self.reference(value, &optional(text), place)?;
-                    conditions[usize::from(key.text == "$unless")] = Some(reference);
+                    let condition = if key.text == "$when" {
+                        &mut when
+                    } else {
+                        &mut unless
+                    };
+                    *condition = Some(reference);
                 }
                 "$value" => alone = Some(self.template(value, place)?),
                 _ => members.push((key.text.clone(), self.template(value, place)?)),
@@ -621,7 +649,6 @@ impl<'a> Reading<'a> {
             }
             None => Template::Object(members),
         };
-        let [when, unless] = conditions;
         if when.is_none() && unless.is_none() {
             return Some(object);
         }
@@ -630,6 +657,15 @@ impl<'a> Reading<'a> {
             unless,
             then: Box::new(object),
         })
+    }
+
+    /// A key that names something; `what` is wrong with it if that is not known.
+    pub(super) fn known_key(&mut self, key: &Key, known: &[&str], what: impl Fn(&str) -> String) {
+        if !known.contains(&key.text.as_str()) {
+            let mistake = Diagnostic::error("E0902", key.at, what(&key.text));
+            self.found
+                .push(mistake.did_you_mean(&key.text, known.iter().copied(), 0));
+        }
     }
 
     pub(super) fn key_error(
@@ -641,6 +677,15 @@ impl<'a> Reading<'a> {
     ) {
         self.found
             .push(Diagnostic::error(code, at, message).help(help));
+    }
+}
+
+/// The items of a list, or the one thing that is there instead.
+pub(super) fn each(node: &Node) -> &[Node] {
+    if let Value::List(items) = &node.value {
+        items
+    } else {
+        std::slice::from_ref(node)
     }
 }
 

@@ -6,7 +6,7 @@ use isobar_config::{Diagnostic, Node, Step, Value, steps};
 
 use super::{
     document,
-    reading::{Place, Reading},
+    reading::{Place, Reading, each},
 };
 use crate::{
     capability::CONTRACTS,
@@ -137,6 +137,26 @@ impl Reading<'_> {
                     .map(|(_, value)| *value)
             };
             let default = value("default").and_then(|node| self.scalar(node));
+            if let (Some(node), Some(default)) = (value("default"), &default) {
+                let named: Vec<&str> = default
+                    .split("{$.account.")
+                    .skip(1)
+                    .filter_map(|rest| rest.split('}').next())
+                    .collect();
+                let before: Vec<&str> = fields
+                    .iter()
+                    .map(|field: &Field| field.name.as_str())
+                    .collect();
+                for name in named.into_iter().filter(|name| !before.contains(name)) {
+                    let message = format!("no field before this one is called `{name}`");
+                    self.found
+                        .push(Diagnostic::error("E0902", node.at, message).did_you_mean(
+                            name,
+                            before.iter().copied(),
+                            0,
+                        ));
+                }
+            }
             let optional = value("optional").is_some_and(|node| self.flag(node));
             fields.push(Field {
                 name: key.text.clone(),
@@ -156,23 +176,27 @@ impl Reading<'_> {
         for (key, node) in self.map(node, "`tables`") {
             let mut table = BTreeMap::new();
             if let Value::List(words) = &node.value {
-                // A list stands for words that are the same on both sides.
-                for word in words
-                    .iter()
-                    .filter_map(|word| self.scalar(word))
-                    .collect::<Vec<_>>()
-                {
-                    table.insert(word.clone(), word);
-                }
-            } else {
-                for (word, node) in self.map(node, "a table") {
-                    if let Some(text) = self.scalar(node) {
-                        table.insert(word.text.clone(), text);
+                // A list stands for words that are the same on both sides; those that are not are maps in it.
+                for word in words {
+                    if let Value::Map(_) = word.value {
+                        self.table_rows(word, &mut table);
+                    } else if let Some(text) = self.scalar(word) {
+                        table.insert(text.clone(), text);
                     }
                 }
+            } else {
+                self.table_rows(node, &mut table);
             }
             let table: Table = Arc::new(table);
             self.tables.insert(key.text.clone(), table);
+        }
+    }
+
+    fn table_rows(&mut self, node: &Node, table: &mut BTreeMap<String, String>) {
+        for (word, node) in self.map(node, "a table") {
+            if let Some(text) = self.scalar(node) {
+                table.insert(word.text.clone(), text);
+            }
         }
     }
 
@@ -538,14 +562,15 @@ impl Reading<'_> {
                 ));
             return None;
         };
-        let status = value("status")
-            .map(|node| self.scalars(node))
-            .unwrap_or_default();
+        let mut status = Vec::new();
+        for node in value("status").map(each).unwrap_or_default() {
+            status.extend(
+                self.count(node, 100, 599)
+                    .and_then(|status| u16::try_from(status).ok()),
+            );
+        }
         Some(ErrorRule {
-            status: status
-                .iter()
-                .filter_map(|status| status.parse().ok())
-                .collect(),
+            status,
             code: value("code")
                 .map(|node| self.scalars(node))
                 .unwrap_or_default(),
