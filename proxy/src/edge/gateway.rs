@@ -105,6 +105,8 @@ impl Gateway {
         forward: &Forward,
     ) -> Result<()> {
         expect_continue(session).await?;
+        // Interim answers are read by us, as on the exchange path; what a vendor says in one is not filtered.
+        session.as_downstream_mut().set_ignore_info_resp(true);
         let request = session.req_header();
         let effect = context::effect(forward, &request.method, &request.headers);
         let has_key = request.headers.contains_key(headers::IDEMPOTENCY_KEY);
