@@ -10,8 +10,10 @@ demo *arguments:
 
 # Write again what is made from the code: the configuration reference and the JSON Schema
 generate:
-    cargo run --quiet -- schema --reference > docs/guide/configuration.md
-    cargo run --quiet -- schema > docs/schema/isobar.schema.json
+    # The whole workspace, as the tests build it: one set of features, one build.
+    cargo build --workspace --quiet
+    "${CARGO_TARGET_DIR:-target}/debug/isobar" schema --reference > docs/guide/configuration.md
+    "${CARGO_TARGET_DIR:-target}/debug/isobar" schema > docs/schema/isobar.schema.json
 
 # Speed beside a bare Pingora proxy, nginx and HAProxy
 compare *arguments:

@@ -1,8 +1,43 @@
 //! What a vendor is: messages in, messages out, no sockets.
 //!
-//! So far: what an attempt proved (`Evidence` → [`Verdict`]) and what may be done next, the same for plain HTTP
-//! upstreams and for vendors.
+//! A manifest (YAML) compiles into a [`Vendor`]; a [`Call`] does one of its operations for an account over a
+//! [`Transport`], which this crate does not implement. What an attempt proved ([`Verdict`]) and what may be done next is
+//! the same for vendors and for plain HTTP upstreams.
 
+mod blob;
+mod call;
+pub mod capabilities;
+mod capability;
+pub mod dialects;
+mod draft;
+mod engine;
+mod failure;
+mod hook;
+mod language;
+mod limits;
+mod manifest;
+pub mod media;
+mod prepare;
+mod price;
+mod projection;
+mod protocols;
+mod request;
+mod template;
+mod transform;
+mod transport;
+mod tree;
+mod vendor;
+mod vendors;
 mod verdict;
 
+pub use blob::{Blob, Memory, Source};
+pub use call::{Call, Job, Output, language_of};
+pub use capability::{CONTRACTS, Content, Contract, contract};
+pub use failure::{Failure, Kind};
+pub use manifest::Files;
+pub use price::Usage;
+pub use request::{Body, Piece, Request, Response, Talk};
+pub use transport::{Tokens, Transport};
+pub use vendor::{Account, Field, Operation, Vendor};
+pub use vendors::{Vendors, built_in};
 pub use verdict::{Evidence, Fault, Next, Verdict, next};

@@ -165,6 +165,7 @@ pub enum Next {
 }
 
 /// The decision table: may another attempt follow?
+#[expect(clippy::match_same_arms, reason = "one line for each row of the table")]
 pub fn next(verdict: Verdict, effect: Effect) -> Next {
     match (verdict, effect) {
         (Verdict::Ok | Verdict::RejectedFinal, _) => Next::Answer,

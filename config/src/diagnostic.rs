@@ -1,14 +1,29 @@
 //! One mistake: a code that never changes, a sentence, a place, a next step; and all of them, rendered.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, fmt::Write as _, sync::Arc};
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceSpan};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    SourceCode, SourceSpan, SpanContents,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::{
     load::Source,
     place::{Location, Span},
 };
+
+/// Mistakes shown to a person at once; nobody reads more, and a program gets them all.
+const SHOWN: usize = 100;
+/// Mistakes that get a "did you mean", which has to look at every name known.
+const SUGGESTED: usize = 100;
+/// Names that are listed when none is near.
+const LISTED: usize = 16;
+/// Longest line of an excerpt, in bytes; of a longer one only the part around the mistake is shown.
+const WIDEST: usize = 160;
+/// Longest message, in characters: what is quoted in it may be a whole file.
+const LONGEST: usize = 400;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,46 +50,57 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(crate) fn error(code: &'static str, at: Span, message: impl Into<String>) -> Self {
+    /// An error at a place.
+    pub fn error(code: &'static str, at: Span, message: impl Into<String>) -> Self {
         Self {
             code,
             severity: Severity::Error,
-            message: message.into(),
+            message: shortened(message.into()),
             help: None,
             at,
         }
     }
 
-    pub(crate) fn warning(code: &'static str, at: Span, message: impl Into<String>) -> Self {
+    /// A warning at a place.
+    pub fn warning(code: &'static str, at: Span, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
             ..Self::error(code, at, message)
         }
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    /// Adds the next step.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Adds a "did you mean" when something known is near.
-    pub(crate) fn did_you_mean<'a>(
+    /// Adds a "did you mean" when something known is near, or else what is known. `before` mistakes were found already.
+    pub fn did_you_mean<'a>(
         self,
         written: &str,
         known: impl IntoIterator<Item = &'a str>,
+        before: usize,
     ) -> Self {
         let known: Vec<&str> = known.into_iter().collect();
-        if let Some(near) = nearest(written, &known) {
+        let near = (before < SUGGESTED)
+            .then(|| nearest(written, &known))
+            .flatten();
+        if let Some(near) = near {
             return self.help(format!("did you mean `{near}`?"));
         }
         if known.is_empty() {
             return self;
         }
-        let listed = known
+        let mut listed = known
             .iter()
+            .take(LISTED)
             .map(|name| format!("`{name}`"))
             .collect::<Vec<_>>()
             .join(", ");
+        if known.len() > LISTED {
+            listed = format!("{listed} and {} more", known.len() - LISTED);
+        }
         self.help(format!("known here: {listed}"))
     }
 }
@@ -82,9 +108,31 @@ impl Diagnostic {
 /// The known name nearest to what was written, if it is near enough to be a slip.
 fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     let lower = written.to_lowercase();
-    let distance = |name: &&str| strsim::damerau_levenshtein(&lower, &name.to_lowercase());
-    let near = known.iter().copied().min_by_key(distance)?;
-    (distance(&near) <= (written.chars().count() / 3).max(1)).then_some(near)
+    let length = lower.chars().count();
+    // A slip leaves most of a name as it was; a name of one letter has no slips.
+    let most = (length / 3).max(1).min(length.saturating_sub(1));
+    if length > 64 {
+        return None;
+    }
+    known
+        .iter()
+        .take(1_000)
+        .filter(|name| name.chars().count().abs_diff(length) <= most)
+        .map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), *name))
+        .filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// A message with its middle left out, if it is too long to read.
+fn shortened(message: String) -> String {
+    let count = message.chars().count();
+    if count <= LONGEST {
+        return message;
+    }
+    let start: String = message.chars().take(LONGEST / 2).collect();
+    let end: String = message.chars().skip(count - LONGEST / 4).collect();
+    format!("{start} […] {end}")
 }
 
 /// Everything that was found in a configuration, in the order of the files.
@@ -95,7 +143,8 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(sources: Vec<Source>, mut diagnostics: Vec<Diagnostic>) -> Self {
+    /// Puts what was found in order.
+    pub fn new(sources: Vec<Source>, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(|diagnostic| {
             (
                 diagnostic.at.source,
@@ -151,28 +200,22 @@ impl Report {
             .with_width(100)
             .with_links(false);
         let mut text = String::new();
-        for diagnostic in &self.diagnostics {
+        for diagnostic in self.diagnostics.iter().take(SHOWN) {
+            let excerpt = self
+                .sources
+                .get(diagnostic.at.source)
+                .map(|source| Excerpt::new(source, diagnostic.at));
             let shown = Shown {
                 diagnostic,
-                text: self.named(diagnostic),
+                excerpt,
             };
             let _ = handler.render_report(&mut text, &shown);
+            text.push('\n');
+        }
+        if let more @ 1.. = self.diagnostics.len().saturating_sub(SHOWN) {
+            let _ = writeln!(text, "and {more} more; `--json` prints them all\n");
         }
         text
-    }
-
-    fn named(&self, diagnostic: &Diagnostic) -> NamedSource<String> {
-        let source = self.sources.get(diagnostic.at.source);
-        let (name, text) = source.map_or(("", ""), |source| (&source.name, &source.text));
-        // An empty source has no line to show.
-        NamedSource::new(
-            name,
-            if text.is_empty() {
-                " ".to_owned()
-            } else {
-                text.to_owned()
-            },
-        )
     }
 
     /// For a program.
@@ -195,8 +238,32 @@ impl Report {
         })
     }
 
+    /// The stretch of a diagnostic, in characters, as SARIF says it.
+    fn region(&self, diagnostic: &Diagnostic) -> Value {
+        let at = diagnostic.at;
+        let marked = self
+            .sources
+            .get(at.source)
+            .and_then(|source| source.text.get(at.offset..at.offset + at.length));
+        let mut region = json!({ "startLine": at.line, "startColumn": at.column });
+        if let (Some(marked), Some(fields)) = (marked, region.as_object_mut())
+            && !marked.is_empty()
+        {
+            let end = at.column as usize + marked.chars().count();
+            fields.insert("endColumn".to_owned(), json!(end));
+        }
+        region
+    }
+
     /// For code hosts: SARIF 2.1.0.
     pub fn sarif(&self) -> Value {
+        let mut codes: Vec<&str> = self
+            .diagnostics
+            .iter()
+            .map(|diagnostic| diagnostic.code)
+            .collect();
+        codes.sort_unstable();
+        codes.dedup();
         let result = |diagnostic: &Diagnostic| {
             let at = self.location(diagnostic);
             let text = match &diagnostic.help {
@@ -205,25 +272,20 @@ impl Report {
             };
             json!({
                 "ruleId": diagnostic.code,
+                "ruleIndex": codes.iter().position(|code| *code == diagnostic.code),
                 "level": diagnostic.severity.name(),
                 "message": { "text": text },
                 "locations": [{ "physicalLocation": {
-                    "artifactLocation": { "uri": at.file },
-                    "region": { "startLine": at.line, "startColumn": at.column },
+                    "artifactLocation": { "uri": uri(&at.file) },
+                    "region": self.region(diagnostic),
                 } }],
             })
         };
-        let mut codes: Vec<&str> = self
-            .diagnostics
-            .iter()
-            .map(|diagnostic| diagnostic.code)
-            .collect();
-        codes.sort_unstable();
-        codes.dedup();
         json!({
             "version": "2.1.0",
             "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
             "runs": [{
+                "columnKind": "unicodeCodePoints",
                 "tool": { "driver": {
                     "name": "isobar",
                     "version": env!("CARGO_PKG_VERSION"),
@@ -232,6 +294,23 @@ impl Report {
                 "results": self.diagnostics.iter().map(result).collect::<Vec<_>>(),
             }],
         })
+    }
+}
+
+/// A file's name as a URI: relative ones stay so, for code hosts to find the file by.
+fn uri(file: &str) -> String {
+    /// What a path may have in a URI besides letters and digits.
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    let path = utf8_percent_encode(file.strip_prefix("./").unwrap_or(file), KEPT);
+    if file.starts_with('/') {
+        format!("file://{path}")
+    } else {
+        path.to_string()
     }
 }
 
@@ -249,7 +328,7 @@ impl Severity {
 #[error("{}", .diagnostic.message)]
 struct Shown<'a> {
     diagnostic: &'a Diagnostic,
-    text: NamedSource<String>,
+    excerpt: Option<Excerpt<'a>>,
 }
 
 impl miette::Diagnostic for Shown<'_> {
@@ -270,16 +349,105 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        Some(&self.text)
+        let excerpt = self.excerpt.as_ref()?;
+        Some(excerpt)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let at = SourceSpan::new(
-            self.diagnostic.at.offset.into(),
-            self.diagnostic.at.length.max(1),
-        );
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
-            None, at,
-        ))))
+        let label = LabeledSpan::new_with_span(None, self.excerpt.as_ref()?.marked);
+        Some(Box::new(std::iter::once(label)))
+    }
+}
+
+/// The lines around a mistake. Found from its place outwards, so that a large file costs no more than a small one.
+#[derive(Debug)]
+struct Excerpt<'a> {
+    name: &'a str,
+    /// The line, with those before and after it unless one of them is too wide to show.
+    shown: &'a str,
+    /// Where `shown` starts: bytes, lines from 0, characters from 0.
+    offset: usize,
+    line: usize,
+    column: usize,
+    at: Span,
+    marked: SourceSpan,
+}
+
+impl<'a> Excerpt<'a> {
+    fn new(source: &'a Source, at: Span) -> Self {
+        let text = source.text.as_str();
+        let offset = text.floor_char_boundary(at.offset);
+        let (before, after) = text.split_at(offset);
+        let start = before.rfind(BREAKS).map_or(0, |found| found + 1);
+        let end = offset + after.find(BREAKS).unwrap_or(after.len());
+        let earlier = text.get(..start).unwrap_or_default();
+        let earlier = earlier
+            .strip_suffix("\r\n")
+            .or_else(|| earlier.strip_suffix(BREAKS));
+        let first = earlier.map(|lines| lines.rfind(BREAKS).map_or(0, |found| found + 1));
+        let later = text.get(end..).unwrap_or_default();
+        let later = later
+            .strip_prefix("\r\n")
+            .or_else(|| later.strip_prefix(BREAKS));
+        let last =
+            later.map(|lines| text.len() - lines.len() + lines.find(BREAKS).unwrap_or(lines.len()));
+        let line = at.line.saturating_sub(1) as usize;
+        let length = after.get(..at.length).map_or(0, str::len).min(end - offset);
+        let marked = SourceSpan::new(offset.into(), length.clamp(1, WIDEST));
+        let (from, to) = (first.unwrap_or(start), last.unwrap_or(end));
+        let narrow = to - from <= 3 * WIDEST && end - start <= WIDEST;
+        let (from, to, line, column) = if narrow {
+            (from, to, line - usize::from(first.is_some() && line > 0), 0)
+        } else {
+            let from = text.ceil_char_boundary(start.max(offset.saturating_sub(WIDEST / 2)));
+            let to = text.floor_char_boundary(end.min(offset + WIDEST));
+            let cut = before.get(from..).unwrap_or_default().chars().count();
+            (from, to, line, (at.column as usize).saturating_sub(1 + cut))
+        };
+        Self {
+            name: &source.name,
+            shown: text.get(from..to).unwrap_or_default(),
+            offset: from,
+            line,
+            column,
+            at,
+            marked,
+        }
+    }
+}
+
+/// What ends a line of YAML.
+const BREAKS: [char; 2] = ['\n', '\r'];
+
+impl SourceCode for Excerpt<'_> {
+    fn read_span<'s>(
+        &'s self,
+        _: &SourceSpan,
+        context_before: usize,
+        _: usize,
+    ) -> Result<Box<dyn SpanContents<'s> + 's>, MietteError> {
+        // Without context it is the place that is asked for, with context the lines.
+        let (line, column) = if context_before == 0 {
+            (
+                self.at.line.saturating_sub(1) as usize,
+                self.at.column.saturating_sub(1) as usize,
+            )
+        } else {
+            (self.line, self.column)
+        };
+        // Nothing is no line; a blank is one.
+        let shown = if self.shown.is_empty() {
+            " "
+        } else {
+            self.shown
+        };
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.to_owned(),
+            shown.as_bytes(),
+            SourceSpan::new(self.offset.into(), shown.len()),
+            line,
+            column,
+            shown.lines().count(),
+        )))
     }
 }

@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
-use serde_saphyr::{Location as YamlPlace, Spanned};
+use serde_saphyr::{Error as Mistake, Location as YamlPlace, Spanned};
 
 use crate::{diagnostic::Diagnostic, place::Span};
 
@@ -15,40 +15,60 @@ const LARGEST: usize = 1024 * 1024;
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) value: Value,
-    pub(crate) at: Span,
+pub struct Node {
+    /// What it is.
+    pub value: Value,
+    /// Where it stands.
+    pub at: Span,
 }
 
 /// What YAML can say.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
+    /// Nothing.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// A whole number.
     Integer(i64),
+    /// Any other number.
     Float(f64),
+    /// A text.
     Text(String),
+    /// A list.
     List(Vec<Node>),
+    /// A map, in the order written.
     Map(Vec<(Key, Node)>),
 }
 
 /// A key and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Key {
-    pub(crate) text: String,
-    pub(crate) at: Span,
+pub struct Key {
+    /// The key itself.
+    pub text: String,
+    /// Where it stands.
+    pub at: Span,
 }
 
 impl Node {
     /// The value under `key`, if this is a map that has it.
-    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+    pub fn get(&self, key: &str) -> Option<&Self> {
         self.entries()
             .iter()
             .find(|(known, _)| known.text == key)
             .map(|(_, node)| node)
     }
 
-    pub(crate) fn entries(&self) -> &[(Key, Self)] {
+    /// The place of `key` itself, if this is a map that has it.
+    pub(crate) fn key(&self, key: &str) -> Option<Span> {
+        self.entries()
+            .iter()
+            .find(|(known, _)| known.text == key)
+            .map(|(known, _)| known.at)
+    }
+
+    /// The entries, if this is a map.
+    pub fn entries(&self) -> &[(Key, Self)] {
         if let Value::Map(entries) = &self.value {
             entries
         } else {
@@ -56,7 +76,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn items(&self) -> &[Self] {
+    /// The items, if this is a list.
+    pub fn items(&self) -> &[Self] {
         if let Value::List(items) = &self.value {
             items
         } else {
@@ -64,7 +85,8 @@ impl Node {
         }
     }
 
-    pub(crate) fn text(&self) -> Option<&str> {
+    /// The text, if this is one.
+    pub fn text(&self) -> Option<&str> {
         if let Value::Text(text) = &self.value {
             Some(text)
         } else {
@@ -73,7 +95,7 @@ impl Node {
     }
 
     /// What kind of value this is, for messages.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
@@ -114,13 +136,12 @@ fn stamp(span: &mut Span, source: usize, text: &str) {
 }
 
 /// Reads one source.
-pub(crate) fn parse(text: &str, source: usize) -> Result<Node, Diagnostic> {
+pub fn parse(text: &str, source: usize) -> Result<Node, Diagnostic> {
     let start = Span {
         source,
         line: 1,
         column: 1,
-        offset: 0,
-        length: 0,
+        ..Span::default()
     };
     if text.len() > LARGEST {
         return Err(
@@ -147,25 +168,112 @@ pub(crate) fn parse(text: &str, source: usize) -> Result<Node, Diagnostic> {
     }
 }
 
-fn explain(error: &serde_saphyr::Error, text: &str, source: usize, start: Span) -> Diagnostic {
-    let mut at = error.location().map_or(start, |place| span(&place));
-    stamp(&mut at, source, text);
-    let full = error.without_snippet().to_string();
-    let said = full.lines().next().unwrap_or_default();
-    let said = said.split(" at line ").next().unwrap_or(said).to_owned();
-    let lower = full.to_lowercase();
-    if lower.contains("duplicate") {
-        Diagnostic::error("E0103", at, said).help("remove one of the two, or merge them")
-    } else if lower.contains("budget")
-        || lower.contains("limit")
-        || lower.contains("depth")
-        || lower.contains("nest")
-    {
-        Diagnostic::error("E0102", at, said)
-            .help("a configuration needs no such size, depth or number of aliases")
+fn explain(error: &Mistake, text: &str, source: usize, start: Span) -> Diagnostic {
+    // Of a mistake within an alias the place that uses it is what counts.
+    let mut at = error
+        .location()
+        .map_or(start, |place| inside(&span(&place), text));
+    let mut error = error.without_snippet();
+    while let Mistake::AliasError { error: inner, .. } = error {
+        error = inner.without_snippet();
+    }
+    at.source = source;
+    let said = error.to_string();
+    let said = said.lines().next().unwrap_or_default();
+    let said = said.split(" at line ").next().unwrap_or(said);
+    let tab = text
+        .get(..at.offset)
+        .is_some_and(|before| before.ends_with('\t'));
+    match error {
+        Mistake::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or_default();
+            let here = text.get(at.offset..).unwrap_or_default();
+            if here.starts_with(key) {
+                at.length = key.len();
+            }
+            let what = if key.is_empty() {
+                "this key".to_owned()
+            } else {
+                format!("`{key}`")
+            };
+            Diagnostic::error("E0103", at, format!("{what} stands here twice"))
+                .help("remove one of the two, or merge them")
+        }
+        Mistake::Budget { breach, .. } => too_much(at, breach),
+        Mistake::AliasReplayLimitExceeded { .. }
+        | Mistake::AliasExpansionLimitExceeded { .. }
+        | Mistake::AliasReplayStackDepthExceeded { .. } => {
+            Diagnostic::error("E0102", at, "its aliases make the file too large").help(SMALLER)
+        }
+        _ if said.contains("recursion limit") => {
+            Diagnostic::error("E0102", at, "this is nested too deep").help(SMALLER)
+        }
+        _ if said.contains("tab") && tab => {
+            at.offset -= 1;
+            at.column = at.column.saturating_sub(1).max(1);
+            Diagnostic::error("E0101", at, "YAML is not indented by tabs")
+                .help("indent by spaces, two for each level")
+        }
+        Mistake::MultipleDocuments { .. } => {
+            Diagnostic::error("E0101", at, "a second YAML document starts here")
+                .help("remove the `---`, or put what follows into a file of its own")
+        }
+        Mistake::UnknownAnchor { .. } => {
+            Diagnostic::error("E0101", at, "no anchor of this name comes before it")
+                .help("quote a text that starts with `*`, such as `\"*.example.com\"`")
+        }
+        Mistake::NonFiniteFloat { value, .. } => {
+            Diagnostic::error("E0101", at, format!("`{value}` is not a finite number"))
+                .help("write digits, or quote it if it is meant as a text")
+        }
+        _ => Diagnostic::error("E0101", at, format!("this is not YAML: {said}"))
+            .help("check the indentation, and quote texts that have `: `, `#`, `{` or `[` in them"),
+    }
+}
+
+const SMALLER: &str = "a configuration needs no such size, depth or number of aliases";
+
+fn too_much(at: Span, breach: &serde_saphyr::budget::BudgetBreach) -> Diagnostic {
+    use serde_saphyr::budget::BudgetBreach;
+    let message = match breach {
+        BudgetBreach::Depth { .. } => "this is nested more than 32 levels deep",
+        BudgetBreach::Aliases { .. } => "the file has more than 64 aliases",
+        BudgetBreach::Anchors { .. } => "the file has more than 64 anchors",
+        _ => "the file has too many values, counting each alias as what it stands for",
+    };
+    Diagnostic::error("E0102", at, message).help(SMALLER)
+}
+
+/// The place in `text` that the line and column of `place` name, or its end.
+fn inside(place: &Span, text: &str) -> Span {
+    let mut rest = text;
+    let mut line = 1;
+    while line < place.line {
+        let Some(end) = rest.find(['\n', '\r']) else {
+            break;
+        };
+        let broken = if rest.get(end..end + 2) == Some("\r\n") {
+            2
+        } else {
+            1
+        };
+        rest = rest.get(end + broken..).unwrap_or_default();
+        line += 1;
+    }
+    let own = rest.split(['\n', '\r']).next().unwrap_or_default();
+    let before = if line == place.line {
+        place.column.saturating_sub(1) as usize
     } else {
-        Diagnostic::error("E0101", at, said)
-            .help("check the indentation, and quote texts that have `: `, `#`, `{` or `[` in them")
+        usize::MAX
+    };
+    let shown: Vec<char> = own.chars().take(before).collect();
+    Span {
+        source: place.source,
+        line,
+        column: u32::try_from(shown.len() + 1).unwrap_or(u32::MAX),
+        offset: text.len() - rest.len() + shown.iter().map(|c| c.len_utf8()).sum::<usize>(),
+        length: 0,
+        whole: 0,
     }
 }
 
@@ -189,6 +297,7 @@ fn span(place: &YamlPlace) -> Span {
         column: small(place.column()).max(1),
         offset: size(place.span().byte_offset()),
         length: size(place.span().byte_len()),
+        whole: size(place.span().byte_len()),
     }
 }
 

@@ -72,17 +72,13 @@ pub(crate) fn expand(
             return Err(Diagnostic::error("E0603", node.at, message)
                 .help("names have letters, digits and `_`"));
         }
-        match environment
-            .variable(name)
-            .or_else(|| default.map(str::to_owned))
-        {
-            Some(value) => expanded.text.push_str(&value),
-            None => {
-                let message = format!("the variable `{name}` is not set");
-                return Err(Diagnostic::error("E0601", node.at, message)
-                    .help(format!("set it, or give a default: `${{{name}:-default}}`")));
-            }
-        }
+        let value = environment.variable(name);
+        let Some(value) = value.as_deref().or(default) else {
+            let message = format!("the variable `{name}` is not set");
+            return Err(Diagnostic::error("E0601", node.at, message)
+                .help(format!("set it, or give a default: `${{{name}:-default}}`")));
+        };
+        expanded.text.push_str(value);
         expanded.from_outside = true;
         rest = after;
     }

@@ -3,10 +3,13 @@
 //! [`Source`] (a file's text) → document (every value with its place) → [`Config`] (known to be right), or every mistake
 //! in it. This crate knows no vendor, opens no socket, and touches files and variables only through [`Environment`].
 
+pub mod catalog;
 mod check;
+mod depth;
 mod diagnostic;
 mod document;
 mod expand;
+mod jsonpath;
 mod load;
 mod model;
 mod place;
@@ -19,20 +22,23 @@ mod table;
 mod template;
 mod units;
 
-pub use check::check;
+pub use check::{check, check_with};
 pub use diagnostic::{Diagnostic, Report, Severity};
+pub use document::{Key, Node, Value, parse};
 pub use expand::Environment;
-pub use load::{Loaded, Source, load};
+pub use jsonpath::{JsonPath, PathError, Step, TooMuch, steps};
+pub use load::{Loaded, Source, load, load_with};
 pub use model::{
     AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Config, Effect, Forward,
     HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin, Outlier,
     PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond, Retry, Route,
-    RouteLimits, Rule, Segment, Setting,
+    RouteLimits, Rule, Segment, Serve, Setting, Spend, VendorAccount,
 };
-pub use place::Location;
+pub use place::{Location, Span};
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{Secret, hash_key};
+pub use units::{duration, size};
 pub use template::{EvalError, Expression, Template, TemplateError};
 
 /// The effective configuration as JSON, for the admin port: secrets and key digests are left out.

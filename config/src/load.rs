@@ -8,8 +8,10 @@ use std::{
 use parking_lot::Mutex;
 
 use crate::{
-    check::check,
+    catalog::Catalog,
+    check::check_with,
     diagnostic::{Diagnostic, Report},
+    document,
     expand::Environment,
     model::Config,
     place::Span,
@@ -37,6 +39,15 @@ pub struct Loaded {
 
 /// Reads and checks `path`, a file or a folder. Paths in it are relative to its folder.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
+    load_with(path, &|_| Ok((Catalog::default(), Vec::new())))
+}
+
+/// The same, where vendors and operations may be named. `catalog` is given the folder of the `adapters` key, if there is
+/// one, and says what may be named and which files say so.
+pub fn load_with(
+    path: &Path,
+    catalog: &dyn Fn(Option<&Path>) -> Result<(Catalog, Vec<PathBuf>), Report>,
+) -> Result<Loaded, Report> {
     let unreadable = |path: &Path, error: &io::Error| {
         let source = Source {
             name: path.display().to_string(),
@@ -73,10 +84,17 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
         folder: folder.to_owned(),
         read: Mutex::default(),
     };
-    let (config, report) = check(&sources, &system);
+    let adapters = sources
+        .iter()
+        .enumerate()
+        .filter_map(|(index, source)| document::parse(&source.text, index).ok())
+        .find_map(|node| node.get("adapters")?.text().map(|text| folder.join(text)));
+    let (catalog, manifests) = catalog(adapters.as_deref())?;
+    let (config, report) = check_with(&sources, &system, &catalog);
     let Some(mut config) = config else {
         return Err(report);
     };
+    config.adapters = adapters;
     if config.state.is_relative() {
         config.state = folder.join(&config.state);
     }
@@ -88,7 +106,11 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     Ok(Loaded {
         config,
         report,
-        files: files.into_iter().chain(system.read.into_inner()).collect(),
+        files: files
+            .into_iter()
+            .chain(system.read.into_inner())
+            .chain(manifests)
+            .collect(),
     })
 }
 
@@ -132,5 +154,108 @@ impl Environment for System {
         let text = fs::read_to_string(&path)?;
         self.read.lock().push(path);
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTES: &str = "routes: [ { match: /*, respond: { body: hi }, anonymous: true } ]\n";
+    const START: &str = "isobar: 1\nlisten: [ { http: 127.0.0.1:0 } ]\n";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    fn codes(report: &Report) -> Vec<&'static str> {
+        report
+            .diagnostics()
+            .iter()
+            .map(|found| found.code)
+            .collect()
+    }
+
+    #[test]
+    fn a_folder_is_merged_and_its_paths_start_there() {
+        let folder = folder(&[
+            ("10-start.yaml", START),
+            ("20-routes.yml", ROUTES),
+            (
+                "30-again.yaml",
+                "isobar: 1\nlog: { access: file:access.log }\n",
+            ),
+            (".hidden.yaml", "nonsense: 1\n"),
+            ("README.md", "nonsense: 1\n"),
+        ]);
+        let loaded = load(folder.path()).unwrap();
+        assert_eq!(loaded.files.len(), 3);
+        assert_eq!(loaded.config.state, folder.path().join("./state"));
+        let log = crate::AccessLog::File(folder.path().join("access.log"));
+        assert_eq!(loaded.config.log.access, log);
+    }
+
+    #[test]
+    fn a_secret_file_is_watched_with_the_configuration() {
+        let upstreams = "upstreams: { a: { url: http://h, auth: { bearer: file(a.key) } } }\n\
+            routes: [ { match: /*, forward: [a], anonymous: true } ]\n";
+        let folder = folder(&[
+            ("isobar.yaml", &format!("{START}{upstreams}")),
+            ("a.key", "secret\n"),
+        ]);
+        let loaded = load(&folder.path().join("isobar.yaml")).unwrap();
+        assert!(loaded.files.contains(&folder.path().join("a.key")));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        let empty = folder(&[("notes.txt", "")]);
+        assert_eq!(codes(&load(empty.path()).unwrap_err()), ["E0104"]);
+        let missing = load(&empty.path().join("none.yaml")).unwrap_err();
+        assert_eq!(codes(&missing), ["E0104"]);
+        assert!(
+            missing.text(false).contains("none.yaml"),
+            "{}",
+            missing.text(false)
+        );
+        let latin = folder(&[]);
+        fs::write(latin.path().join("isobar.yaml"), b"isobar: \xe9").unwrap();
+        assert_eq!(codes(&load(latin.path()).unwrap_err()), ["E0104"]);
+    }
+
+    #[test]
+    fn what_two_files_give_is_said_at_the_second() {
+        let folder = folder(&[
+            (
+                "a.yaml",
+                &format!("{START}{ROUTES}admin: 127.0.0.1:1\nupstreams: {{ a: http://h }}\n"),
+            ),
+            (
+                "b.yaml",
+                "isobar: 2\nadmin: 127.0.0.1:2\nupstreams: { a: http://h, b: http://h }\n",
+            ),
+            ("c.yaml", "- 1\n"),
+        ]);
+        let report = load(folder.path()).unwrap_err();
+        let found: Vec<String> = report
+            .diagnostics()
+            .iter()
+            .map(|found| {
+                let at = report.location(found);
+                let file = Path::new(&*at.file).file_name().unwrap().to_string_lossy();
+                format!("{} {file}:{}:{}", found.code, at.line, at.column)
+            })
+            .collect();
+        let expected = [
+            "E0305 b.yaml:1:1",
+            "E0305 b.yaml:2:1",
+            "E0305 b.yaml:3:14",
+            "E0202 c.yaml:1:1",
+        ];
+        assert_eq!(found, expected, "{}", report.text(false));
     }
 }

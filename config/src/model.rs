@@ -18,6 +18,8 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Folder for spool files and the embedded store.
     pub state: PathBuf,
+    /// Folder of further vendors' manifests.
+    pub adapters: Option<PathBuf>,
     /// Where the access log goes.
     pub log: Log,
     /// Who may call. `None` when the section is missing: then only loopback listeners are allowed and any key passes.
@@ -26,7 +28,7 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// Every pool, named ones first, then one for each list written in place in a route.
     pub pools: Vec<Pool>,
-    /// Every route, in the order written.
+    /// Every route, in the order written; then those that vendors' accounts bring along.
     pub routes: Vec<Route>,
     /// Limits of the whole process.
     pub limits: Limits,
@@ -106,6 +108,34 @@ pub struct Account {
     pub breaker: Breaker,
     /// Health requests sent while nobody asks, if any.
     pub probe: Option<Probe>,
+    /// US dollars for one request, for `cheapest`; capabilities have their vendors' prices.
+    pub price: Option<f64>,
+    /// What makes it an account at a vendor, which only adapters call.
+    pub vendor: Option<VendorAccount>,
+}
+
+/// An account at a vendor.
+#[derive(Debug, Clone, Serialize)]
+pub struct VendorAccount {
+    /// Name of the vendor.
+    pub vendor: String,
+    /// Where the vendor's services are instead of its own hosts.
+    pub base: Option<String>,
+    /// The vendor's fields: keys, regions and the like.
+    pub fields: Vec<(String, Secret)>,
+    /// Calls allowed.
+    pub quota: Option<Rate>,
+    /// Estimated cost allowed.
+    pub spend: Option<Spend>,
+}
+
+/// So much money in so much time, by the vendors' list prices.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spend {
+    /// US dollars.
+    pub usd: f64,
+    /// Window.
+    pub per: Duration,
 }
 
 /// The parts of an upstream's URL.
@@ -216,6 +246,8 @@ pub enum Policy {
     Weighted,
     /// Lower of two random picks by peak-EWMA latency times requests in flight.
     Fastest,
+    /// By the price of the request, lowest first; equal ones as written.
+    Cheapest,
     /// By consistent hash of a value of the request.
     Sticky {
         /// The value, over the request document.
@@ -318,6 +350,19 @@ pub enum Action {
     Forward(Forward),
     /// Answer at once.
     Respond(Respond),
+    /// Serve an operation of a capability.
+    Serve(Serve),
+}
+
+/// Serving an operation by the accounts that offer it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Serve {
+    /// `speech.transcribe`.
+    pub operation: String,
+    /// Accounts to choose from.
+    pub pool: PoolId,
+    /// How long an answer may be given again to an equal request.
+    pub cache: Option<Duration>,
 }
 
 /// Forwarding to a pool.

@@ -23,13 +23,17 @@ impl fmt::Display for Location {
 
 /// A stretch of one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Span {
+pub struct Span {
     /// Index of the source.
-    pub(crate) source: usize,
-    pub(crate) line: u32,
-    pub(crate) column: u32,
+    pub source: usize,
+    /// Line, from 1.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
     /// Bytes from the source's start.
-    pub(crate) offset: usize,
-    /// Length in bytes; 0 is a point.
-    pub(crate) length: usize,
+    pub offset: usize,
+    /// Length in bytes, on its first line; 0 is a point.
+    pub length: usize,
+    /// Length in bytes over all its lines.
+    pub whole: usize,
 }

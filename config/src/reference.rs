@@ -13,8 +13,8 @@ pub fn reference() -> String {
         Made from the program's own table by `isobar schema --reference`; do not edit. `isobar schema` prints the JSON \
         Schema for editors.\n\n\
         In every text, `${NAME}` is an environment variable, `${NAME:-default}` one with a default, and a text that is \
-        `file(PATH)` the content of a file. A value that starts with `$.` is a JSONPath over the request, one that \
-        starts with `=` a CEL expression; write `$$.` and `==` for texts that really start so.\n"
+        `file(PATH)` the content of a file. A value that starts with `$.` or `$[` is a JSONPath (RFC 9535) over the \
+        request, one that starts with `=` a CEL expression; write `$$.`, `$$[` and `==` for texts that really start so.\n"
         .to_owned();
     let mut done: Vec<&str> = Vec::new();
     let mut waiting: Vec<&'static Record> = vec![&FILE];
@@ -86,6 +86,7 @@ fn value(shape: &Shape) -> String {
         Shape::Record(record) | Shape::OneOf(record) => {
             format!("[{}](#{})", record.name, record.name.replace(' ', "-"))
         }
+        Shape::Account(at_upstream, at_vendor) => format!("{} — or {}", value(&Shape::Record(at_upstream)), value(&Shape::Record(at_vendor))),
         Shape::Either(shapes) => shapes.iter().map(value).collect::<Vec<_>>().join(" — or "),
         Shape::Nothing => "nothing".to_owned(),
     }
@@ -94,8 +95,9 @@ fn value(shape: &Shape) -> String {
 fn inner(shape: &Shape, waiting: &mut Vec<&'static Record>) {
     match shape {
         Shape::Record(record) | Shape::OneOf(record) => waiting.push(record),
+        Shape::Account(at_upstream, at_vendor) => waiting.extend([at_upstream, at_vendor]),
         Shape::List(_, inner_shape) | Shape::Map(inner_shape) | Shape::Headers(inner_shape) => {
-            inner(inner_shape, waiting)
+            inner(inner_shape, waiting);
         }
         Shape::Either(shapes) => shapes.iter().for_each(|shape| inner(shape, waiting)),
         Shape::Text(_)

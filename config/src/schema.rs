@@ -82,6 +82,14 @@ fn shape(shape: &Shape) -> Value {
             json!({ "type": "object", "additionalProperties": self::shape(value) })
         }
         Shape::Record(inner) => record(inner),
+        Shape::Account(at_upstream, at_vendor) => {
+            // A vendor's own fields depend on the vendor.
+            let mut vendor = record(at_vendor);
+            if let Some(fields) = vendor.as_object_mut() {
+                fields.insert("additionalProperties".to_owned(), json!({ "type": "string" }));
+            }
+            json!({ "anyOf": [record(at_upstream), vendor] })
+        }
         Shape::OneOf(inner) => {
             let mut schema = record(inner);
             if let Some(fields) = schema.as_object_mut() {
@@ -100,9 +108,10 @@ fn shape(shape: &Shape) -> Value {
 /// Patterns allow `${…}` and `file(…)` everywhere, since these are expanded before a text is looked at.
 fn text(kind: Kind) -> Value {
     let pattern = match kind {
-        Kind::Duration => r"^([0-9]+(ms|s|m|h|d))+$",
+        Kind::Duration | Kind::Time => r"^([0-9]+(ms|s|m|h|d))+$",
         Kind::Rate => r"^[0-9]+/\S+( burst [0-9]+)?$",
         Kind::Url => "^https?://",
+        Kind::VendorBase => "^(https?|wss?)://",
         Kind::Path | Kind::TargetPath | Kind::ProbePath => "^/",
         Kind::Match => "^([A-Z, ]+ )?/",
         Kind::Condition => "^=",

@@ -5,7 +5,11 @@ use std::net::SocketAddr;
 
 use http::{HeaderName, Method};
 
-use crate::{read::texts, template::Template, units};
+use crate::{
+    read::texts,
+    template::{Template, TemplateError},
+    units,
+};
 
 /// What a value may be.
 #[derive(Debug)]
@@ -26,6 +30,8 @@ pub(crate) enum Shape {
     /// A map from header names to values.
     Headers(&'static Shape),
     Record(&'static Record),
+    /// An account: at an upstream, or at a vendor with that vendor's fields.
+    Account(&'static Record, &'static Record),
     /// Exactly one of the record's keys.
     OneOf(&'static Record),
     /// Told apart by the kind of YAML value.
@@ -43,6 +49,8 @@ pub(crate) enum Kind {
     Key,
     Name,
     Duration,
+    /// A duration that is not zero.
+    Time,
     Size,
     Rate,
     Address,
@@ -57,6 +65,7 @@ pub(crate) enum Kind {
     Condition,
     AccessLog,
     ProbePath,
+    VendorBase,
 }
 
 /// A map with known keys.
@@ -116,7 +125,7 @@ impl Kind {
             Self::Secret => "secret",
             Self::Key => "client key",
             Self::Name => "name",
-            Self::Duration => "duration",
+            Self::Duration | Self::Time => "duration",
             Self::Size => "size",
             Self::Rate => "rate",
             Self::Address => "address",
@@ -131,6 +140,7 @@ impl Kind {
             Self::Condition => "condition",
             Self::AccessLog => "log destination",
             Self::ProbePath => "path",
+            Self::VendorBase => "URL",
         }
     }
 
@@ -141,7 +151,7 @@ impl Kind {
             Self::Secret => "${VENDOR_KEY}",
             Self::Key => "sha256:…",
             Self::Name => "main",
-            Self::Duration => "2s",
+            Self::Duration | Self::Time => "2s",
             Self::Size => "64KiB",
             Self::Rate => "100/s burst 200",
             Self::Address => "127.0.0.1:8080",
@@ -152,10 +162,11 @@ impl Kind {
             Self::Method => "GET",
             Self::Host => "*.example.com",
             Self::HeaderName => "x-tier",
-            Self::Template => "$.request.headers.x-user",
+            Self::Template => "$.request.headers['x-user']",
             Self::Condition => "= request.headers['x-tier'] == 'gold'",
             Self::AccessLog => "file:./access.log",
             Self::ProbePath => "/healthz",
+            Self::VendorBase => "https://proxy.example.com",
         }
     }
 
@@ -163,8 +174,7 @@ impl Kind {
     pub(crate) fn check(self, text: &str) -> Result<(), Misfit> {
         let misfit = |code, message: String, help| Err((code, message, help));
         match self {
-            Self::Plain | Self::Secret => Ok(()),
-            Self::Key => Ok(()),
+            Self::Plain | Self::Secret | Self::Key => Ok(()),
             Self::Name => {
                 let good = !text.is_empty()
                     && text.len() <= 64
@@ -181,7 +191,12 @@ impl Kind {
                     )
                 }
             }
-            Self::Duration => match units::duration(text) {
+            Self::Duration | Self::Time => match units::duration(text) {
+                Some(time) if self == Self::Time && time.is_zero() => misfit(
+                    "E0204",
+                    format!("`{text}` is no time at all"),
+                    "nothing can be done in it; write `1ms` or more, or leave it out for the default",
+                ),
                 Some(_) => Ok(()),
                 None => misfit(
                     "E0402",
@@ -214,10 +229,23 @@ impl Kind {
                 ),
             },
             Self::Url => texts::base_url(text).map(|_| ()).or_else(|why| {
+                // What stands before `@` or after `?` is often a secret.
+                let shown = if text.contains(['@', '?']) {
+                    "this"
+                } else {
+                    &format!("`{text}`")
+                };
+                misfit(
+                    "E0401",
+                    format!("{shown} is not a URL that can be called: {why}"),
+                    "write `http://host:port` or `https://host/path`",
+                )
+            }),
+            Self::VendorBase => texts::base_url(&text.replacen("ws", "http", usize::from(text.starts_with("ws")))).map(|_| ()).or_else(|why| {
                 misfit(
                     "E0401",
                     format!("`{text}` is not a URL that can be called: {why}"),
-                    "write `http://host:port` or `https://host/path`",
+                    "write `https://host` or `https://host/path`",
                 )
             }),
             Self::Match => texts::match_text(text).map(|_| ()),
@@ -233,9 +261,13 @@ impl Kind {
                     "header names have letters, digits and `-`",
                 ),
             },
-            Self::Template => Template::parse(text).map(|_| ()).or_else(template),
+            Self::Template => Template::parse(text)
+                .map(|_| ())
+                .or_else(|error| template(&error)),
             Self::Condition => match text.strip_prefix('=') {
-                Some(_) => Template::parse(text).map(|_| ()).or_else(template),
+                Some(_) => Template::parse(text)
+                    .map(|_| ())
+                    .or_else(|error| template(&error)),
                 None => misfit(
                     "E0702",
                     format!("`{text}` is not a condition"),
@@ -276,14 +308,13 @@ impl Kind {
     }
 }
 
-fn template(error: crate::template::TemplateError) -> Result<(), Misfit> {
-    use crate::template::TemplateError::{Expression, Path};
-    let (code, help) = match &error {
-        Path { .. } => (
+fn template(error: &TemplateError) -> Result<(), Misfit> {
+    let (code, help) = match error {
+        TemplateError::Path { .. } => (
             "E0701",
             "references are JSONPath (RFC 9535), such as `$.request.headers['x-user']`",
         ),
-        Expression { .. } => (
+        TemplateError::Expression { .. } => (
             "E0702",
             "expressions are CEL over `request` and `client`, such as `= request.method == 'GET'`",
         ),

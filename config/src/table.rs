@@ -53,9 +53,9 @@ pub(crate) static FILE: Record = Record {
         ),
         Field::optional(
             "accounts",
-            Map(&Shape::Record(&ACCOUNT)),
+            Map(&Shape::Account(&ACCOUNT, &VENDOR_ACCOUNT)),
             "",
-            "Credentials at upstreams, by name; each inherits the upstream's settings and may override them.",
+            "Credentials by name: at a vendor, or at an upstream, whose settings are inherited and may be overridden.",
         ),
         Field::optional(
             "pools",
@@ -63,9 +63,22 @@ pub(crate) static FILE: Record = Record {
             "",
             "Equal accounts by name: a list, or a map.",
         ),
-        Field::required(
+        Field::optional(
+            "adapters",
+            text(Kind::Plain),
+            "none",
+            "Folder with further vendors' manifests, relative to the configuration's.",
+        ),
+        Field::optional(
+            "capabilities",
+            Map(&Either(&[List(1, &MEMBER), Shape::Record(&CAPABILITY)])),
+            "every operation that an account offers, by all accounts that offer it, in the order written",
+            "How operations are served, by capability (`speech`) or operation (`speech.transcribe`).",
+        ),
+        Field::optional(
             "routes",
             List(1, &Shape::Record(&ROUTE)),
+            "those of the capabilities",
             "What is served. The most specific path wins; among equals, the first written.",
         ),
         Field::optional(
@@ -125,7 +138,7 @@ static RATE_RECORD: Record = Record {
     doc: "So many requests in so much time.",
     fields: &[
         Field::required("requests", Integer(1, 1_000_000_000), "Requests."),
-        Field::required("per", text(Kind::Duration), "Window."),
+        Field::required("per", text(Kind::Time), "Window."),
         Field::optional(
             "burst",
             Integer(1, 1_000_000_000),
@@ -150,6 +163,7 @@ static UPSTREAM: Record = Record {
         PERMITS,
         BREAKER_FIELD,
         PROBE_FIELD,
+        PRICE,
     ],
 };
 
@@ -164,9 +178,50 @@ static ACCOUNT: Record = Record {
         PERMITS,
         BREAKER_FIELD,
         PROBE_FIELD,
+        PRICE,
     ],
 };
 
+/// What every vendor's account may have beside the vendor's own fields.
+pub(crate) static VENDOR_ACCOUNT: Record = Record {
+    name: "vendor account",
+    doc: "A credential at a vendor. The vendor's own fields (such as `key`) come beside these; `isobar vendors` lists them.",
+    fields: &[
+        Field::required("vendor", text(Kind::Plain), "Name of the vendor."),
+        Field::optional(
+            "base",
+            text(Kind::VendorBase),
+            "the vendor's own hosts",
+            "Where the vendor's services are instead.",
+        ),
+        Field::optional("quota", Text(Kind::Rate), "none", "Calls allowed."),
+        Field::optional(
+            "spend",
+            Shape::Record(&SPEND),
+            "none",
+            "Cost allowed, estimated by the vendor's list prices.",
+        ),
+        CONNECT_TIMEOUT,
+        PERMITS,
+        BREAKER_FIELD,
+    ],
+};
+
+static SPEND: Record = Record {
+    name: "spend",
+    doc: "So much money in so much time.",
+    fields: &[
+        Field::required("usd", Number(0.0, 1e9), "US dollars."),
+        Field::required("per", text(Kind::Time), "Window."),
+    ],
+};
+
+const PRICE: Field = Field::optional(
+    "price",
+    Number(0.0, 1e9),
+    "unknown",
+    "US dollars for one request, for the policy `cheapest`.",
+);
 const AUTH_FIELD: Field = Field::optional(
     "auth",
     OneOf(&AUTH),
@@ -175,7 +230,7 @@ const AUTH_FIELD: Field = Field::optional(
 );
 const CONNECT_TIMEOUT: Field = Field::optional(
     "connect_timeout",
-    Text(Kind::Duration),
+    Text(Kind::Time),
     "2s",
     "Time to resolve and connect.",
 );
@@ -287,13 +342,8 @@ static PROBE: Record = Record {
     doc: "Asks with GET whether an account is well; an answer below 400 says so.",
     fields: &[
         Field::required("path", text(Kind::ProbePath), "Path to ask for."),
-        Field::optional("every", text(Kind::Duration), "5s", "Time between probes."),
-        Field::optional(
-            "timeout",
-            text(Kind::Duration),
-            "1s",
-            "Time a probe may take.",
-        ),
+        Field::optional("every", text(Kind::Time), "5s", "Time between probes."),
+        Field::optional("timeout", text(Kind::Time), "1s", "Time a probe may take."),
         Field::optional(
             "unhealthy_after",
             Integer(1, 1_000),
@@ -326,7 +376,7 @@ static MEMBER_RECORD: Record = Record {
 };
 
 const POLICY: Shape = Either(&[
-    Choice(&["order", "weighted", "fastest"]),
+    Choice(&["order", "weighted", "fastest", "cheapest"]),
     Shape::Record(&STICKY),
 ]);
 
@@ -344,7 +394,7 @@ macro_rules! pool_fields {
     ($($first:expr),*) => {
         &[
             $($first,)*
-            Field::optional("policy", POLICY, "order", "`order`: as written. `weighted`: at random by weight. `fastest`: the better of two by latency and load. `{ sticky: … }`: by consistent hash."),
+            Field::optional("policy", POLICY, "order", "`order`: as written. `weighted`: at random by weight. `fastest`: the better of two by latency and load. `cheapest`: the lowest price first. `{ sticky: … }`: by consistent hash."),
             Field::optional("rules", List(0, &Shape::Record(&RULE)), "none", "The first rule whose condition holds replaces the members."),
             Field::optional("retry", Shape::Record(&RETRY), "", "How often to try again."),
             Field::optional("hedge", Text(Kind::Duration), "none", "Start a second attempt after this long; for reads only."),
@@ -458,6 +508,12 @@ static ROUTE: Record = Record {
             "A pool's name, a list of accounts and upstreams, or a map.",
         ),
         Field::optional("respond", Shape::Record(&RESPOND), "", "A fixed answer."),
+        Field::optional(
+            "serve",
+            Either(&[Text(Kind::Plain), Shape::Record(&SERVE)]),
+            "",
+            "An operation of a capability: `speech.transcribe`, or a map.",
+        ),
         Field::optional("anonymous", Bool, "false", "Serve requests without a key."),
         Field::optional(
             "clients",
@@ -471,6 +527,60 @@ static ROUTE: Record = Record {
             "",
             "Limits of this route.",
         ),
+    ],
+};
+
+static SERVE: Record = Record {
+    name: "serve",
+    doc: "Serves an operation of a capability by the accounts that offer it.",
+    fields: pool_fields![
+        Field::required("operation", Text(Kind::Plain), "Such as `speech.transcribe`."),
+        Field::optional("pool", Text(Kind::Plain), "", "Name of a pool."),
+        Field::optional(
+            "members",
+            List(1, &MEMBER),
+            "every account that offers it",
+            "Accounts, in order."
+        ),
+        Field::optional(
+            "cache",
+            Text(Kind::Time),
+            "none",
+            "How long an answer may be given again to an equal request."
+        )
+    ],
+};
+
+static CAPABILITY: Record = Record {
+    name: "capability",
+    doc: "How the operations of a capability are served.",
+    fields: pool_fields![
+        Field::optional("pool", Text(Kind::Plain), "", "Name of a pool."),
+        Field::optional(
+            "members",
+            List(1, &MEMBER),
+            "every account that offers it",
+            "Accounts, in order."
+        ),
+        Field::optional(
+            "cache",
+            Text(Kind::Time),
+            "none",
+            "How long an answer may be given again to an equal request."
+        ),
+        Field::optional("anonymous", Bool, "false", "Serve requests without a key."),
+        Field::optional(
+            "clients",
+            List(1, &Text(Kind::Plain)),
+            "all",
+            "Clients that may use it."
+        ),
+        Field::optional(
+            "limits",
+            Shape::Record(&ROUTE_LIMITS),
+            "",
+            "Limits of its routes; the deadline is 2m and `replay` as large as `body` by default, at most 25 MB."
+        )
     ],
 };
 
@@ -582,9 +692,9 @@ macro_rules! route_limits {
         &[
             Field::optional("body", Text(Kind::Size), "100MiB", "Largest request body."),
             Field::optional("replay", Text(Kind::Size), "1MiB", "Largest body that is kept to be sent again."),
-            Field::optional("deadline", Text(Kind::Duration), "30s", "Time to the answer's head, over all attempts. A client may shorten it with `isobar-deadline`."),
-            Field::optional("attempt", Text(Kind::Duration), "an even share of the deadline", "Time of one attempt."),
-            Field::optional("idle", Text(Kind::Duration), "60s", "Longest silence within a body, either way."),
+            Field::optional("deadline", Text(Kind::Time), "30s", "Time to the answer's head, over all attempts. A client may shorten it with `isobar-deadline`."),
+            Field::optional("attempt", Text(Kind::Time), "an even share of the deadline", "Time of one attempt."),
+            Field::optional("idle", Text(Kind::Time), "60s", "Longest silence within a body, either way."),
             Field::optional("rate", Either(&[Text(Kind::Rate), Shape::Record(&RATES)]), "none", "Requests per client (a text), or per client, address and route (a map)."),
             $($more),*
         ]
@@ -638,7 +748,7 @@ pub(crate) static LIMITS: Record = Record {
         Field::optional("headers", Integer(1, 256), "100", "Headers of a request."),
         Field::optional(
             "header_timeout",
-            Text(Kind::Duration),
+            Text(Kind::Time),
             "10s",
             "Time to send a request's head."
         ),

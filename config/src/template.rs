@@ -1,16 +1,17 @@
 //! Values that look into a request: references (JSONPath) and expressions (CEL), compiled once.
 //!
-//! A text is a reference when it starts with `$.`, an expression when it starts with `=`, and itself otherwise; a text
-//! that really starts so is written `$$.` or `==`.
+//! A text is a reference when it starts with `$.` or `$[`, an expression when it starts with `=`, and itself otherwise;
+//! a text that really starts so is written `$$.`, `$$[` or `==`.
 
 use std::sync::Arc;
 
 use cel::{Context, Program, Value as Cel};
-use jsonpath_rust::{parser::model::JpQuery, parser::parse_json_path, query::js_path_process};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// Longest reference or expression, in bytes.
+use crate::{depth, jsonpath::JsonPath};
+
+/// Longest expression, in bytes.
 const LONGEST: usize = 4_096;
 
 /// A text, or where to find one.
@@ -20,23 +21,8 @@ pub struct Template(Arc<Kind>);
 #[derive(Debug)]
 enum Kind {
     Literal(String),
-    /// A singular path, which selects at most one value: walked directly.
-    Walk {
-        text: String,
-        steps: Vec<Step>,
-    },
-    /// Any other path; its value is the list of what it selects.
-    Query {
-        text: String,
-        query: JpQuery,
-    },
+    Path(JsonPath),
     Expression(Expression),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Name(String),
-    Index(i64),
 }
 
 /// A condition or value in CEL.
@@ -75,14 +61,17 @@ pub struct EvalError(String);
 impl Template {
     /// Compiles a text as written.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let kind = if let Some(rest) = text.strip_prefix("$$.") {
-            Kind::Literal(format!("$.{rest}"))
+        let kind = if text.starts_with("$$.") || text.starts_with("$$[") {
+            Kind::Literal(text.replacen("$$", "$", 1))
         } else if let Some(rest) = text.strip_prefix("==") {
             Kind::Literal(format!("={rest}"))
         } else if let Some(expression) = text.strip_prefix('=') {
             Kind::Expression(Expression::parse(expression)?)
         } else if text.starts_with("$.") || text.starts_with("$[") {
-            path(text)?
+            Kind::Path(JsonPath::parse(text).map_err(|error| TemplateError::Path {
+                path: text.to_owned(),
+                reason: error.to_string(),
+            })?)
         } else {
             Kind::Literal(text.to_owned())
         };
@@ -98,17 +87,20 @@ impl Template {
         }
     }
 
-    /// The value for `document`; `None` when the path selects nothing.
+    /// The value for `document`: of a path that can select one value at most, that value; of any other the list of what
+    /// it selects. `None` when the path selects nothing.
     pub fn render(&self, document: &Value) -> Result<Option<Value>, EvalError> {
         match &*self.0 {
             Kind::Literal(text) => Ok(Some(Value::String(text.clone()))),
-            Kind::Walk { steps, .. } => Ok(walk(steps, document).cloned()),
-            Kind::Query { query, .. } => {
-                let found = js_path_process(query, document)
+            Kind::Path(path) => {
+                let found = path
+                    .select(document)
                     .map_err(|error| EvalError(error.to_string()))?;
-                let values: Vec<Value> =
-                    found.into_iter().map(|found| found.val().clone()).collect();
-                Ok((!values.is_empty()).then_some(Value::Array(values)))
+                Ok(match found.as_slice() {
+                    [] => None,
+                    [only] if path.is_singular() => Some((*only).clone()),
+                    found => Some(found.iter().copied().cloned().collect()),
+                })
             }
             Kind::Expression(expression) => {
                 let value = expression.evaluate(document)?;
@@ -123,7 +115,8 @@ impl Template {
     /// As written.
     pub fn source(&self) -> &str {
         match &*self.0 {
-            Kind::Literal(text) | Kind::Walk { text, .. } | Kind::Query { text, .. } => text,
+            Kind::Literal(text) => text,
+            Kind::Path(path) => path.source(),
             Kind::Expression(expression) => &expression.text,
         }
     }
@@ -147,15 +140,19 @@ impl Expression {
             expression: text.trim().to_owned(),
             reason,
         };
+        if text.trim().is_empty() {
+            return Err(TemplateError::Expression {
+                expression: "=".to_owned(),
+                reason: "it is empty".to_owned(),
+            });
+        }
         if text.len() > LONGEST {
             return Err(failed(format!("it is longer than {LONGEST} bytes")));
         }
+        depth::check(text).map_err(failed)?;
         let program = Program::compile(text).map_err(|errors| {
-            let first = errors
-                .errors
-                .first()
-                .map_or_else(String::new, |error| error.msg.clone());
-            failed(first)
+            let first = errors.errors.first();
+            failed(first.map_or_else(String::new, |error| complaint(text, error.pos, &error.msg)))
         })?;
         let unknown = program
             .references()
@@ -205,88 +202,25 @@ impl Serialize for Expression {
     }
 }
 
-fn path(text: &str) -> Result<Kind, TemplateError> {
-    let failed = |reason: String| TemplateError::Path {
-        path: text.to_owned(),
-        reason,
-    };
-    if text.len() > LONGEST {
-        return Err(failed(format!("it is longer than {LONGEST} bytes")));
+/// A parser's complaint in words: its own lists every token of the language.
+fn complaint(text: &str, (line, column): (isize, isize), said: &str) -> String {
+    let said = said.strip_prefix("Syntax error: ").unwrap_or(said);
+    if !said.starts_with("mismatched")
+        && !said.starts_with("extraneous")
+        && !said.starts_with("no viable")
+        && !said.starts_with("missing")
+    {
+        return said.to_owned();
     }
-    let query = parse_json_path(text).map_err(|error| {
-        let said = error.to_string();
-        failed(
-            said.lines()
-                .last()
-                .unwrap_or_default()
-                .trim()
-                .trim_start_matches("= ")
-                .to_owned(),
-        )
-    })?;
-    Ok(match singular(text) {
-        Some(steps) => Kind::Walk {
-            text: text.to_owned(),
-            steps,
-        },
-        None => Kind::Query {
-            text: text.to_owned(),
-            query,
-        },
-    })
-}
-
-/// The steps of a path that has only names and indexes; `None` for any other.
-fn singular(text: &str) -> Option<Vec<Step>> {
-    let mut rest = text.strip_prefix('$')?;
-    let mut steps = Vec::new();
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('.') {
-            let end = after.find(['.', '[']).unwrap_or(after.len());
-            let (name, after) = after.split_at(end);
-            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
-            if name.is_empty()
-                || !name.chars().all(plain)
-                || name.starts_with(|c: char| c.is_ascii_digit())
-            {
-                return None;
-            }
-            steps.push(Step::Name(name.to_owned()));
-            rest = after;
-        } else {
-            let after = rest.strip_prefix('[')?;
-            if let Some(quote) = after.chars().next().filter(|c| matches!(c, '\'' | '"')) {
-                let (name, after) = after.get(1..)?.split_once(quote)?;
-                if name.contains('\\') {
-                    return None;
-                }
-                steps.push(Step::Name(name.to_owned()));
-                rest = after.strip_prefix(']')?;
-            } else {
-                let (index, after) = after.split_once(']')?;
-                steps.push(Step::Index(index.parse().ok()?));
-                rest = after;
-            }
-        }
+    let count = |number: isize, less: isize| usize::try_from(number - less).unwrap_or_default();
+    let lines: Vec<&str> = text.split('\n').skip(count(line, 1)).collect();
+    let rest: String = lines.join("\n").chars().skip(count(column, 1)).collect();
+    if rest.trim().is_empty() || said.contains("<EOF>' expecting") {
+        "it ends too early".to_owned()
+    } else {
+        let shown: String = rest.trim().chars().take(24).collect();
+        format!("it makes no sense from `{shown}` on")
     }
-    Some(steps)
-}
-
-fn walk<'v>(steps: &[Step], document: &'v Value) -> Option<&'v Value> {
-    steps.iter().try_fold(document, |value, step| match step {
-        Step::Name(name) => value.as_object()?.get(name),
-        Step::Index(index) => {
-            let items = value.as_array()?;
-            let at = if *index < 0 {
-                items
-                    .len()
-                    .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
-            } else {
-                usize::try_from(*index).ok()?
-            };
-            items.get(at)
-        }
-    })
 }
 
 #[cfg(test)]
@@ -309,11 +243,15 @@ mod tests {
         check("plain", Some(json!("plain")));
         check("$5", Some(json!("$5")));
         check("$$.x", Some(json!("$.x")));
+        check("$$[0]", Some(json!("$[0]")));
         check("==x", Some(json!("=x")));
         check("$.request.headers['x-tier']", Some(json!("gold")));
         check("$.request.list[-1]", Some(json!(3)));
         check("$.request.list[5]", None);
+        check("$[ 'request' ]['list'][ 0 ]", Some(json!(1)));
         check("$.request.list[?@ > 1]", Some(json!([2, 3])));
+        check("$.request.list[?@ == 1]", Some(json!([1])));
+        check("$.request.list[?@ > 5]", None);
         check("= request.headers['x-tier'] + '!'", Some(json!("gold!")));
     }
 
@@ -322,6 +260,9 @@ mod tests {
         let holds = |text: &str| Expression::parse(text).unwrap().holds(&document());
         assert_eq!(holds("request.headers['x-tier'] == 'gold'"), Ok(true));
         assert_eq!(holds("client.name == 'shop'"), Ok(false));
+        let asked = "'x-tier' in request.headers && request.headers['x-tier'] == 'gold'";
+        assert_eq!(holds(asked), Ok(true));
+        assert_eq!(holds(&asked.replace("x-tier", "x-none")), Ok(false));
         assert_eq!(holds("has(request.headers.nope)"), Ok(false));
         assert!(holds("1 + 1").is_err());
         assert!(holds("request.headers.nope == 'x'").is_err());
@@ -332,30 +273,6 @@ mod tests {
     fn broken_ones_are_refused() {
         for bad in ["$.a[", "$.a[?]", "= 1 +", "= other == 1", "= "] {
             assert!(Template::parse(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_walk_is_what_the_library_would_find() {
-        for text in [
-            "$.request",
-            "$.request.list[0]",
-            "$['request'][\"list\"][-2]",
-            "$.request.nope",
-            "$.request.list.x",
-            "$.client.name",
-        ] {
-            let Kind::Walk { steps, .. } = path(text).unwrap() else {
-                panic!("{text} is singular")
-            };
-            let document = document();
-            let query = parse_json_path(text).unwrap();
-            let found: Vec<Value> = js_path_process(&query, &document)
-                .unwrap()
-                .into_iter()
-                .map(|found| found.val().clone())
-                .collect();
-            assert_eq!(walk(&steps, &document), found.first(), "{text}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::Rate;
 
 /// `250ms`, `2s`, `1m30s`, `1h`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+pub fn duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -33,11 +33,11 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
         rest = after;
     }
     // A year is more than any timer here is for, and far from overflowing one.
-    (total <= Duration::from_secs(366 * 86_400)).then_some(total)
+    (total <= Duration::from_hours(366 * 24)).then_some(total)
 }
 
 /// `512`, `10KB`, `64KiB`, `1MB`, `1GiB`; in bytes.
-pub(crate) fn size(text: &str) -> Option<u64> {
+pub fn size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
@@ -94,7 +94,7 @@ mod tests {
                 duration(text),
                 expected.map(Duration::from_millis),
                 "{text}"
-            )
+            );
         };
         check("250ms", Some(250));
         check("2s", Some(2_000));

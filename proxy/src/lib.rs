@@ -9,3 +9,4 @@ mod serve;
 
 pub use host::{Drained, Host, Reload, ReloadError, StartError};
 pub use route::route_for;
+pub use serve::vendors::{catalog, load};

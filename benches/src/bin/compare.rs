@@ -1,7 +1,9 @@
 //! Runs the subjects side by side and prints one table a workload. Called by `benches/compare`, which builds them.
 
 use std::{
-    env, fs, io,
+    env,
+    fmt::Write as _,
+    fs, io,
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -210,6 +212,7 @@ fn sample(
         );
         return Err(io::Error::other(failed));
     }
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 requests")]
     let requests = loaded.requests as f64;
     Ok(Sample {
         rate: requests / loaded.seconds,
@@ -370,14 +373,16 @@ fn isobar(address: SocketAddr, upstream: SocketAddr, mode: &str) -> String {
          pools: {{ main: [origin] }}\nlimits: {{ rate: 1000000000/s, replay: 2MiB, connections_per_ip: 100000 }}\nroutes:\n"
     );
     for number in 0..98 {
-        text.push_str(&format!(
-            "  - {{ match: \"/v{number}/things/{{id}}/*\", forward: main }}\n"
-        ));
+        let _ = writeln!(
+            text,
+            "  - {{ match: \"/v{number}/things/{{id}}/*\", forward: main }}"
+        );
     }
     for path in ["/v1/items/{id}", "/bytes/{n}"] {
-        text.push_str(&format!(
-            "  - {{ match: \"{path}\", forward: {{ pool: main, mode: {mode} }} }}\n"
-        ));
+        let _ = writeln!(
+            text,
+            "  - {{ match: \"{path}\", forward: {{ pool: main, mode: {mode} }} }}"
+        );
     }
     text
 }
@@ -436,7 +441,7 @@ fn cpu(process: u32) -> io::Result<f64> {
             .unwrap_or_default();
     }
     if total > 0 {
-        return Ok(total as f64 / 1e9);
+        return Ok(Duration::from_nanos(total).as_secs_f64());
     }
     // user and system time are fields 14 and 15, in hundredths of a second on every Linux in use.
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;

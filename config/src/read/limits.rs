@@ -79,19 +79,6 @@ impl Reader<'_> {
                 "no body that large is accepted; lower `replay` or raise `body`",
             );
         }
-        for (key, zero) in [
-            ("deadline", limits.deadline.value.is_zero()),
-            ("idle", limits.idle.value.is_zero()),
-        ] {
-            if zero && let Some(at) = written(own, key).or_else(|| written(defaults, key)) {
-                self.error(
-                    "E0204",
-                    at.at,
-                    format!("`{key}` is zero"),
-                    "nothing could ever be answered; leave it out for the default",
-                );
-            }
-        }
         limits
     }
 

@@ -4,16 +4,23 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::Reader;
 use crate::{
+    diagnostic::Severity,
     document::Node,
     model::{Account, Action, Config},
-    place::Span,
 };
 
 impl Reader<'_> {
     pub(super) fn meaning(&mut self, node: &Node, config: &Config) {
         self.exposure(node, config);
         self.loops(config);
-        self.unused(config);
+        // After a mistake it may be its fault that something is not used.
+        if !self
+            .found
+            .iter()
+            .any(|mistake| mistake.severity == Severity::Error)
+        {
+            self.unused(config);
+        }
         for route in &config.routes {
             let Action::Forward(forward) = &route.action else {
                 continue;
@@ -21,14 +28,18 @@ impl Reader<'_> {
             let Some(pool) = config.pools.get(forward.pool.0) else {
                 continue;
             };
-            if let (Some(hedge), Some(at)) =
-                (pool.hedge, self.pool_spans.get(forward.pool.0).copied())
-                && hedge >= route.limits.deadline.value
+            let written = self.pool_hedges.get(forward.pool.0).copied().flatten();
+            let deadline = route.limits.deadline.value;
+            if let (Some(hedge), Some(at)) = (pool.hedge, written)
+                && hedge >= deadline
             {
                 self.warning(
                     "E0806",
                     at,
-                    "the hedge starts after the deadline",
+                    format!(
+                        "the hedge would start after {hedge:?}, and the deadline of `{}` is {deadline:?}",
+                        route.name
+                    ),
                     "shorten `hedge` or lengthen the route's deadline",
                 );
             }
@@ -101,9 +112,11 @@ impl Reader<'_> {
             .map(|listen| listen.http)
             .chain(config.admin)
             .collect();
-        let spans: Vec<Span> = self.account_spans.clone();
-        for (account, at) in config.accounts.iter().zip(spans) {
-            if own.iter().any(|address| leads_to(account, *address)) {
+        // An account has its upstream's URL; the upstream is the one to say.
+        for (account, at) in config.accounts.iter().zip(self.account_urls.clone()) {
+            if let Some(at) = at
+                && own.iter().any(|address| leads_to(account, *address))
+            {
                 let message = format!("`{}` is this gateway's own address", account.name);
                 self.error(
                     "E0802",

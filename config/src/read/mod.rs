@@ -1,5 +1,6 @@
 //! Makes the typed configuration from a document whose structure is known to be right, and checks its meaning.
 
+mod capabilities;
 mod limits;
 mod meaning;
 mod pools;
@@ -9,12 +10,13 @@ pub(crate) mod texts;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
+    catalog::Catalog,
     diagnostic::Diagnostic,
     document::{Node, Value},
     load::Source,
     model::{
-        AccessLog, Account, AccountId, Auth, Breaker, Client, Config, KeyDigest, Listen, Log, Pool,
-        PoolId, Probe, Rate, Setting,
+        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Config, KeyDigest, Listen,
+        Log, Pool, PoolId, Probe, Rate, Route, Setting, Spend, VendorAccount,
     },
     place::{Location, Span},
     secret::{Secret, hash_key},
@@ -27,33 +29,42 @@ pub(crate) struct Reader<'a> {
     found: &'a mut Vec<Diagnostic>,
     accounts: Vec<Account>,
     account_spans: Vec<Span>,
+    /// Where the URL stands, for those that have their own.
+    account_urls: Vec<Option<Span>>,
     account_ids: HashMap<String, AccountId>,
     pools: Vec<Pool>,
     pool_spans: Vec<Span>,
+    pool_hedges: Vec<Option<Span>>,
     pool_ids: HashMap<String, PoolId>,
     used_accounts: Vec<bool>,
     used_pools: Vec<bool>,
     clients: Vec<String>,
+    /// Names of routes, each with the highest number that was put behind it.
+    route_names: HashMap<String, u32>,
 }
 
 /// Reads the whole configuration. What it returns is only to be used when no error was found before or in it.
 pub(crate) fn config(
     node: &Node,
     sources: &[Source],
+    catalog: &Catalog,
     found: &mut Vec<Diagnostic>,
-) -> Option<Config> {
+) -> Config {
     let mut reader = Reader {
         sources,
         found,
         accounts: Vec::new(),
         account_spans: Vec::new(),
+        account_urls: Vec::new(),
         account_ids: HashMap::new(),
         pools: Vec::new(),
         pool_spans: Vec::new(),
+        pool_hedges: Vec::new(),
         pool_ids: HashMap::new(),
         used_accounts: Vec::new(),
         used_pools: Vec::new(),
         clients: Vec::new(),
+        route_names: HashMap::new(),
     };
     reader.version(node);
     let listen = reader.listen(node);
@@ -63,10 +74,12 @@ pub(crate) fn config(
         .and_then(|text| text.parse().ok());
     let clients = reader.clients(node);
     reader.upstreams(node);
-    reader.accounts(node);
+    reader.accounts(node, catalog);
     reader.named_pools(node);
     let defaults = node.get("limits");
-    let routes = reader.routes(node, defaults);
+    let mut routes = reader.routes(node, catalog, defaults);
+    reader.capabilities(node, catalog, defaults, &mut routes);
+    reader.something_served(node, &routes);
     let limits = reader.process_limits(defaults);
     let log = node
         .get("log")
@@ -77,6 +90,10 @@ pub(crate) fn config(
         listen,
         admin,
         state: PathBuf::from(node.get("state").and_then(Node::text).unwrap_or("./state")),
+        adapters: node
+            .get("adapters")
+            .and_then(Node::text)
+            .map(PathBuf::from),
         log: Log {
             access: match log.strip_prefix("file:") {
                 Some(path) => AccessLog::File(PathBuf::from(path)),
@@ -91,7 +108,7 @@ pub(crate) fn config(
         limits,
     };
     reader.meaning(node, &config);
-    Some(config)
+    config
 }
 
 impl Reader<'_> {
@@ -145,15 +162,30 @@ impl Reader<'_> {
         }
     }
 
+    /// A configuration that serves nothing is not meant.
+    fn something_served(&mut self, node: &Node, routes: &[Route]) {
+        if routes.is_empty() && node.get("routes").is_none() {
+            self.error(
+                "E0203",
+                node.at,
+                "`routes` is missing in the configuration",
+                "add `routes: [{ match: GET /v1/*, forward: [NAME] }]`, or an account at a vendor whose capabilities are served by themselves",
+            );
+        }
+    }
+
     fn listen(&mut self, node: &Node) -> Vec<Listen> {
         let mut listen: Vec<Listen> = Vec::new();
-        for address in node
-            .get("listen")
-            .map(Node::items)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|item| item.get("http"))
-        {
+        let items = node.get("listen").map(Node::items).unwrap_or_default();
+        if let Some(extra) = items.get(64) {
+            self.error(
+                "E0204",
+                extra.at,
+                "there are more than 64 listeners",
+                "one address can serve any number of hosts and routes",
+            );
+        }
+        for address in items.iter().take(64).filter_map(|item| item.get("http")) {
             let Some(http) = address.text().and_then(|text| text.parse().ok()) else {
                 continue;
             };
@@ -186,7 +218,7 @@ impl Reader<'_> {
                     "E0203",
                     client.at,
                     format!("client `{}` has no key", name.text),
-                    "`isobar key` makes one",
+                    "add `key: sha256:…`; `isobar key` makes a key and its digest",
                 );
             }
             for (key, at) in &keys {
@@ -222,41 +254,24 @@ impl Reader<'_> {
                 .text()
                 .or_else(|| written.get("url").and_then(Node::text))
                 .unwrap_or_default();
-            let account = Account {
-                name: name.text.clone(),
-                url: texts::base_url(url).unwrap_or(crate::model::BaseUrl {
-                    tls: false,
-                    host: String::new(),
-                    port: 0,
-                    path: String::new(),
-                }),
-                auth: Auth::None,
-                connect_timeout: Duration::from_secs(2),
-                keep_alive: Duration::from_secs(30),
-                permits: 1_024,
-                breaker: Breaker {
-                    failures: 5,
-                    open_for: Duration::from_secs(10),
-                    trials: 1,
-                },
-                probe: None,
-            };
-            let account = overridden(account, written);
-            self.add_account(account, name.at);
+            let account = overridden(plain(name.text.clone(), url), written);
+            let url = written.get("url").unwrap_or(written).at;
+            self.add_account(account, name.at, Some(url));
         }
     }
 
-    fn accounts(&mut self, node: &Node) {
+    fn accounts(&mut self, node: &Node, catalog: &Catalog) {
         for (name, written) in node.get("accounts").map(Node::entries).unwrap_or_default() {
-            let Some(upstream) = written.get("upstream") else {
+            if let Some(vendor) = written.get("vendor").and_then(Node::text) {
+                let account = vendor_account(&name.text, vendor, written, catalog);
+                self.add_account(account, name.at, None);
                 continue;
-            };
-            let Some(id) = self.account(upstream) else {
-                continue;
-            };
-            let Some(base) = self.accounts.get(id.0).cloned() else {
-                continue;
-            };
+            }
+            let upstream = written.get("upstream").and_then(|node| self.account(node));
+            // Without an upstream the name is known all the same, so that its uses are no mistakes of their own.
+            let base = upstream
+                .and_then(|id| self.accounts.get(id.0).cloned())
+                .unwrap_or_else(|| plain(String::new(), ""));
             let account = overridden(
                 Account {
                     name: name.text.clone(),
@@ -264,11 +279,11 @@ impl Reader<'_> {
                 },
                 written,
             );
-            self.add_account(account, name.at);
+            self.add_account(account, name.at, None);
         }
     }
 
-    fn add_account(&mut self, account: Account, at: Span) {
+    fn add_account(&mut self, account: Account, at: Span, url: Option<Span>) {
         if self.account_ids.contains_key(&account.name) {
             self.error(
                 "E0304",
@@ -282,6 +297,7 @@ impl Reader<'_> {
             .insert(account.name.clone(), AccountId(self.accounts.len()));
         self.accounts.push(account);
         self.account_spans.push(at);
+        self.account_urls.push(url);
         self.used_accounts.push(false);
     }
 
@@ -304,9 +320,69 @@ impl Reader<'_> {
             .iter()
             .map(|account| account.name.as_str())
             .collect();
-        self.found.push(mistake.did_you_mean(name, known));
+        let mistake = mistake.did_you_mean(name, known, self.found.len());
+        self.found.push(match mistake.help {
+            Some(_) => mistake,
+            None => mistake.help(format!(
+                "add it: `upstreams: {{ {name}: http://host:port }}`"
+            )),
+        });
         None
     }
+}
+
+/// An account with nothing but defaults. A URL that does not parse was reported already.
+fn plain(name: String, url: &str) -> Account {
+    Account {
+        name,
+        url: texts::base_url(url).unwrap_or(BaseUrl {
+            tls: false,
+            host: String::new(),
+            port: 0,
+            path: String::new(),
+        }),
+        auth: Auth::None,
+        connect_timeout: Duration::from_secs(2),
+        keep_alive: Duration::from_secs(30),
+        permits: 1_024,
+        breaker: Breaker {
+            failures: 5,
+            open_for: Duration::from_secs(10),
+            trials: 1,
+        },
+        probe: None,
+        price: None,
+        vendor: None,
+    }
+}
+
+/// An account at a vendor, with what `written` says.
+fn vendor_account(name: &str, vendor: &str, written: &Node, catalog: &Catalog) -> Account {
+    let text = |key: &str| written.get(key).and_then(Node::text).map(str::to_owned);
+    let known = catalog.vendor(vendor).map(|vendor| vendor.fields.as_slice());
+    let fields = known
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|field| Some((field.name.clone(), Secret::new(text(&field.name)?))));
+    let spend = written.get("spend").and_then(|spend| {
+        Some(Spend {
+            usd: spend.get("usd").and_then(number)?,
+            per: spend.get("per").and_then(duration)?,
+        })
+    });
+    // Without a base the address is of no use: only adapters call it, and they know the vendor's hosts.
+    let nowhere = format!("https://{}.invalid", vendor.to_ascii_lowercase());
+    let account = Account {
+        vendor: Some(VendorAccount {
+            vendor: vendor.to_owned(),
+            fields: fields.collect(),
+            quota: written.get("quota").and_then(rate),
+            spend,
+            base: text("base"),
+        }),
+        ..plain(name.to_owned(), &nowhere)
+    };
+    overridden(account, written)
 }
 
 /// `account` with what `written` says instead.
@@ -323,6 +399,9 @@ fn overridden(mut account: Account, written: &Node) -> Account {
         written.get("keep_alive").and_then(duration),
     );
     set(&mut account.permits, written.get("permits").and_then(count));
+    if let Some(price) = written.get("price").and_then(number) {
+        account.price = Some(price);
+    }
     if let Some(breaker) = written.get("breaker") {
         set(
             &mut account.breaker.failures,
@@ -430,6 +509,15 @@ fn count(node: &Node) -> Option<u32> {
         u32::try_from(number).ok()
     } else {
         None
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "checked to be small")]
+fn number(node: &Node) -> Option<f64> {
+    match node.value {
+        Value::Integer(number) => Some(number as f64),
+        Value::Float(number) => Some(number),
+        _ => None,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Reader, count, duration, set};
+use super::{Reader, count, duration, number, set};
 use crate::{
     diagnostic::Diagnostic,
-    document::{Node, Value},
+    document::Node,
     model::{Member, Outlier, Policy, Pool, PoolId, Retry, Rule},
     place::Span,
     template::{Expression, Template},
@@ -102,6 +102,7 @@ impl Reader<'_> {
                 "add a member, or leave `hedge` out",
             );
         }
+        self.pool_hedges.push(hedge.map(|hedge| hedge.at));
         let hedge = hedge.and_then(duration);
         self.pools.push(Pool {
             name,
@@ -128,7 +129,7 @@ impl Reader<'_> {
                 "split it into several pools",
             );
         }
-        for item in items {
+        for item in items.iter().take(64) {
             let Some(account) = self.account(item.get("use").unwrap_or(item)) else {
                 continue;
             };
@@ -167,12 +168,16 @@ impl Reader<'_> {
         }
         let mistake = Diagnostic::error("E0302", node.at, format!("there is no pool `{name}`"));
         let mistake = if self.account_ids.contains_key(name) {
-            mistake.help(format!("`{name}` is an account; write a list: `[{name}]`"))
+            mistake.help(format!(
+                "`{name}` is not a pool but can be in one; write a list: `[{name}]`"
+            ))
+        } else if self.pool_ids.is_empty() {
+            mistake
+                .help("there are none; add it to `pools`, or write a list of upstreams: `[a, b]`")
         } else {
-            let known: Vec<String> = self.pool_ids.keys().cloned().collect();
-            let mut known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let mut known: Vec<&str> = self.pool_ids.keys().map(String::as_str).collect();
             known.sort_unstable();
-            mistake.did_you_mean(name, known)
+            mistake.did_you_mean(name, known, self.found.len())
         };
         self.found.push(mistake);
         None
@@ -183,6 +188,7 @@ fn read_policy(node: &Node) -> Policy {
     match node.text() {
         Some("weighted") => Policy::Weighted,
         Some("fastest") => Policy::Fastest,
+        Some("cheapest") => Policy::Cheapest,
         Some(_) => Policy::Order,
         None => {
             let by = node
@@ -191,14 +197,5 @@ fn read_policy(node: &Node) -> Policy {
                 .and_then(|text| Template::parse(text).ok());
             by.map_or(Policy::Order, |by| Policy::Sticky { by })
         }
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "checked to be at most 10")]
-fn number(node: &Node) -> Option<f64> {
-    match node.value {
-        Value::Integer(number) => Some(number as f64),
-        Value::Float(number) => Some(number),
-        _ => None,
     }
 }

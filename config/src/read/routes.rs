@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{Reader, count, texts};
 use crate::{
+    catalog::Catalog,
     diagnostic::Diagnostic,
     document::{Node, Value},
     model::{
@@ -27,52 +28,69 @@ const FRAMING: [&str; 6] = [
 ];
 
 impl Reader<'_> {
-    pub(super) fn routes(&mut self, node: &Node, defaults: Option<&Node>) -> Vec<Route> {
+    pub(super) fn routes(
+        &mut self,
+        node: &Node,
+        catalog: &Catalog,
+        defaults: Option<&Node>,
+    ) -> Vec<Route> {
         let mut routes: Vec<Route> = Vec::new();
-        let mut seen: HashMap<Matcher, u32> = HashMap::new();
+        let mut seen: HashMap<Matcher, Span> = HashMap::new();
         for written in node.get("routes").map(Node::items).unwrap_or_default() {
-            let Some(route) = self.route(written, defaults, &routes) else {
+            let Some(route) = self.route(written, catalog, defaults) else {
                 continue;
             };
             let at = written
                 .get("match")
                 .map_or(written.at, |matched| matched.at);
-            match seen.get(&anonymised(&route.matcher)) {
-                Some(line) => self.error("E0501", at, "an earlier route matches the same requests", format!("the one in line {line} always wins; remove one, or narrow it by method, host or header")),
-                None => drop(seen.insert(anonymised(&route.matcher), at.line)),
+            if let Some(first) = seen.get(&anonymised(&route.matcher)).copied() {
+                let place = if first.source == at.source {
+                    format!("line {}", first.line)
+                } else {
+                    self.location(first).to_string()
+                };
+                let help = format!(
+                    "the one in {place} always wins; remove one, or narrow it by method, host or header"
+                );
+                let message = "an earlier route matches the same requests";
+                self.error("E0501", at, message, help);
+            } else {
+                seen.insert(anonymised(&route.matcher), at);
             }
             routes.push(route);
         }
         routes
     }
 
-    fn route(
-        &mut self,
-        written: &Node,
-        defaults: Option<&Node>,
-        earlier: &[Route],
-    ) -> Option<Route> {
-        let matched = written.get("match")?;
-        let matcher = read_match(matched)?;
-        let name = self.route_name(written, matched, earlier)?;
-        let action = match (written.get("forward"), written.get("respond")) {
-            (Some(forward), None) => Action::Forward(self.forward(forward, &name, &matcher)?),
-            (None, Some(respond)) => Action::Respond(self.respond(respond)),
-            (Some(_), Some(second)) => {
+    fn route(&mut self, written: &Node, catalog: &Catalog, defaults: Option<&Node>) -> Option<Route> {
+        let pattern = written.get("match")?;
+        let matcher = read_match(pattern)?;
+        let name = self.route_name(written, pattern)?;
+        let does = ["forward", "respond", "serve"].map(|key| written.get(key));
+        let action = match does {
+            [Some(forward), None, None] => {
+                Action::Forward(self.forward(forward, &name, &matcher)?)
+            }
+            [None, Some(respond), None] => Action::Respond(self.respond(respond)),
+            [None, None, Some(serve)] => Action::Serve(self.serve(serve, catalog)?),
+            [Some(_), Some(second), _] | [Some(_), _, Some(second)] | [_, Some(_), Some(second)] => {
+                let at = ["respond", "serve"]
+                    .into_iter()
+                    .find_map(|key| written.key(key));
                 self.error(
                     "E0502",
-                    second.at,
-                    "a route does one thing",
-                    "keep `forward` or `respond`",
+                    at.unwrap_or(second.at),
+                    "a route does one thing, and this one does several",
+                    "keep one of them",
                 );
                 return None;
             }
-            (None, None) => {
+            [None, None, None] => {
                 self.error(
                     "E0502",
-                    matched.at,
-                    "the route does nothing",
-                    "add `forward: [upstream]` or `respond: { … }`",
+                    pattern.at,
+                    "this route does nothing",
+                    "add `forward: [upstream]`, `serve: OPERATION` or `respond: { … }`",
                 );
                 return None;
             }
@@ -92,12 +110,17 @@ impl Reader<'_> {
         {
             self.error(
                 "E0503",
-                *at,
+                written.key("anonymous").unwrap_or(*at),
                 "a route for some clients cannot be anonymous",
                 "remove `anonymous` or `clients`",
             );
         }
-        let limits = self.route_limits(written.get("limits"), defaults);
+        let limits = match &action {
+            Action::Serve(_) => self.serve_limits(written.get("limits"), defaults),
+            Action::Forward(_) | Action::Respond(_) => {
+                self.route_limits(written.get("limits"), defaults)
+            }
+        };
         Some(Route {
             name,
             matcher,
@@ -116,11 +139,10 @@ impl Reader<'_> {
     }
 
     /// The given name, or the match as written, made unique.
-    fn route_name(&mut self, written: &Node, matched: &Node, earlier: &[Route]) -> Option<String> {
-        let taken = |name: &str| earlier.iter().any(|route| route.name == name);
+    fn route_name(&mut self, written: &Node, matched: &Node) -> Option<String> {
         if let Some(given) = written.get("name") {
             let name = given.text()?.to_owned();
-            if taken(&name) {
+            if self.route_names.insert(name.clone(), 1).is_some() {
                 self.error(
                     "E0304",
                     given.at,
@@ -134,13 +156,25 @@ impl Reader<'_> {
             Some(text) => text.trim().to_owned(),
             None => matched.get("path").and_then(Node::text)?.to_owned(),
         };
-        let numbered = (2..).map(|number| format!("{base} #{number}"));
-        std::iter::once(base.clone())
-            .chain(numbered)
-            .find(|name| !taken(name))
+        // The count of those before it: the next one need not try every number again.
+        let mut number = self.route_names.get(&base).copied().unwrap_or(0);
+        let name = loop {
+            number += 1;
+            let name = if number == 1 {
+                base.clone()
+            } else {
+                format!("{base} #{number}")
+            };
+            if !self.route_names.contains_key(&name) {
+                break name;
+            }
+        };
+        self.route_names.insert(base, number);
+        self.route_names.entry(name.clone()).or_insert(1);
+        Some(name)
     }
 
-    fn client_names(&mut self, listed: &Node) -> Vec<String> {
+    pub(super) fn client_names(&mut self, listed: &Node) -> Vec<String> {
         let mut names = Vec::new();
         for item in listed.items() {
             let Some(name) = item.text() else { continue };
@@ -149,9 +183,12 @@ impl Reader<'_> {
             } else {
                 let mistake =
                     Diagnostic::error("E0303", item.at, format!("there is no client `{name}`"));
-                let known = self.clients.clone();
-                self.found
-                    .push(mistake.did_you_mean(name, known.iter().map(String::as_str)));
+                let known = self.clients.iter().map(String::as_str);
+                let mistake = mistake.did_you_mean(name, known, self.found.len());
+                self.found.push(match mistake.help {
+                    Some(_) => mistake,
+                    None => mistake.help("there are none; add it to `clients`"),
+                });
             }
         }
         names
@@ -159,6 +196,7 @@ impl Reader<'_> {
 
     fn forward(&mut self, written: &Node, route: &str, matcher: &Matcher) -> Option<Forward> {
         let pool = self.forward_pool(written, route)?;
+        self.check_forwardable(pool, written.at);
         if let Some(used) = self.used_pools.get_mut(pool.0) {
             *used = true;
         }
@@ -181,16 +219,15 @@ impl Reader<'_> {
             .pools
             .get(pool.0)
             .is_some_and(|pool| pool.hedge.is_some());
-        if let Some(node) = written
-            .get("effect")
-            .filter(|_| hedged && matches!(effect, Some(Effect::Keyed | Effect::Unsafe)))
+        if let (Some(node), Some(Effect::Keyed | Effect::Unsafe)) = (written.get("effect"), effect)
+            && hedged
         {
-            self.error(
-                "E0803",
-                node.at,
-                "a request with this effect must never be sent twice at once, and its pool hedges",
-                "use a pool without `hedge`",
+            let message = format!(
+                "a hedge sends a request twice at once, and a request that is `{}` must never be",
+                node.text().unwrap_or_default()
             );
+            let help = "leave `hedge` out of the pool, or use one without";
+            self.error("E0803", node.at, message, help);
         }
         Some(Forward {
             pool,
@@ -216,10 +253,10 @@ impl Reader<'_> {
         match (written.get("pool"), written.get("members")) {
             (Some(pool), None) => {
                 for key in ["policy", "rules", "retry", "hedge", "outlier"] {
-                    if let Some(extra) = written.get(key) {
+                    if let Some(at) = written.key(key) {
                         self.error(
                             "E0505",
-                            extra.at,
+                            at,
                             format!("`{key}` belongs to the pool"),
                             "set it where the pool is, or list `members` here",
                         );
@@ -228,11 +265,11 @@ impl Reader<'_> {
                 self.pool(pool)
             }
             (None, Some(_)) => Some(self.add_pool(route.to_owned(), written, written.at)),
-            (Some(second), Some(_)) => {
+            (Some(_), Some(second)) => {
                 self.error(
                     "E0502",
-                    second.at,
-                    "`pool` and `members` say the same thing twice",
+                    written.key("members").unwrap_or(second.at),
+                    "`pool` and `members` both say where requests go",
                     "keep one of them",
                 );
                 None
@@ -278,7 +315,11 @@ impl Reader<'_> {
                             at,
                             format!("the match has no parameter `{name}`"),
                         );
-                        self.found.push(mistake.did_you_mean(name, known));
+                        let mistake = mistake.did_you_mean(name, known, self.found.len());
+                        self.found.push(match mistake.help {
+                            Some(_) => mistake,
+                            None => mistake.help(format!("write `{{{name}}}` in the match's path")),
+                        });
                     }
                 }
                 PathPiece::Text(_) | PathPiece::Rest => {}

@@ -7,6 +7,9 @@ use crate::{
     shape::{self, Misfit},
 };
 
+/// Longest path, in bytes.
+const LONGEST: usize = 4_096;
+
 /// The parts of an upstream's URL, or why it has none that can be called.
 pub(crate) fn base_url(text: &str) -> Result<BaseUrl, &'static str> {
     let uri: Uri = text.parse().map_err(|_| "it does not parse")?;
@@ -91,6 +94,9 @@ pub(crate) fn path_pattern(text: &str) -> Result<PathPattern, Misfit> {
             "write `/exact`, `/users/{id}` or `/files/*`",
         )
     };
+    if text.len() > LONGEST {
+        return Err(misfit("it is longer than 4096 bytes"));
+    }
     let inner = text
         .strip_prefix('/')
         .ok_or_else(|| misfit("it does not start with `/`"))?;
@@ -106,6 +112,7 @@ pub(crate) fn path_pattern(text: &str) -> Result<PathPattern, Misfit> {
         ),
         None => (Some(inner), false),
     };
+    let count = inner.map_or(0, |inner| inner.split('/').count());
     let mut segments = Vec::new();
     let mut names: Vec<&str> = Vec::new();
     for (index, segment) in inner
@@ -131,14 +138,16 @@ pub(crate) fn path_pattern(text: &str) -> Result<PathPattern, Misfit> {
             segments.push(Segment::Parameter(name.to_owned()));
             continue;
         }
+        if segment.matches('{').count() != segment.matches('}').count() {
+            return Err(misfit("`{` and `}` come in pairs"));
+        }
         if segment.contains(['{', '}']) {
             return Err(misfit("a parameter is a whole segment"));
         }
         if segment.contains('*') {
             return Err(misfit("`*` stands for whole segments, at the end"));
         }
-        let last = inner.is_some_and(|inner| inner.split('/').count() == index + 1);
-        if segment.is_empty() && !(last && !rest) {
+        if segment.is_empty() && (rest || index + 1 < count) {
             return Err(misfit("it has an empty segment"));
         }
         literal(segment).map_err(misfit)?;
@@ -156,7 +165,10 @@ fn literal(segment: &str) -> Result<(), &'static str> {
     if matches!(segment, "." | "..") {
         return Err("it has `.` or `..` segments");
     }
-    if segment.contains(['?', '#', '\\']) || !segment.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if segment.contains(['?', '#']) {
+        return Err("queries and fragments are no part of a path");
+    }
+    if segment.contains('\\') || !segment.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("it has a character that a path escapes");
     }
     let mut rest = segment;
@@ -182,12 +194,17 @@ pub(crate) fn path_rewrite(text: &str) -> Result<PathRewrite, Misfit> {
             "write `/v2/{id}/{*}`, with names from the match",
         )
     };
+    if text.len() > LONGEST {
+        return Err(misfit("it is longer than 4096 bytes"));
+    }
     if !text.starts_with('/') {
         return Err(misfit("it does not start with `/`"));
     }
     let plain = |text: &str| {
-        let bad = |c: char| !c.is_ascii_graphic() || matches!(c, '?' | '#' | '\\' | '}');
-        if text.contains(bad) {
+        let bad = |c: char| !c.is_ascii_graphic() || matches!(c, '\\' | '}');
+        if text.contains(['?', '#']) {
+            Err(misfit("queries and fragments are no part of a path"))
+        } else if text.contains(bad) {
             Err(misfit("it has a character that a path escapes"))
         } else {
             Ok(PathPiece::Text(text.to_owned()))

@@ -87,6 +87,13 @@ async fn show(once: bool, style: Style) -> io::Result<ExitCode> {
     for line in text.lines() {
         say(&format!("    {}", style.dim(line)));
     }
+    if address.port() != PORT {
+        let taken = format!(
+            "# port {PORT} is taken; the system chose {}",
+            address.port()
+        );
+        say(&format!("    {}", style.dim(&taken)));
+    }
     let url = format!("http://{address}/hello");
 
     stage.act(1, "A request goes to the first account");

@@ -19,7 +19,7 @@ use super::{Source, style::Style};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A route's name, a path (`/v1/x`) or a request (`"POST example.com/v1/x"`); all routes without it
+    /// A route's name, a path (`/v1/x`) or a request (`"POST example.com/v1/x"`); without it, all routes
     #[arg(value_name = "ROUTE")]
     route: Option<String>,
     #[command(flatten)]
@@ -40,15 +40,15 @@ pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     };
     let routes: Vec<&Route> = match &arguments.route {
         None => config.routes.iter().collect(),
-        Some(asked) => match find(&config, asked) {
-            Some(route) => vec![route],
-            None => {
+        Some(asked) => {
+            let Some(route) = find(&config, asked) else {
                 let known: Vec<&str> = config.routes.iter().map(|route| &*route.name).collect();
                 let known = known.join(", ");
                 let message = format!("no route is called or takes `{asked}`; there are: {known}");
                 return Err(io::Error::other(message));
-            }
-        },
+            };
+            vec![route]
+        }
     };
     let mut out = io::stdout().lock();
     if arguments.json {
@@ -372,9 +372,9 @@ fn limits(config: &Config, route: &Route) -> Vec<(&'static str, String, String)>
             value.map_or_else(|| "an even share".to_owned(), short)
         }),
         row("idle", &own.idle, |value| short(*value)),
-        row("rate by client", &own.rate_client, rate),
-        row("rate by address", &own.rate_ip, rate),
-        row("rate in all", &own.rate_route, rate),
+        row("rate by client", &own.rate_client, |value| rate(*value)),
+        row("rate by address", &own.rate_ip, |value| rate(*value)),
+        row("rate in all", &own.rate_route, |value| rate(*value)),
         row("request head", &all.header_bytes, |value| bytes(*value)),
         row("headers", &all.headers, u32::to_string),
         row("connections", &all.connections, u32::to_string),
@@ -387,7 +387,7 @@ fn limits(config: &Config, route: &Route) -> Vec<(&'static str, String, String)>
             .as_ref()
             .is_none_or(|names| names.contains(&client.name));
         if let Some(setting) = client.rate.as_ref().filter(|_| served) {
-            let (_, value, origin) = row("", setting, |value| rate(&Some(*value)));
+            let (_, value, origin) = row("", setting, |value| rate(Some(*value)));
             rows.push((
                 "rate of client",
                 format!("{value} ({})", client.name),
@@ -410,7 +410,7 @@ fn row<T: Debug>(
     (name, show(&setting.value), origin)
 }
 
-fn rate(rate: &Option<Rate>) -> String {
+fn rate(rate: Option<Rate>) -> String {
     rate.map_or_else(
         || "none".to_owned(),
         |rate| {
@@ -428,9 +428,9 @@ fn short(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         0 => "0s".to_owned(),
-        _ if millis % 3_600_000 == 0 => format!("{}h", millis / 3_600_000),
-        _ if millis % 60_000 == 0 => format!("{}m", millis / 60_000),
-        _ if millis % 1_000 == 0 => format!("{}s", millis / 1_000),
+        _ if millis.is_multiple_of(3_600_000) => format!("{}h", millis / 3_600_000),
+        _ if millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
+        _ if millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
         _ => format!("{millis}ms"),
     }
 }

@@ -25,8 +25,9 @@ use clap::{Args, Parser, Subcommand};
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Try it:  isobar demo\n\
-        Start:   isobar serve -c isobar.yaml\n\
+    after_help = "Try it:   isobar demo\n\
+        Look:     isobar check isobar.yaml && isobar explain -c isobar.yaml\n\
+        Start:    isobar serve -c isobar.yaml\n\n\
         Exit codes: 0 it worked, 1 it did not, 2 wrong arguments."
 )]
 pub(crate) struct Arguments {
@@ -40,7 +41,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Check a configuration and report every mistake in it
     Check(check::Arguments),
-    /// Say what would happen to a request: accounts in order, policy, limits and where each comes from
+    /// Say what a request would meet: which accounts, in which order, and its limits
     Explain(explain::Arguments),
     /// Print the JSON Schema of the configuration, for editors
     Schema(SchemaArguments),
@@ -60,13 +61,14 @@ struct SchemaArguments {
 /// Where the configuration is.
 #[derive(Debug, Args)]
 struct Source {
-    /// Configuration: a YAML file, or a folder of them that are merged
+    /// Configuration: a YAML file, or a folder of YAML files
     #[arg(
         short,
         long,
         value_name = "FILE|DIR",
         default_value = "isobar.yaml",
-        env = "ISOBAR_CONFIG"
+        env = "ISOBAR_CONFIG",
+        hide_env_values = true
     )]
     config: PathBuf,
 }

@@ -13,6 +13,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{Source, check, logging, style::Style};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "A configuration with a mistake is not started, and a reload that has one changes nothing.\n\
+        A second SIGTERM or Ctrl-C stops at once.\n\
+        ISOBAR_LOG sets what is told on standard error: `warn`, `debug`, `error,isobar=debug`; by default\n\
+        `error,isobar=info`. The access log goes where `log` in the configuration says."
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,

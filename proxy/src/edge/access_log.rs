@@ -143,8 +143,7 @@ fn write(shared: &Shared, mut out: Box<dyn io::Write + Send>) {
         if !batch.is_empty() {
             if let Err(error) = out.write_all(&batch).and_then(|()| out.flush()) {
                 log::error!("the access log cannot be written: {error}");
-                let lost = batch.iter().filter(|byte| **byte == b'\n').count();
-                shared.dropped.fetch_add(lost, Relaxed);
+                shared.dropped.fetch_add(line_count(&batch), Relaxed);
             }
             batch.clear();
         }
@@ -153,6 +152,11 @@ fn write(shared: &Shared, mut out: Box<dyn io::Write + Send>) {
         }
         thread::park_timeout(PERIOD);
     }
+}
+
+#[expect(clippy::naive_bytecount, reason = "counted only after a failed write")]
+fn line_count(batch: &[u8]) -> usize {
+    batch.iter().filter(|byte| **byte == b'\n').count()
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ impl Context {
             .map_or("none", |account| account.name());
         let mut own = Vec::with_capacity(5);
         let mut add = |name: HeaderName, text: String| {
-            own.extend(HeaderValue::try_from(text).ok().map(|value| (name, value)))
+            own.extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
         };
         add(headers::VENDOR, vendor.to_owned());
         add(

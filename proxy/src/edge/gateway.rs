@@ -23,6 +23,7 @@ use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use super::{
     access_log::{AccessLog, Line},
     auth::{self, Caller},
+    capability,
     context::{self, Context, InFlight},
     document::document,
     front,
@@ -38,11 +39,12 @@ use crate::{
     route::{
         registry::Registry,
         router::{Captures, Found, Subject},
-        snapshot::{Action, Forward, Route, Snapshot},
+        snapshot::{Action, Forward, Route, Serve, Snapshot},
     },
     serve::{
+        self,
         body::{Full, Kept},
-        exchange::Exchange,
+        exchange::{Exchange, Forwarding},
         outgoing::{self, Outgoing},
         tried::Tried,
     },
@@ -88,6 +90,13 @@ impl Gateway {
             Action::Respond(respond) => {
                 write::fixed(session, cx, respond).await?;
                 Ok(true)
+            }
+            Action::Serve(serve) => {
+                cx.document = serve
+                    .needs_document
+                    .then(|| describe(session, cx, &plan, route));
+                self.capability(session, cx, &plan, route, serve, &admitted)
+                    .await
             }
             Action::Forward(forward) => {
                 cx.document = forward
@@ -150,18 +159,20 @@ impl Gateway {
         let outcome = {
             let members = cx.members(&forward.pool);
             let exchange = Exchange {
+                work: Forwarding {
+                    outgoing: Outgoing {
+                        method: &request.method,
+                        path: path_for(forward, route, &cx.path),
+                        query: request.uri.query(),
+                        headers: &request.headers,
+                        about: cx.about(false),
+                        edits: &forward.request_headers,
+                        document: cx.document.as_ref(),
+                    },
+                    body,
+                },
                 pool: &forward.pool,
                 members,
-                outgoing: Outgoing {
-                    method: &request.method,
-                    path: path_for(forward, route, &cx.path),
-                    query: request.uri.query(),
-                    headers: &request.headers,
-                    about: cx.about(false),
-                    edits: &forward.request_headers,
-                    document: cx.document.as_ref(),
-                },
-                body,
                 effect: context::effect(forward, &request.method, &request.headers),
                 has_key: request.headers.contains_key(headers::IDEMPOTENCY_KEY),
                 deadline: context::deadline(cx.started, route.limits.deadline, &request.headers),
@@ -198,6 +209,93 @@ impl Gateway {
                 .await?;
                 Ok(true)
             }
+        }
+    }
+
+    /// Reads the inputs, serves them while watching that the client is still there, and writes the answers.
+    async fn capability(
+        &self,
+        session: &mut Session,
+        cx: &mut Context,
+        plan: &Snapshot,
+        route: &Route,
+        serve: &Serve,
+        admitted: &Admitted,
+    ) -> Result<bool> {
+        expect_continue(session).await?;
+        let limit = route.limits.body;
+        let space = &self.registry.space;
+        let reading = capability::read(session, serve.contract, space, admitted.length, limit);
+        let read = tokio::time::timeout(route.limits.deadline, reading).await;
+        let asked = match read.unwrap_or_else(|_| Err(Unread::slow())) {
+            Ok(asked) => asked,
+            Err(Unread::Problem(problem)) => return refuse(session, cx, problem).await,
+            Err(Unread::Gone(error)) => {
+                cx.gone = true;
+                return Err(error);
+            }
+        };
+        let headers = &session.req_header().headers;
+        let deadline = context::deadline(cx.started, route.limits.deadline, headers);
+        let id = uuid(&cx.trace);
+        let mut tried: Vec<Tried> = Vec::with_capacity(1);
+        let outcome = {
+            let wanted = serve::capability::Asked {
+                contract: serve.contract,
+                jobs: &asked.jobs,
+                id: &id,
+                extra: asked.extra,
+                deadline,
+                attempt: route.limits.attempt,
+            };
+            let pool = &serve.pool;
+            let (members, sticky) = (cx.members(pool), cx.sticky(pool));
+            let tokens = &self.registry.tokens;
+            let serving =
+                serve::capability::serve(&wanted, pool, members, sticky, tokens, &mut tried);
+            let work = async {
+                let Some(lives) = serve.cache else {
+                    return serving.await.map(|served| (Arc::new(served), false));
+                };
+                let client = cx.client_name(plan).unwrap_or_default();
+                let key = serve::cached::key(
+                    client,
+                    serve.contract.name,
+                    &pool.name,
+                    &asked.jobs,
+                    asked.extra,
+                );
+                self.registry.answers.get(key, lives, serving).await
+            };
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    biased;
+                    outcome = &mut work => break Ok(outcome),
+                    gone = session.as_downstream_mut().read_body_or_idle(true) => if let Err(error) = gone {
+                        break Err(error);
+                    },
+                }
+            }
+        };
+        cx.tried = tried;
+        let (served, cached) = match outcome {
+            Err(gone) => {
+                cx.gone = true;
+                return Err(gone.into_down());
+            }
+            Ok(Err(problem)) => return refuse(session, cx, problem).await,
+            Ok(Ok(served)) => served,
+        };
+        let first = served.iter().flatten().next();
+        cx.served_by = first.map(|answered| Arc::clone(&answered.account));
+        match capability::write(&asked, &served) {
+            Ok(written) => {
+                let cache = serve.cache.map(|_| if cached { "hit" } else { "miss" });
+                write::capability(session, cx, written, cache).await?;
+                Ok(true)
+            }
+            Err(problem) => refuse(session, cx, problem).await,
         }
     }
 
@@ -306,13 +404,13 @@ fn note_cut(cx: &Context, plan: &Snapshot) {
 }
 
 /// Why a body was not read.
-enum Unread {
+pub(crate) enum Unread {
     Problem(Problem),
     Gone(Box<Error>),
 }
 
 impl Unread {
-    fn from_client(error: Box<Error>) -> Self {
+    pub(crate) fn from_client(error: Box<Error>) -> Self {
         if matches!(error.etype, ErrorType::ReadTimedout) {
             Self::slow()
         } else {
@@ -349,11 +447,25 @@ impl From<Full> for Unread {
     }
 }
 
-fn too_large(limit: u64) -> Problem {
+pub(crate) fn too_large(limit: u64) -> Problem {
     Problem::new(
         413,
         Kind::TooLarge,
         format!("the route takes bodies of at most {limit} bytes"),
+    )
+}
+
+/// The request's own id as a UUID, which jobs at vendors are named by.
+fn uuid(trace: &Trace) -> String {
+    let hex = format!("{:032x}", trace.unique());
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(13, 16),
+        part(17, 20),
+        part(20, 32)
     )
 }
 

@@ -3,6 +3,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod auth;
+pub(crate) mod capability;
 pub(crate) mod context;
 pub(crate) mod document;
 pub(crate) mod front;

@@ -39,6 +39,10 @@ pub(crate) enum Kind {
     Overloaded,
     ClientTooSlow,
     Internal,
+    /// The input of an operation is wrong.
+    BadInput,
+    /// No account can do what is asked for.
+    Unsupported,
 }
 
 impl Kind {
@@ -60,6 +64,8 @@ impl Kind {
             Self::Overloaded => "overloaded",
             Self::ClientTooSlow => "client-too-slow",
             Self::Internal => "internal",
+            Self::BadInput => "bad-input",
+            Self::Unsupported => "unsupported",
         }
     }
 
@@ -80,6 +86,8 @@ impl Kind {
             Self::Overloaded => "The gateway has no room for the request",
             Self::ClientTooSlow => "The request's body did not arrive in time",
             Self::Internal => "The gateway failed",
+            Self::BadInput => "The operation's input is wrong",
+            Self::Unsupported => "No account can do this",
         }
     }
 }
@@ -99,11 +107,15 @@ pub(crate) struct Attempt {
 }
 
 /// Why an attempt ended as it did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
     Fault(Fault),
     Status(u16),
     Skipped(&'static str),
+    /// What kind of failure the vendor's answer told.
+    Failure(isobar_adapters::Kind),
+    /// Why the account cannot do this at all.
+    Gap(std::sync::Arc<str>),
 }
 
 impl fmt::Display for Reason {
@@ -112,6 +124,8 @@ impl fmt::Display for Reason {
             Self::Fault(fault) => f.write_str(fault.name()),
             Self::Status(status) => write!(f, "status_{status}"),
             Self::Skipped(why) => f.write_str(why),
+            Self::Failure(kind) => f.write_str(kind.name()),
+            Self::Gap(why) => write!(f, "cannot: {why}"),
         }
     }
 }

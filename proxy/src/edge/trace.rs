@@ -37,6 +37,11 @@ impl Trace {
         text
     }
 
+    /// A number that no other request has: one trace may have several.
+    pub(crate) fn unique(&self) -> u128 {
+        self.id ^ ((u128::from(self.span) << 64) | u128::from(self.span))
+    }
+
     /// Trace id, which also names the request in logs and problem documents.
     pub(crate) fn id(&self) -> String {
         format!("{:032x}", self.id)

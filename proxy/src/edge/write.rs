@@ -11,6 +11,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::{
+    capability::Written,
     context::Context,
     headers::{self, Block as _},
     limit::whole_seconds,
@@ -56,6 +57,21 @@ pub(crate) async fn fixed(session: &mut Session, cx: &Context, respond: &Respond
         head.insert_header(name.clone(), value.clone())?;
     }
     whole(session, cx, head, respond.body.clone()).await
+}
+
+/// Answers with what an operation gave.
+pub(crate) async fn capability(
+    session: &mut Session,
+    cx: &Context,
+    written: Written,
+    cache: Option<&'static str>,
+) -> Result<()> {
+    let mut head = ResponseHeader::build_no_case(200, Some(10))?;
+    head.insert_header(header::CONTENT_TYPE, written.media_type)?;
+    if let Some(cache) = cache {
+        head.insert_header("isobar-cache", cache)?;
+    }
+    whole(session, cx, head, written.body).await
 }
 
 async fn whole(

@@ -67,7 +67,7 @@ pub(crate) struct Inner {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A socket could not be bound.
-    #[error("cannot listen on {address}: {cause}")]
+    #[error("cannot listen on {address}: {cause}{}", way_out(.cause))]
     Bind {
         /// Address from the configuration.
         address: SocketAddr,
@@ -83,6 +83,20 @@ pub enum StartError {
     /// TLS or metrics could not be set up.
     #[error("{0}")]
     Setup(String),
+}
+
+/// What to do about a socket that cannot be bound, where that is known.
+fn way_out(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program listens there: stop it, or choose another port"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need a privilege: choose a higher port, or give the program CAP_NET_BIND_SERVICE"
+        }
+        _ => "",
+    }
 }
 
 /// How a drain ended.

@@ -45,9 +45,14 @@ pub(super) fn start(inner: &Arc<Inner>) -> Option<JoinHandle<()>> {
             }
             read = text;
             match inner.reload().await {
-                Ok(reload) => log::info!(
+                Ok(reload) if reload.needs_restart.is_empty() => log::info!(
                     "the configuration changed; plan {} is in force",
                     reload.generation
+                ),
+                Ok(reload) => log::warn!(
+                    "the configuration changed; plan {} is in force; a restart is needed for: {}",
+                    reload.generation,
+                    reload.needs_restart.join(", ")
                 ),
                 Err(error) => log::error!("{error}"),
             }

@@ -173,9 +173,9 @@ mod tests {
         for outcome in [false, false, true, false, false] {
             let pass = breaker.admit(&SETTINGS, now).unwrap();
             if outcome {
-                pass.succeeded(&SETTINGS)
+                pass.succeeded(&SETTINGS);
             } else {
-                pass.failed(&SETTINGS, now)
+                pass.failed(&SETTINGS, now);
             }
         }
         assert_eq!(breaker.position(now), Position::Closed);

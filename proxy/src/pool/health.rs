@@ -224,7 +224,7 @@ mod tests {
         assert!((health.latency_ms() - 100.0).abs() < 0.1);
         health.observe(Duration::from_millis(1), start + Duration::from_millis(100));
         assert!(health.latency_ms() > 90.0);
-        health.observe(Duration::from_millis(1), start + Duration::from_secs(60));
+        health.observe(Duration::from_millis(1), start + Duration::from_mins(1));
         assert!(health.latency_ms() < 2.0);
     }
 
@@ -238,7 +238,7 @@ mod tests {
             .collect();
         assert_eq!(failing, [false, false, false, true]);
         assert!(
-            !health.count(true, &OUTLIER, now + Duration::from_secs(60)),
+            !health.count(true, &OUTLIER, now + Duration::from_mins(1)),
             "old failures are forgotten"
         );
     }

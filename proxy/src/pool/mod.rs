@@ -14,7 +14,10 @@ use http::HeaderValue;
 use isobar_config as config;
 
 use self::{breaker::Breaker, budget::Budget, health::Health};
-use crate::{admin::metrics::AttemptCounters, serve::client::Client};
+use crate::{
+    admin::metrics::AttemptCounters,
+    serve::{capability::AtVendor, client::Client},
+};
 
 /// One account, ready to be sent to.
 pub(crate) struct Account {
@@ -26,6 +29,8 @@ pub(crate) struct Account {
     pub(crate) credential: Credential,
     pub(crate) health: Arc<Health>,
     pub(crate) client: Client,
+    /// What makes it an account at a vendor.
+    pub(crate) vendor: Option<AtVendor>,
 }
 
 /// A credential as it goes on the wire.
@@ -62,6 +67,7 @@ pub(crate) enum Order {
     Written,
     Weighted,
     Fastest,
+    Cheapest,
     Sticky,
 }
 
@@ -71,6 +77,7 @@ impl Pool {
             config::Policy::Order => Order::Written,
             config::Policy::Weighted => Order::Weighted,
             config::Policy::Fastest => Order::Fastest,
+            config::Policy::Cheapest => Order::Cheapest,
             config::Policy::Sticky { .. } => Order::Sticky,
         }
     }

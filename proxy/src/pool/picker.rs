@@ -20,6 +20,8 @@ pub(crate) struct Picker {
     untried: u64,
     advised_against: u64,
     sticky: u64,
+    /// What each candidate costs, for the cheapest first.
+    costs: Vec<f64>,
     skipped: Vec<(usize, Skip)>,
 }
 
@@ -71,8 +73,19 @@ impl Picker {
             untried,
             advised_against: 0,
             sticky,
+            costs: Vec::new(),
             skipped: Vec::new(),
         }
+    }
+
+    /// Never picks this candidate.
+    pub(crate) fn leave_out(&mut self, index: usize) {
+        self.untried &= !(1 << index);
+    }
+
+    /// Says what each candidate costs.
+    pub(crate) fn rank(&mut self, costs: Vec<f64>) {
+        self.costs = costs;
     }
 
     /// Accounts that could still be tried.
@@ -176,6 +189,13 @@ impl Picker {
         let untried = || Members(self.untried);
         match order {
             Order::Written => untried().next(),
+            Order::Cheapest => {
+                let cost = |index: &usize| {
+                    let declared = || candidates.get(*index).and_then(|c| c.account.settings.price);
+                    self.costs.get(*index).copied().or_else(declared).unwrap_or(f64::MAX)
+                };
+                untried().min_by(|a, b| cost(a).total_cmp(&cost(b)))
+            }
             Order::Weighted => {
                 let weight = |index: &usize| {
                     candidates

@@ -3,18 +3,19 @@
 use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
+use isobar_adapters::Vendors;
 use isobar_config::{self as config, Auth, Config};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     registry::Registry,
     router::Router,
-    snapshot::{Action, Edits, Forward, Limits, Respond, Route, Snapshot, Value},
+    snapshot::{Action, Edits, Forward, Limits, Respond, Route, Serve, Snapshot, Value},
 };
 use crate::{
     edge::{auth::Clients, validate},
     pool::{Account, Candidate, Credential, Pool, picker::MAX_MEMBERS},
-    serve::client,
+    serve::{capability::AtVendor, client, vendors},
 };
 
 /// Wrong keys that one address may try.
@@ -35,6 +36,10 @@ pub(crate) enum Error {
     Header(String),
     #[error("pool `{0}` has more than {MAX_MEMBERS} members")]
     TooManyMembers(String),
+    #[error("the manifests have mistakes:\n{0}")]
+    Manifests(String),
+    #[error("the client for vendors cannot be made: {0}")]
+    Client(#[from] reqwest::Error),
     #[error("`{0}` names something that the configuration does not have")]
     Dangling(String),
 }
@@ -45,10 +50,12 @@ pub(crate) fn compile(
     registry: &Registry,
     generation: u64,
 ) -> Result<Snapshot, Error> {
+    let (vendors, _) = vendors::vendors(config.adapters.as_deref())
+        .map_err(|report| Error::Manifests(report.text(false)))?;
     let accounts: Vec<Arc<Account>> = config
         .accounts
         .iter()
-        .map(|account| self::account(account, registry))
+        .map(|account| self::account(account, &vendors, registry))
         .collect::<Result<_, _>>()?;
     let clients = config.clients.as_deref();
     let names: HashMap<&str, usize> = clients
@@ -96,7 +103,11 @@ pub(crate) fn compile(
     })
 }
 
-fn account(account: &config::Account, registry: &Registry) -> Result<Arc<Account>, Error> {
+fn account(
+    account: &config::Account,
+    vendors: &Vendors,
+    registry: &Registry,
+) -> Result<Arc<Account>, Error> {
     let url = &account.url;
     let host = if url.host.contains(':') {
         format!("[{}]", url.host)
@@ -123,8 +134,38 @@ fn account(account: &config::Account, registry: &Registry) -> Result<Arc<Account
             .ok_or_else(|| Error::Credential(account.name.clone()))?,
         health: registry.health(&account.name),
         client: registry.client(&account.name, url, settings),
+        vendor: account
+            .vendor
+            .as_ref()
+            .map(|at| at_vendor(account, at, vendors, registry))
+            .transpose()?,
         settings: account.clone(),
     }))
+}
+
+fn at_vendor(
+    account: &config::Account,
+    at: &config::VendorAccount,
+    vendors: &Vendors,
+    registry: &Registry,
+) -> Result<AtVendor, Error> {
+    let vendor = vendors
+        .get(&at.vendor)
+        .ok_or_else(|| Error::Dangling(at.vendor.clone()))?;
+    let name = &account.name;
+    Ok(AtVendor {
+        account: isobar_adapters::Account::new(
+            name.clone(),
+            Arc::clone(vendor),
+            at.base.clone(),
+            at.fields.clone(),
+        ),
+        transport: registry.wire(account.connect_timeout)?,
+        quota: at
+            .quota
+            .map(|rate| registry.limit(format!("quota/{name}"), "account", rate)),
+        spend: at.spend.map(|ceiling| registry.meter(name, ceiling)),
+    })
 }
 
 fn credential(auth: &Auth) -> Option<Credential> {
@@ -182,6 +223,20 @@ fn route(
             )?))
         }
         config::Action::Respond(respond) => Action::Respond(self::respond(respond)?),
+        config::Action::Serve(serve) => {
+            let pool = config
+                .pools
+                .get(serve.pool.0)
+                .ok_or_else(|| Error::Dangling(name.clone()))?;
+            let contract = isobar_adapters::contract(&serve.operation)
+                .ok_or_else(|| Error::Dangling(serve.operation.clone()))?;
+            Action::Serve(Box::new(Serve {
+                contract,
+                needs_document: needs_document(pool),
+                pool: self::pool(pool, contract.name, accounts, registry)?,
+                cache: serve.cache,
+            }))
+        }
     };
     let limits = &route.limits;
     let limit = |scope: &'static str, rate: Option<config::Rate>| {
@@ -222,6 +277,37 @@ fn forward(
     accounts: &[Arc<Account>],
     registry: &Registry,
 ) -> Result<Forward, Error> {
+    let request_headers = edits(&forward.request_headers)?;
+    let response_headers = edits(&forward.response_headers)?;
+    let made = |edits: &Edits| {
+        edits
+            .set
+            .iter()
+            .any(|(_, value)| matches!(value, Value::Made(_)))
+    };
+    Ok(Forward {
+        needs_document: needs_document(pool) || made(&request_headers) || made(&response_headers),
+        pool: self::pool(pool, operation, accounts, registry)?,
+        path: forward.path.clone(),
+        request_headers,
+        response_headers,
+        effect: forward.effect,
+        mode: forward.mode,
+    })
+}
+
+/// Whether rules or stickiness look into the request document.
+fn needs_document(pool: &config::Pool) -> bool {
+    matches!(pool.policy, config::Policy::Sticky { .. }) || !pool.rules.is_empty()
+}
+
+/// A pool as one route uses it; breakers are the operation's.
+fn pool(
+    pool: &config::Pool,
+    operation: &str,
+    accounts: &[Arc<Account>],
+    registry: &Registry,
+) -> Result<Pool, Error> {
     let candidates = |members: &[config::Member]| -> Result<Vec<Candidate>, Error> {
         if members.len() > MAX_MEMBERS {
             return Err(Error::TooManyMembers(pool.name.clone()));
@@ -243,35 +329,15 @@ fn forward(
         .rules
         .iter()
         .map(|rule| Ok((rule.when.clone(), candidates(&rule.members)?)));
-    let request_headers = edits(&forward.request_headers)?;
-    let response_headers = edits(&forward.response_headers)?;
-    let made = |edits: &Edits| {
-        edits
-            .set
-            .iter()
-            .any(|(_, value)| matches!(value, Value::Made(_)))
-    };
-    let sticky = matches!(pool.policy, config::Policy::Sticky { .. });
-    Ok(Forward {
-        needs_document: sticky
-            || !pool.rules.is_empty()
-            || made(&request_headers)
-            || made(&response_headers),
-        pool: Pool {
-            name: pool.name.clone(),
-            members: candidates(&pool.members)?,
-            policy: pool.policy.clone(),
-            rules: rules.collect::<Result<_, Error>>()?,
-            budget: registry.budget(&pool.name, &pool.retry),
-            retry: pool.retry.clone(),
-            hedge: pool.hedge,
-            outlier: pool.outlier.clone(),
-        },
-        path: forward.path.clone(),
-        request_headers,
-        response_headers,
-        effect: forward.effect,
-        mode: forward.mode,
+    Ok(Pool {
+        name: pool.name.clone(),
+        members: candidates(&pool.members)?,
+        policy: pool.policy.clone(),
+        rules: rules.collect::<Result<_, Error>>()?,
+        budget: registry.budget(&pool.name, &pool.retry),
+        retry: pool.retry.clone(),
+        hedge: pool.hedge,
+        outlier: pool.outlier.clone(),
     })
 }
 

@@ -1,8 +1,12 @@
 //! State that must survive a reload, by name: health and breakers, connections, limiters, budgets, metrics.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use isobar_config::{BaseUrl, Rate, Retry};
+use isobar_config::{BaseUrl, Rate, Retry, Spend};
 use parking_lot::Mutex;
 
 use crate::{
@@ -12,7 +16,10 @@ use crate::{
     serve::{
         body::Space,
         client::{self, Client},
+        cached::Answers,
         resolver::Resolver,
+        spend::Meter,
+        transport::Wire,
     },
 };
 
@@ -23,7 +30,13 @@ pub(crate) struct Registry {
     pub(crate) unrouted: RouteCounters,
     pub(crate) resolver: Resolver,
     pub(crate) space: Space,
+    /// Tokens that vendors' keys were exchanged for.
+    pub(crate) tokens: isobar_adapters::Tokens,
+    /// Answers that may be given again.
+    pub(crate) answers: Answers,
     tls: Arc<rustls::ClientConfig>,
+    wires: Mutex<HashMap<Duration, Arc<Wire>>>,
+    meters: Mutex<HashMap<String, Arc<Meter>>>,
     health: Mutex<HashMap<String, Arc<Health>>>,
     clients: Mutex<HashMap<String, (BaseUrl, client::Settings, Client)>>,
     limits: Mutex<HashMap<String, Arc<Limit>>>,
@@ -37,7 +50,11 @@ impl Registry {
             metrics,
             resolver: Resolver::from_system(),
             space,
+            tokens: isobar_adapters::Tokens::default(),
+            answers: Answers::default(),
             tls,
+            wires: Mutex::default(),
+            meters: Mutex::default(),
             health: Mutex::default(),
             clients: Mutex::default(),
             limits: Mutex::default(),
@@ -67,9 +84,33 @@ impl Registry {
         {
             return client.clone();
         }
-        let client = Client::new(&settings, self.resolver.clone(), Arc::clone(&self.tls));
+        let client = Client::new(&settings, self.resolver.clone(), &self.tls);
         known.insert(account.to_owned(), (url.clone(), settings, client.clone()));
         client
+    }
+
+    /// How adapters' requests get out; one for each time to connect, so that all accounts share connections.
+    pub(crate) fn wire(&self, connect_timeout: Duration) -> reqwest::Result<Arc<Wire>> {
+        let mut known = self.wires.lock();
+        if let Some(wire) = known.get(&connect_timeout) {
+            return Ok(Arc::clone(wire));
+        }
+        let wire = Arc::new(Wire::new(connect_timeout, self.resolver.clone(), &self.tls)?);
+        known.insert(connect_timeout, Arc::clone(&wire));
+        Ok(wire)
+    }
+
+    /// The meter of an account's cost, kept while its ceiling stays the same.
+    pub(crate) fn meter(&self, account: &str, ceiling: Spend) -> Arc<Meter> {
+        let mut known = self.meters.lock();
+        if let Some(meter) = known.get(account)
+            && meter.ceiling == ceiling
+        {
+            return Arc::clone(meter);
+        }
+        let meter = Arc::new(Meter::new(ceiling, Instant::now()));
+        known.insert(account.to_owned(), Arc::clone(&meter));
+        meter
     }
 
     /// A limiter under an id that is unique to its place in the configuration, kept while its rate stays the same.
@@ -101,6 +142,7 @@ impl Registry {
     pub(crate) fn sweep(&self, is_account: impl Fn(&str) -> bool) {
         self.health.lock().retain(|name, _| is_account(name));
         self.clients.lock().retain(|name, _| is_account(name));
+        self.meters.lock().retain(|name, _| is_account(name));
         self.limits.lock().retain(|_, limit| {
             limit.sweep();
             Arc::strong_count(limit) > 1

@@ -148,9 +148,9 @@ impl Node {
             };
         }
         if pattern.rest {
-            node.rest.push(index)
+            node.rest.push(index);
         } else {
-            node.here.push(index)
+            node.here.push(index);
         }
     }
 
@@ -258,8 +258,8 @@ mod tests {
         matcher
     }
 
-    fn check(routes: &[&str], request: &str, expected: &str) {
-        let router = Router::new(routes.iter().map(|route| matcher(route)).collect());
+    fn check(patterns: &[&str], request: &str, expected: &str) {
+        let router = Router::new(patterns.iter().map(|text| matcher(text)).collect());
         let mut words = request.split(' ');
         let method: Method = words.next().unwrap().parse().unwrap();
         let (host, path) = words.next().unwrap().split_once('/').unwrap();
@@ -278,11 +278,11 @@ mod tests {
             headers: &headers,
         });
         let found = match found {
-            Found::Route(index) => routes[index].to_owned(),
+            Found::Route(index) => patterns[index].to_owned(),
             Found::OtherMethods(methods) => methods.join(","),
             Found::Nothing => String::new(),
         };
-        assert_eq!(found, expected, "{request} among {routes:?}");
+        assert_eq!(found, expected, "{request} among {patterns:?}");
     }
 
     #[test]

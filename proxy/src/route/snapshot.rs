@@ -44,6 +44,17 @@ pub(crate) struct Route {
 pub(crate) enum Action {
     Forward(Box<Forward>),
     Respond(Respond),
+    Serve(Box<Serve>),
+}
+
+/// Serving an operation, ready to go.
+pub(crate) struct Serve {
+    pub(crate) contract: &'static isobar_adapters::Contract,
+    pub(crate) pool: Pool,
+    /// How long an answer may be given again to an equal request.
+    pub(crate) cache: Option<Duration>,
+    /// Whether rules or stickiness look into the request document.
+    pub(crate) needs_document: bool,
 }
 
 /// Forwarding, ready to go.

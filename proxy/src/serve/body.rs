@@ -179,6 +179,45 @@ pub(crate) enum Kept {
 }
 
 impl Kept {
+    /// Bytes in all.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Memory(kept) => kept.0.iter().map(|piece| piece.len() as u64).sum(),
+            Self::File(_, length) => *length,
+        }
+    }
+
+    /// Whether reading never blocks.
+    pub(crate) fn in_memory(&self) -> bool {
+        !matches!(self, Self::File(..))
+    }
+
+    /// Up to `most` bytes from a position; empty at the end. Blocks on a file.
+    pub(crate) fn read_at(&self, offset: u64, most: usize) -> io::Result<Bytes> {
+        match self {
+            Self::Empty => Ok(Bytes::new()),
+            Self::Memory(kept) => {
+                let mut left = offset;
+                for piece in &kept.0 {
+                    let length = piece.len() as u64;
+                    if left < length {
+                        let from = usize::try_from(left).unwrap_or(usize::MAX);
+                        return Ok(piece.slice(from..piece.len().min(from.saturating_add(most))));
+                    }
+                    left -= length;
+                }
+                Ok(Bytes::new())
+            }
+            Self::File(kept, length) => {
+                let left = usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX);
+                let mut piece = vec![0; left.min(most)];
+                kept.0.read_exact_at(&mut piece, offset)?;
+                Ok(piece.into())
+            }
+        }
+    }
+
     /// A fresh copy to send; pieces are shared, not copied. Copies may be sent at the same time.
     pub(crate) fn replay(&self) -> Replay {
         match self {

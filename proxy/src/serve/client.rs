@@ -49,18 +49,14 @@ pub(crate) struct Settings {
 }
 
 impl Client {
-    pub(crate) fn new(
-        settings: &Settings,
-        resolver: Resolver,
-        tls: Arc<rustls::ClientConfig>,
-    ) -> Self {
+    pub(crate) fn new(settings: &Settings, resolver: Resolver, tls: &rustls::ClientConfig) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(settings.connect_timeout));
         tcp.set_keepalive(Some(Duration::from_mins(1)));
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config((*tls).clone())
+            .with_tls_config(tls.clone())
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -147,7 +143,8 @@ fn evidence(error: &hyper_util::client::legacy::Error) -> Evidence {
     }
 }
 
-fn connect_fault(error: &(dyn StdError + 'static)) -> Fault {
+/// Why there is no connection.
+pub(crate) fn connect_fault(error: &(dyn StdError + 'static)) -> Fault {
     if find::<ResolveError>(error).is_some() {
         return Fault::Dns;
     }
@@ -169,7 +166,8 @@ pub(crate) fn body_evidence(error: &hyper::Error) -> Evidence {
     })
 }
 
-fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+/// The first error of this type among the causes.
+pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(link) = next {
         if let Some(found) = link.downcast_ref::<E>() {

@@ -34,13 +34,37 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// First pause before asking the same account again; doubled each time.
 const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
 
+/// What is sent to an account: an HTTP request as it is, or a capability's call.
+pub(crate) trait Work: Sync {
+    /// What an attempt brings back.
+    type Answer: Send;
+
+    /// Makes one attempt at one account, in at most this time.
+    fn send(
+        &self,
+        candidate: &Candidate,
+        permit: Permit,
+        allowed: Duration,
+    ) -> impl Future<Output = Result<Sent<Self::Answer>, Problem>> + Send;
+}
+
+/// What came of one sending.
+pub(crate) struct Sent<A> {
+    pub(crate) evidence: Evidence,
+    /// What it proved, where more is known than the evidence tells.
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) reason: Reason,
+    /// The vendor's answer, whole or with its body still to come.
+    pub(crate) answer: Option<A>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
 /// One request to be served by a pool.
-pub(crate) struct Exchange<'a> {
+pub(crate) struct Exchange<'a, W> {
+    pub(crate) work: W,
     pub(crate) pool: &'a Pool,
     /// The pool's members, or those of the rule that holds.
     pub(crate) members: &'a [Candidate],
-    pub(crate) outgoing: Outgoing<'a>,
-    pub(crate) body: Kept,
     pub(crate) effect: Effect,
     /// Whether the client's key goes along, so that the same account may be asked again.
     pub(crate) has_key: bool,
@@ -49,32 +73,33 @@ pub(crate) struct Exchange<'a> {
 }
 
 /// One attempt's end.
-struct Finished {
+struct Finished<A> {
     index: usize,
     pass: Pass,
-    evidence: Evidence,
-    /// The vendor's answer, whole or with its body still to come.
-    answer: Option<Answer>,
+    /// Whether anything left us.
+    reached: bool,
+    verdict: Verdict,
+    reason: Reason,
+    answer: Option<A>,
     retry_after: Option<Duration>,
     took: Duration,
 }
 
-impl Exchange<'_> {
+impl<W: Work> Exchange<'_, W> {
     /// Runs to an answer or a problem; what was tried is left in `tried` in either case.
     pub(crate) async fn run(
         &self,
         mut picker: Picker,
         tried: &mut Vec<Tried>,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<W::Answer, Problem> {
         self.pool.budget.deposit(&self.pool.retry);
         let mut sent = 0;
         let mut ticket = self.first(&mut picker, tried).await?;
         loop {
             let mut finished = self.race(ticket, &mut picker, &mut sent, tried).await?;
-            let verdict = Verdict::of(finished.evidence, self.effect);
-            let (index, wait) = (finished.index, finished.retry_after);
+            let (index, verdict, wait) = (finished.index, finished.verdict, finished.retry_after);
             let answer = finished.answer.take();
-            self.record(finished, verdict, tried);
+            self.record(finished, tried);
             ticket = match next(verdict, self.effect) {
                 Next::Answer => return answer.ok_or_else(|| unanswered(tried, false)),
                 Next::Stop => return answer.ok_or_else(|| unanswered(tried, true)),
@@ -170,10 +195,10 @@ impl Exchange<'_> {
         picker: &mut Picker,
         sent: &mut u32,
         tried: &mut Vec<Tried>,
-    ) -> Result<Finished, Problem> {
+    ) -> Result<Finished<W::Answer>, Problem> {
         let Some(after) = self.pool.hedge.filter(|_| self.effect == Effect::Read) else {
             let finished = self.attempt(ticket, picker.remaining()).await?;
-            *sent += u32::from(!matches!(finished.evidence, Evidence::NotSent(_)));
+            *sent += u32::from(finished.reached);
             return Ok(finished);
         };
         let mut running = FuturesUnordered::new();
@@ -191,15 +216,15 @@ impl Exchange<'_> {
             tokio::select! {
                 biased;
                 Some(finished) = running.next() => {
-                    let finished: Finished = finished?;
-                    *sent += u32::from(!matches!(finished.evidence, Evidence::NotSent(_)));
-                    let verdict = Verdict::of(finished.evidence, self.effect);
+                    let finished: Finished<W::Answer> = finished?;
+                    *sent += u32::from(finished.reached);
+                    let verdict = finished.verdict;
                     indexes.retain(|index| *index != finished.index);
                     if running.is_empty() || next(verdict, self.effect) == Next::Answer {
                         self.record_cancelled(&indexes, started, tried);
                         return Ok(finished);
                     }
-                    self.record(finished, verdict, tried);
+                    self.record(finished, tried);
                 }
                 () = timer => {
                     hedge = None;
@@ -214,7 +239,11 @@ impl Exchange<'_> {
         }
     }
 
-    async fn attempt(&self, ticket: Ticket, others: u32) -> Result<Finished, Problem> {
+    async fn attempt(
+        &self,
+        ticket: Ticket,
+        others: u32,
+    ) -> Result<Finished<W::Answer>, Problem> {
         let Ticket {
             index,
             pass,
@@ -235,66 +264,31 @@ impl Exchange<'_> {
             return Ok(Finished {
                 index,
                 pass,
-                evidence,
+                reached: false,
+                verdict: Verdict::of(evidence, self.effect),
+                reason: reason(evidence),
                 answer: None,
                 retry_after: None,
                 took: Duration::ZERO,
             });
         };
-        let (evidence, answer) = self.send(candidate, permit, allowed).await?;
-        let took = started.elapsed();
-        let wait = answer
-            .as_ref()
-            .and_then(|answer| retry_after(&answer.head.headers));
+        let sent = self.work.send(candidate, permit, allowed).await?;
         Ok(Finished {
             index,
             pass,
-            evidence,
-            answer,
-            retry_after: wait,
-            took,
+            reached: !matches!(sent.evidence, Evidence::NotSent(_)),
+            verdict: sent
+                .verdict
+                .unwrap_or_else(|| Verdict::of(sent.evidence, self.effect)),
+            reason: sent.reason,
+            answer: sent.answer,
+            retry_after: sent.retry_after,
+            took: started.elapsed(),
         })
     }
 
-    async fn send(
-        &self,
-        candidate: &Candidate,
-        permit: Permit,
-        allowed: Duration,
-    ) -> Result<(Evidence, Option<Answer>), Problem> {
-        let account = &candidate.account;
-        let started = Instant::now();
-        let request = self
-            .outgoing
-            .request(account, self.body.replay())
-            .map_err(|error| internal(&error.to_string()))?;
-        let answered = match account.client.send(request, allowed).await {
-            Ok(answered) => answered,
-            Err(evidence) => return Ok((evidence, None)),
-        };
-        account.health.observe(started.elapsed(), Instant::now());
-        let (head, body) = answered.into_parts();
-        let evidence = Evidence::Answered {
-            status: head.status.as_u16(),
-            retry_after: head.headers.contains_key(http::header::RETRY_AFTER),
-            own_credential: account.has_credential(),
-        };
-        let left = allowed.saturating_sub(started.elapsed());
-        match answer::read(body, left).await {
-            Ok(body) => Ok((
-                evidence,
-                Some(Answer {
-                    account: Arc::clone(account),
-                    head,
-                    body,
-                    permit,
-                }),
-            )),
-            Err(evidence) => Ok((evidence, None)),
-        }
-    }
-
-    fn record(&self, finished: Finished, verdict: Verdict, tried: &mut Vec<Tried>) {
+    fn record(&self, finished: Finished<W::Answer>, tried: &mut Vec<Tried>) {
+        let verdict = finished.verdict;
         let Some(candidate) = self.members.get(finished.index) else {
             return;
         };
@@ -303,7 +297,6 @@ impl Exchange<'_> {
             .counters
             .seconds
             .observe(finished.took.as_secs_f64());
-        let reason = reason(finished.evidence);
         let now = Instant::now();
         settle(
             candidate,
@@ -317,7 +310,7 @@ impl Exchange<'_> {
         tried.push(Tried {
             account: Arc::clone(&candidate.account),
             outcome: Outcome::Ended(verdict),
-            reason,
+            reason: finished.reason,
             took: finished.took,
         });
     }
@@ -352,6 +345,64 @@ impl Exchange<'_> {
     }
 }
 
+/// An HTTP request passed on as it is.
+pub(crate) struct Forwarding<'a> {
+    pub(crate) outgoing: Outgoing<'a>,
+    pub(crate) body: Kept,
+}
+
+impl Work for Forwarding<'_> {
+    type Answer = Answer;
+
+    async fn send(
+        &self,
+        candidate: &Candidate,
+        permit: Permit,
+        allowed: Duration,
+    ) -> Result<Sent<Answer>, Problem> {
+        let account = &candidate.account;
+        let started = Instant::now();
+        let lost = |evidence| Sent {
+            evidence,
+            verdict: None,
+            reason: reason(evidence),
+            answer: None,
+            retry_after: None,
+        };
+        let body = self.body.replay();
+        let request = self
+            .outgoing
+            .request(account, body)
+            .map_err(|error| internal(&error.to_string()))?;
+        let answered = match account.client.send(request, allowed).await {
+            Ok(answered) => answered,
+            Err(evidence) => return Ok(lost(evidence)),
+        };
+        account.health.observe(started.elapsed(), Instant::now());
+        let (head, body) = answered.into_parts();
+        let evidence = Evidence::Answered {
+            status: head.status.as_u16(),
+            retry_after: head.headers.contains_key(http::header::RETRY_AFTER),
+            own_credential: account.has_credential(),
+        };
+        let left = allowed.saturating_sub(started.elapsed());
+        let retry_after = retry_after(&head.headers);
+        Ok(match answer::read(body, left).await {
+            Ok(body) => Sent {
+                answer: Some(Answer {
+                    account: Arc::clone(account),
+                    head,
+                    body,
+                    permit,
+                }),
+                retry_after,
+                ..lost(evidence)
+            },
+            Err(evidence) => lost(evidence),
+        })
+    }
+}
+
 /// How evidence is told to clients and logs.
 pub(crate) fn reason(evidence: Evidence) -> Reason {
     match evidence {
@@ -365,7 +416,7 @@ pub(crate) fn reason(evidence: Evidence) -> Reason {
 pub(crate) fn unanswered(tried: &[Tried], outcome_unknown: bool) -> Problem {
     let ended = || {
         tried.iter().filter_map(|tried| match tried.outcome {
-            Outcome::Ended(verdict) => Some((verdict, tried.reason)),
+            Outcome::Ended(verdict) => Some((verdict, tried.reason.clone())),
             Outcome::Overtaken | Outcome::PassedOver => None,
         })
     };

@@ -2,9 +2,14 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod cached;
+pub(crate) mod capability;
 pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod outgoing;
 pub(crate) mod resolver;
+pub(crate) mod spend;
+pub(crate) mod transport;
 pub(crate) mod tried;
 pub(crate) mod trust;
+pub(crate) mod vendors;

@@ -16,7 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hickory_resolver::{TokioResolver, config::ResolverConfig, net::runtime::TokioRuntimeProvider};
+use hickory_resolver::{
+    ResolverBuilder, TokioResolver, config::ResolverConfig, net::runtime::TokioRuntimeProvider,
+};
 use hyper_util::client::legacy::connect::dns::Name;
 use moka::future::Cache;
 
@@ -54,7 +56,7 @@ pub(crate) struct ResolveError {
 impl Resolver {
     /// Uses the system's DNS settings and hosts file.
     pub(crate) fn from_system() -> Self {
-        let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+        let built = TokioResolver::builder_tokio().and_then(ResolverBuilder::build);
         let lookup = built.or_else(|error| {
             log::warn!(
                 "no usable DNS settings on this system ({error}); only the hosts file is read"
@@ -107,6 +109,17 @@ impl Resolver {
         address
             .map(|address| (SocketAddr::new(address, port), count))
             .ok_or_else(|| failed(host, "no addresses"))
+    }
+
+    /// Every address of `host`, the next in turn first.
+    pub(crate) async fn lookup(&self, host: &str) -> Result<Vec<IpAddr>, ResolveError> {
+        if let Ok(literal) = host.parse::<IpAddr>() {
+            return Ok(vec![literal]);
+        }
+        let answer = self.answer(host).await?;
+        let turn = answer.turn.fetch_add(1, Relaxed) % answer.addresses.len().max(1);
+        let (later, first) = answer.addresses.split_at(turn);
+        Ok(first.iter().chain(later).copied().collect())
     }
 
     async fn answer(&self, host: &str) -> Result<Arc<Answer>, ResolveError> {
@@ -185,13 +198,10 @@ impl tower_service::Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let resolver = self.clone();
         Box::pin(async move {
-            let answer = resolver.answer(name.as_str()).await?;
-            let turn = answer.turn.fetch_add(1, Relaxed) % answer.addresses.len().max(1);
-            let (later, first) = answer.addresses.split_at(turn);
-            let addresses: Vec<SocketAddr> = first
-                .iter()
-                .chain(later)
-                .map(|address| SocketAddr::new(*address, 0))
+            let found = resolver.lookup(name.as_str()).await?;
+            let addresses: Vec<SocketAddr> = found
+                .into_iter()
+                .map(|address| SocketAddr::new(address, 0))
                 .collect();
             Ok(addresses.into_iter())
         })

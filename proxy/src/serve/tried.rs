@@ -48,7 +48,7 @@ impl Tried {
         Attempt {
             vendor: self.account.name().to_owned(),
             verdict: self.outcome.name(),
-            reason: self.reason,
+            reason: self.reason.clone(),
             millis: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
         }
     }

@@ -251,7 +251,7 @@ async fn accept(listener: TcpListener, inner: Arc<Inner>) {
                 inner.open.fetch_add(1, SeqCst);
                 connections.spawn(async move {
                     // The peer's going away is its own business.
-                    let _ = converse(stream, number, &inner).await;
+                    let _ = Box::pin(converse(stream, number, &inner)).await;
                     inner.open.fetch_sub(1, SeqCst);
                     inner.changed.notify_waiters();
                 });
@@ -307,7 +307,7 @@ async fn converse(stream: TcpStream, connection: usize, inner: &Inner) -> io::Re
         });
         read?;
         if let Some(protocol) = head.header("upgrade").filter(|_| fault == Fault::None) {
-            return upgrade(&mut wire, protocol).await;
+            return Box::pin(upgrade(&mut wire, protocol)).await;
         }
         let answer = Answer::to(&inner.name, &head, &body);
         let acted = act(&mut wire.stream, answer, fault).await;

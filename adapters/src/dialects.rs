@@ -1,0 +1,3 @@
+//! The shapes in which clients of other products want their answers.
+
+pub mod subtitles;

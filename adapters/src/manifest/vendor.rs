@@ -1,0 +1,318 @@
+//! `vendor.yaml`: accounts, hosts, authentication, errors.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use isobar_config::{Diagnostic, Node, Step, Value, steps};
+
+use super::{
+    document,
+    reading::{Place, Reading},
+};
+use crate::{
+    capability::CONTRACTS,
+    failure::Kind,
+    transform::Table,
+    vendor::{Auth, ErrorPath, ErrorRule, Errors, Field, Service, Vendor},
+};
+
+const KEYS: [&str; 11] = ["vendor", "title", "docs", "account", "base", "auth", "headers", "services", "hosts", "errors", "tables"];
+
+impl Reading<'_> {
+    /// One vendor from its documents.
+    pub(super) fn vendor(&mut self, documents: &[(String, Node)]) -> Option<Vendor> {
+        let Some(node) = document(documents, "vendor") else {
+            if let Some((_, first)) = documents.first() {
+                self.missing(first, "vendor.yaml", "every vendor's folder has a `vendor.yaml` with its accounts, hosts and errors");
+            }
+            return None;
+        };
+        let entries = self.record(node, "a vendor", &KEYS);
+        let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+        let name = match value("vendor") {
+            Some(node) => self.text(node).unwrap_or_default().to_owned(),
+            None => {
+                self.missing(node, "vendor", "the vendor's name, as the folder's: `vendor: acme`");
+                String::new()
+            }
+        };
+        if let Some(node) = value("vendor")
+            && name != self.folder
+        {
+            let message = format!("the folder of vendor `{name}` is called `{}`", self.folder);
+            self.error("E0906", node, message, "a vendor's folder has its name");
+        }
+        let title = value("title").and_then(|node| self.text(node)).unwrap_or(&name).to_owned();
+        if let Some(docs) = value("docs") {
+            self.text(docs);
+        }
+        if let Some(account) = value("account") {
+            self.fields = self.account_fields(account);
+        }
+        if let Some(tables) = value("tables") {
+            self.read_tables(tables);
+        }
+        let services = self.services(node, &value);
+        let hosts = value("hosts").map(|node| self.scalars(node)).unwrap_or_default();
+        let errors = value("errors").map(|node| self.errors(node)).unwrap_or_default();
+        self.services = services.iter().map(|service| service.name.clone()).collect();
+        let mut operations = Vec::new();
+        for (stem, document) in documents.iter().filter(|(stem, _)| stem != "vendor") {
+            if !CONTRACTS.iter().any(|contract| contract.capability() == stem) {
+                let mut known: Vec<&str> = CONTRACTS.iter().map(crate::capability::Contract::capability).collect();
+                known.dedup();
+                let message = format!("there is no capability `{stem}`");
+                let mistake = Diagnostic::error("E0907", document.at, message).did_you_mean(stem, known.iter().copied(), 0);
+                self.found.push(mistake);
+                continue;
+            }
+            operations.extend(self.operations(stem, document));
+        }
+        Some(Vendor { name, title, fields: std::mem::take(&mut self.fields), services, hosts, errors, operations })
+    }
+
+    fn account_fields(&mut self, node: &Node) -> Vec<Field> {
+        let mut fields = Vec::new();
+        for (key, node) in self.map(node, "`account`") {
+            if ["vendor", "base", "upstream"].contains(&key.text.as_str()) {
+                self.key_error("E0902", key.at, format!("`{}` is a key of every account already", key.text), "choose another name");
+            }
+            let entries = self.record(node, "an account's field", &["secret", "optional", "default", "doc"]);
+            let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+            let default = value("default").and_then(|node| self.scalar(node));
+            let optional = value("optional").is_some_and(|node| self.flag(node));
+            fields.push(Field {
+                name: key.text.clone(),
+                secret: value("secret").is_some_and(|node| self.flag(node)),
+                required: !optional && default.is_none(),
+                default,
+                doc: value("doc").and_then(|node| self.text(node)).unwrap_or_default().to_owned(),
+            });
+        }
+        fields
+    }
+
+    pub(super) fn read_tables(&mut self, node: &Node) {
+        for (key, node) in self.map(node, "`tables`") {
+            let mut table = BTreeMap::new();
+            if let Value::List(words) = &node.value {
+                // A list stands for words that are the same on both sides.
+                for word in words.iter().filter_map(|word| self.scalar(word)).collect::<Vec<_>>() {
+                    table.insert(word.clone(), word);
+                }
+            } else {
+                for (word, node) in self.map(node, "a table") {
+                    if let Some(text) = self.scalar(node) {
+                        table.insert(word.text.clone(), text);
+                    }
+                }
+            }
+            let table: Table = Arc::new(table);
+            self.tables.insert(key.text.clone(), table);
+        }
+    }
+
+    fn services<'n>(&mut self, node: &Node, value: &dyn Fn(&str) -> Option<&'n Node>) -> Vec<Service> {
+        let mut services = Vec::new();
+        if let Some(base) = value("base") {
+            let (auth, headers) = (value("auth"), value("headers"));
+            services.extend(self.service("", base, auth, headers));
+        }
+        for (key, node) in value("services").map(|node| self.map(node, "`services`")).unwrap_or_default() {
+            let entries = self.record(node, "a service", &["base", "auth", "headers"]);
+            let value_of = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+            match value_of("base") {
+                Some(base) => services.extend(self.service(&key.text, base, value_of("auth").or(value("auth")), value_of("headers").or(value("headers")))),
+                None => self.missing(node, "base", "the service's URL: `base: https://api.example.com`"),
+            }
+        }
+        if services.is_empty() && value("base").is_none() && value("services").is_none() && self.folder != "local" {
+            self.missing(node, "base", "the vendor's URL: `base: https://api.example.com`");
+        }
+        services
+    }
+
+    fn service(&mut self, name: &str, base: &Node, auth: Option<&Node>, headers: Option<&Node>) -> Option<Service> {
+        let text = self.text(base)?;
+        if !["http://", "https://", "ws://", "wss://", "{$.account."].iter().any(|scheme| text.starts_with(scheme)) {
+            self.error("E0401", base, format!("`{text}` is not a URL that can be called"), "write `https://host` or `https://host/path`; `{$.account.region}` may stand in it");
+            return None;
+        }
+        let base = self.interpolated(base, text.trim_end_matches('/'), Place::VENDOR)?;
+        let auth = match auth {
+            Some(node) => self.auth(node)?,
+            None => Auth::None,
+        };
+        let mut read = Vec::new();
+        for (key, node) in headers.map(|node| self.map(node, "`headers`")).unwrap_or_default() {
+            let name = self.header_name(key)?;
+            read.push((name, self.template(node, Place::VENDOR)?));
+        }
+        Some(Service { name: name.to_owned(), base, auth, headers: read })
+    }
+
+    fn auth(&mut self, node: &Node) -> Option<Auth> {
+        const SCHEMES: [&str; 9] = ["bearer", "header", "query", "basic", "sigv4", "tc3", "key_or_file", "oauth", "signed_query"];
+        if node.text() == Some("none") {
+            return Some(Auth::None);
+        }
+        let entries = self.record(node, "`auth`", &SCHEMES);
+        let [(key, value)] = entries[..] else {
+            self.error("E0208", node, "`auth` is exactly one scheme", format!("one of {}", SCHEMES.join(", ")));
+            return None;
+        };
+        let place = Place::VENDOR;
+        let account_has = |reading: &Self, name: &str| reading.fields.iter().any(|field| field.name == name);
+        let needs = |reading: &mut Self, names: &[&str]| {
+            let mut all = true;
+            for name in names {
+                if !account_has(reading, name) {
+                    reading.error("E0905", value, format!("`{}` needs the account field `{name}`", key.text), format!("add `{name}` to `account:`"));
+                    all = false;
+                }
+            }
+            all
+        };
+        match key.text.as_str() {
+            "bearer" => {
+                let mut text = self.text_template(value, place)?;
+                text.0.insert(0, crate::template::Part::Literal("Bearer ".to_owned()));
+                Some(Auth::Headers(vec![(http::header::AUTHORIZATION, text)]))
+            }
+            "header" => {
+                let mut headers = Vec::new();
+                for (key, node) in self.map(value, "`header`") {
+                    headers.push((self.header_name(key)?, self.text_template(node, place)?));
+                }
+                Some(Auth::Headers(headers))
+            }
+            "query" => {
+                let mut query = Vec::new();
+                for (key, node) in self.map(value, "`query`") {
+                    query.push((key.text.clone(), self.text_template(node, place)?));
+                }
+                Some(Auth::Query(query))
+            }
+            "basic" => {
+                self.record(value, "`basic`", &["user", "password"]);
+                let user = value.get("user").and_then(|node| self.text_template(node, place))?;
+                let password = value.get("password").and_then(|node| self.text_template(node, place))?;
+                Some(Auth::Basic { user, password })
+            }
+            "sigv4" | "tc3" => {
+                self.record(value, &format!("`{}`", key.text), &["service"]);
+                let Some(service) = value.get("service").and_then(|node| self.text(node)).map(str::to_owned) else {
+                    self.missing(value, "service", "the name that is signed, such as `transcribe`");
+                    return None;
+                };
+                let fields: &[&str] = if key.text == "sigv4" { &["access_key_id", "secret_access_key", "region"] } else { &["secret_id", "secret_key"] };
+                needs(self, fields).then_some(())?;
+                Some(if key.text == "sigv4" { Auth::SigV4 { service } } else { Auth::Tc3 { service } })
+            }
+            "key_or_file" => {
+                self.record(value, "`key_or_file`", &["header", "scope"]);
+                needs(self, &["key", "service_account"]).then_some(())?;
+                let (Some(header), Some(scope)) = (value.get("header"), value.get("scope")) else {
+                    self.missing(value, "header or scope", "the header that carries the key, and the scope that a token is asked for");
+                    return None;
+                };
+                let Ok(name) = http::HeaderName::try_from(self.text(header)?) else {
+                    self.error("E0409", header, "this is not a header name", "header names have letters, digits and `-`");
+                    return None;
+                };
+                Some(Auth::KeyOrFile { header: name, scope: self.text(scope)?.to_owned() })
+            }
+            "oauth" => {
+                self.record(value, "`oauth`", &["url", "client_id", "client_secret", "scope", "send", "use"]);
+                for name in ["url", "client_id", "client_secret"] {
+                    if value.get(name).is_none() {
+                        self.missing(value, name, "client credentials need `url`, `client_id` and `client_secret`");
+                        return None;
+                    }
+                }
+                let mut text = |name: &str| value.get(name).and_then(|node| self.text_template(node, place));
+                let (url, id, secret) = (text("url")?, text("client_id")?, text("client_secret")?);
+                let scope = value.get("scope").and_then(|node| self.text(node)).map(str::to_owned);
+                let in_query = match value.get("send") {
+                    None => false,
+                    Some(node) => self.choice(node, &["form", "query"])? == "query",
+                };
+                let (param, header) = match value.get("use") {
+                    None => (None, true),
+                    Some(node) if node.text().is_some() => (None, self.choice(node, &["header", "template"])? == "header"),
+                    Some(node) => {
+                        self.record(node, "`use`", &["query"]);
+                        (Some(node.get("query").and_then(|node| self.text(node))?.to_owned()), false)
+                    }
+                };
+                Some(Auth::Oauth { url, id, secret, scope, in_query, param, header })
+            }
+            "signed_query" => needs(self, &["api_key", "api_secret"]).then_some(Auth::SignedQuery),
+            _ => Some(Auth::None),
+        }
+    }
+
+    fn errors(&mut self, node: &Node) -> Errors {
+        let entries = self.record(node, "`errors`", &["code", "message", "retry_after", "in_success", "kinds"]);
+        let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+        let mut errors = Errors::default();
+        if let Some(node) = value("code") {
+            errors.code = self.error_paths(node);
+        }
+        if let Some(node) = value("message") {
+            errors.message = self.error_paths(node);
+        }
+        errors.retry_after = value("retry_after").and_then(|node| self.body_steps(node));
+        if let Some(node) = value("in_success") {
+            if node.text().is_some() {
+                errors.in_success = self.body_steps(node).map(|steps| (steps, Vec::new()));
+            } else {
+                self.record(node, "`in_success`", &["path", "unless"]);
+                let unless = node.get("unless").map(|node| self.scalars(node)).unwrap_or_default();
+                errors.in_success = node.get("path").and_then(|node| self.body_steps(node)).map(|steps| (steps, unless));
+            }
+        }
+        for rule in value("kinds").map(Node::items).unwrap_or_default() {
+            errors.kinds.extend(self.error_rule(rule));
+        }
+        errors
+    }
+
+    fn error_rule(&mut self, node: &Node) -> Option<ErrorRule> {
+        let entries = self.record(node, "an error's row", &["status", "code", "message", "kind"]);
+        let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+        let Some(kind) = value("kind") else {
+            self.missing(node, "kind", "say what it means: `kind: rate_limited`");
+            return None;
+        };
+        let word = self.text(kind)?;
+        let Some((_, known)) = Kind::NAMED.iter().find(|(name, _)| *name == word) else {
+            let message = format!("`{word}` is not a kind of failure");
+            self.found.push(Diagnostic::error("E0205", kind.at, message).did_you_mean(word, Kind::NAMED.iter().map(|(name, _)| *name), 0));
+            return None;
+        };
+        let status = value("status").map(|node| self.scalars(node)).unwrap_or_default();
+        Some(ErrorRule {
+            status: status.iter().filter_map(|status| status.parse().ok()).collect(),
+            code: value("code").map(|node| self.scalars(node)).unwrap_or_default(),
+            message: value("message").and_then(|node| self.text(node)).map(str::to_lowercase),
+            kind: *known,
+        })
+    }
+
+    fn error_paths(&mut self, node: &Node) -> Vec<ErrorPath> {
+        let nodes: Vec<&Node> = if let Value::List(items) = &node.value { items.iter().collect() } else { vec![node] };
+        let mut paths = Vec::new();
+        for node in nodes {
+            let Some(text) = self.text(node) else { continue };
+            match steps(text).as_deref() {
+                Some([Step::Name(first), rest @ ..]) if first == "body" && !rest.contains(&Step::Every) => paths.push(ErrorPath::Body(rest.to_vec())),
+                Some([Step::Name(first), Step::Name(name)]) if first == "header" => match http::HeaderName::try_from(name.as_str()) {
+                    Ok(name) => paths.push(ErrorPath::Header(name)),
+                    Err(_) => self.error("E0409", node, format!("`{name}` is not a header name"), "write `$.header['x-name']`"),
+                },
+                _ => self.error("E0901", node, format!("`{text}` is not a place in an answer"), "write `$.body.name` or `$.header['x-name']`"),
+            }
+        }
+        paths
+    }
+}

@@ -1,0 +1,560 @@
+//! Vendor's answer → the fields that a mapping names, in one pass over the bytes.
+//!
+//! The paths of a mapping are compiled into a trie; deserialisation walks it and skips everything else. A document is
+//! built only below a node that needs one (a filter, or a value wanted whole and in parts).
+
+use std::{borrow::Cow, fmt};
+
+use isobar_config::{Step, Template};
+use serde::de::{Deserialize as _, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::{
+    transform::{Transform, Unfit},
+    tree::Tree,
+};
+
+/// A mapping from one JSON value to one record.
+#[derive(Debug)]
+pub(crate) struct Program {
+    trie: Trie,
+    slots: usize,
+    /// Slots that gather what a path with `[*]` finds.
+    gathering: Vec<usize>,
+    eaches: Vec<Each>,
+    /// Paths that only a document can answer.
+    queries: Vec<(usize, Template)>,
+    expression: Expression,
+}
+
+/// What a field's value is made of.
+#[derive(Debug)]
+pub(crate) enum Expression {
+    Literal(Value),
+    /// A slot's value, and the path to blame when it does not fit.
+    Slot { slot: usize, transforms: Vec<Transform>, path: String },
+    /// A value that is not in the body.
+    Outside { source: Outside, transforms: Vec<Transform>, path: String },
+    /// The first that is there.
+    Any(Vec<Expression>),
+    /// Fields by position; `None` where the mapping says nothing.
+    Record(Vec<Option<Expression>>),
+    Items(Vec<Expression>),
+    /// What an each has gathered.
+    Each(usize),
+}
+
+/// Where a value outside the body is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outside {
+    Status,
+    Header(http::HeaderName),
+    Kept(String),
+    Input(Vec<Step>),
+}
+
+/// What a mapping can see beside the body.
+pub(crate) trait Surroundings {
+    /// The value there, if any.
+    fn outside(&self, source: &Outside) -> Tree<'static>;
+}
+
+/// One mapping of every item of an array.
+#[derive(Debug)]
+struct Each {
+    slot: usize,
+    /// Slot of the item and the words it may hold.
+    only: Option<(usize, Vec<String>)>,
+    item: Program,
+}
+
+#[derive(Debug, Default)]
+struct Trie {
+    capture: Vec<usize>,
+    names: Vec<(String, Trie)>,
+    indexes: Vec<(usize, Trie)>,
+    every: Option<Box<Trie>>,
+    each: Vec<usize>,
+}
+
+/// Why an answer could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Misread {
+    #[error("the answer is not JSON")]
+    NotJson,
+    #[error("`{path}` is not {wanted}")]
+    Unfit { path: String, wanted: &'static str },
+    #[error("`{0}` is missing")]
+    Missing(String),
+}
+
+/// Collects paths while a mapping is compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Builder {
+    trie: Trie,
+    slots: usize,
+    gathering: Vec<usize>,
+    eaches: Vec<Each>,
+    queries: Vec<(usize, Template)>,
+}
+
+impl Builder {
+    /// A slot for the value at a path below the value that is mapped.
+    pub(crate) fn slot(&mut self, path: Path) -> usize {
+        let slot = self.next();
+        match path {
+            Path::Steps(steps) => {
+                if steps.contains(&Step::Every) {
+                    self.gathering.push(slot);
+                }
+                self.trie.at(&steps).capture.push(slot);
+            }
+            Path::Query(template) => self.queries.push((slot, template)),
+        }
+        slot
+    }
+
+    /// Maps every item of the array at a path; `only` keeps those whose field is one of some words.
+    pub(crate) fn each(&mut self, steps: &[Step], only: Option<(Vec<Step>, Vec<String>)>, item: impl FnOnce(&mut Self) -> Expression) -> Expression {
+        let slot = self.next();
+        // `items` and `items[*]` are the same array here.
+        let array = steps.strip_suffix(&[Step::Every]).unwrap_or(steps);
+        let mut inner = Self::default();
+        let only = only.map(|(steps, words)| (inner.slot(Path::Steps(steps)), words));
+        let expression = item(&mut inner);
+        let number = self.eaches.len();
+        self.eaches.push(Each { slot, only, item: inner.finish(expression) });
+        self.trie.at(array).each.push(number);
+        Expression::Each(slot)
+    }
+
+    pub(crate) fn finish(self, expression: Expression) -> Program {
+        Program {
+            trie: self.trie,
+            slots: self.slots,
+            gathering: self.gathering,
+            eaches: self.eaches,
+            queries: self.queries,
+            expression,
+        }
+    }
+
+    fn next(&mut self) -> usize {
+        self.slots += 1;
+        self.slots - 1
+    }
+}
+
+/// A path as a mapping may have it.
+#[derive(Debug, Clone)]
+pub(crate) enum Path {
+    Steps(Vec<Step>),
+    Query(Template),
+}
+
+impl Trie {
+    fn at(&mut self, steps: &[Step]) -> &mut Self {
+        let Some((step, rest)) = steps.split_first() else { return self };
+        let child = match step {
+            Step::Name(name) => {
+                let at = self.names.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+                    self.names.push((name.clone(), Self::default()));
+                    self.names.len() - 1
+                });
+                &mut self.names[at].1
+            }
+            Step::Index(index) => {
+                // Negative indexes are compiled as queries; see `manifest`.
+                let index = usize::try_from(*index).unwrap_or_default();
+                let at = self.indexes.iter().position(|(known, _)| *known == index).unwrap_or_else(|| {
+                    self.indexes.push((index, Self::default()));
+                    self.indexes.len() - 1
+                });
+                &mut self.indexes[at].1
+            }
+            Step::Every => self.every.get_or_insert_default(),
+        };
+        child.at(rest)
+    }
+
+    fn is_leaf(&self) -> bool {
+        self.names.is_empty() && self.indexes.is_empty() && self.every.is_none() && self.each.is_empty()
+    }
+
+    /// Whether one pass cannot give everything that is wanted here.
+    fn needs_document(&self) -> bool {
+        let ways = usize::from(!self.indexes.is_empty()) + usize::from(self.every.is_some()) + self.each.len();
+        !self.capture.is_empty() && !self.is_leaf() || ways > 1
+    }
+
+    fn name(&self, name: &str) -> Option<&Self> {
+        self.names.iter().find(|(known, _)| known == name).map(|(_, child)| child)
+    }
+}
+
+/// The values found so far.
+struct Found<'de> {
+    slots: Vec<Tree<'de>>,
+    misread: Option<Misread>,
+}
+
+impl Program {
+    /// Maps a JSON text.
+    pub(crate) fn read<'de>(&self, body: &'de [u8], outside: &dyn Surroundings) -> Result<Tree<'de>, Misread> {
+        if !self.queries.is_empty() {
+            let value: Value = serde_json::from_slice(body).map_err(|_| Misread::NotJson)?;
+            return self.map(&value, outside);
+        }
+        let mut found = self.empty();
+        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        let walk = Walk { program: self, trie: &self.trie, outside, found: &mut found };
+        walk.deserialize(&mut deserializer).map_err(|_| Misread::NotJson)?;
+        deserializer.end().map_err(|_| Misread::NotJson)?;
+        self.finish(found, outside)
+    }
+
+    /// Maps a document.
+    pub(crate) fn map(&self, value: &Value, outside: &dyn Surroundings) -> Result<Tree<'static>, Misread> {
+        let mut found = self.empty();
+        self.walk(&self.trie, value, outside, &mut found);
+        for (slot, query) in &self.queries {
+            if let Ok(Some(value)) = query.render(value) {
+                self.put(&mut found, *slot, Tree::owned(value));
+            }
+        }
+        self.finish(found, outside)
+    }
+
+    fn empty<'de>(&self) -> Found<'de> {
+        Found { slots: vec![Tree::Absent; self.slots], misread: None }
+    }
+
+    fn put<'de>(&self, found: &mut Found<'de>, slot: usize, value: Tree<'de>) {
+        let Some(place) = found.slots.get_mut(slot) else { return };
+        if self.gathering.contains(&slot) {
+            if let Tree::List(items) = place {
+                items.push(value);
+            } else {
+                *place = Tree::List(vec![value]);
+            }
+        } else {
+            *place = value;
+        }
+    }
+
+    fn begin(&self, found: &mut Found<'_>, slot: usize) {
+        if let Some(place @ Tree::Absent) = found.slots.get_mut(slot) {
+            *place = Tree::List(Vec::new());
+        }
+    }
+
+    fn append<'de>(&self, found: &mut Found<'de>, each: &Each, item: Result<Option<Tree<'de>>, Misread>) {
+        match item {
+            Ok(Some(item)) => {
+                if let Some(Tree::List(items)) = found.slots.get_mut(each.slot) {
+                    items.push(item);
+                }
+            }
+            Ok(None) => {}
+            Err(misread) => {
+                found.misread.get_or_insert(misread);
+            }
+        }
+    }
+
+    fn walk(&self, trie: &Trie, value: &Value, outside: &dyn Surroundings, found: &mut Found<'static>) {
+        for slot in &trie.capture {
+            self.put(found, *slot, Tree::owned(value.clone()));
+        }
+        match value {
+            Value::Object(members) => {
+                for (name, child) in &trie.names {
+                    if let Some(value) = members.get(name) {
+                        self.walk(child, value, outside, found);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (index, child) in &trie.indexes {
+                    if let Some(value) = items.get(*index) {
+                        self.walk(child, value, outside, found);
+                    }
+                }
+                if let Some(child) = &trie.every {
+                    for value in items {
+                        self.walk(child, value, outside, found);
+                    }
+                }
+                for each in trie.each.iter().filter_map(|number| self.eaches.get(*number)) {
+                    self.begin(found, each.slot);
+                    for value in items {
+                        let mut inner = each.item.empty();
+                        each.item.walk(&each.item.trie, value, outside, &mut inner);
+                        for (slot, query) in &each.item.queries {
+                            if let Ok(Some(value)) = query.render(value) {
+                                each.item.put(&mut inner, *slot, Tree::owned(value));
+                            }
+                        }
+                        let item = each.finish(inner, outside);
+                        self.append(found, each, item);
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn finish<'de>(&self, mut found: Found<'de>, outside: &dyn Surroundings) -> Result<Tree<'de>, Misread> {
+        match found.misread.take() {
+            Some(misread) => Err(misread),
+            None => self.expression.evaluate(&mut found.slots, outside),
+        }
+    }
+}
+
+impl Each {
+    /// The item's record, unless the item is left out.
+    fn finish<'de>(&self, found: Found<'de>, outside: &dyn Surroundings) -> Result<Option<Tree<'de>>, Misread> {
+        if let Some((slot, words)) = &self.only {
+            let word = found.slots.get(*slot).cloned().unwrap_or(Tree::Absent).text();
+            if !word.is_some_and(|word| words.iter().any(|known| *known == word)) {
+                return Ok(None);
+            }
+        }
+        self.item.finish(found, outside).map(Some)
+    }
+}
+
+impl Expression {
+    fn evaluate<'de>(&self, slots: &mut [Tree<'de>], outside: &dyn Surroundings) -> Result<Tree<'de>, Misread> {
+        match self {
+            Self::Literal(value) => Ok(Tree::owned(value.clone())),
+            Self::Slot { slot, transforms, path } => {
+                // A slot belongs to one expression, so that its value can be moved out.
+                let value = slots.get_mut(*slot).map_or(Tree::Absent, |value| std::mem::replace(value, Tree::Absent));
+                transformed(value, transforms, path)
+            }
+            Self::Outside { source, transforms, path } => transformed(outside.outside(source), transforms, path),
+            Self::Any(choices) => {
+                for choice in choices {
+                    let value = choice.evaluate(slots, outside)?;
+                    if !value.is_absent() {
+                        return Ok(value);
+                    }
+                }
+                Ok(Tree::Absent)
+            }
+            Self::Record(fields) => {
+                let mut record = Vec::with_capacity(fields.len());
+                for field in fields {
+                    record.push(match field {
+                        Some(expression) => expression.evaluate(slots, outside)?,
+                        None => Tree::Absent,
+                    });
+                }
+                Ok(Tree::Record(record.into_boxed_slice()))
+            }
+            Self::Items(items) => {
+                let items = items.iter().map(|item| item.evaluate(slots, outside));
+                Ok(Tree::List(items.collect::<Result<_, _>>()?))
+            }
+            Self::Each(slot) => Ok(slots.get_mut(*slot).map_or(Tree::Absent, |value| std::mem::replace(value, Tree::Absent))),
+        }
+    }
+}
+
+pub(crate) fn transformed<'a>(mut value: Tree<'a>, transforms: &[Transform], path: &str) -> Result<Tree<'a>, Misread> {
+    for transform in transforms {
+        value = transform.apply(value).map_err(|Unfit(wanted)| Misread::Unfit { path: path.to_owned(), wanted })?;
+    }
+    Ok(value)
+}
+
+/// Deserialises one value, keeping what the trie wants of it.
+struct Walk<'a, 'de> {
+    program: &'a Program,
+    trie: &'a Trie,
+    outside: &'a dyn Surroundings,
+    found: &'a mut Found<'de>,
+}
+
+impl<'de> Walk<'_, 'de> {
+    fn scalar(self, value: Tree<'de>) {
+        match self.trie.capture.as_slice() {
+            [] => {}
+            [slot] => self.program.put(self.found, *slot, value),
+            many => {
+                for slot in many {
+                    self.program.put(self.found, *slot, value.clone());
+                }
+            }
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if self.trie.capture.is_empty() && self.trie.is_leaf() {
+            return IgnoredAny::deserialize(deserializer).map(drop);
+        }
+        if self.trie.needs_document() {
+            let value = Value::deserialize(deserializer)?;
+            let mut found = Found { slots: std::mem::take(&mut self.found.slots).into_iter().map(owned).collect(), misread: self.found.misread.take() };
+            self.program.walk(self.trie, &value, self.outside, &mut found);
+            *self.found = Found { slots: found.slots, misread: found.misread };
+            return Ok(());
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+/// The same value, borrowing nothing.
+fn owned(tree: Tree<'_>) -> Tree<'static> {
+    match tree {
+        Tree::Absent => Tree::Absent,
+        Tree::Bool(value) => Tree::Bool(value),
+        Tree::Number(value) => Tree::Number(value),
+        Tree::Text(text) => Tree::Text(Cow::Owned(text.into_owned())),
+        Tree::List(items) => Tree::List(items.into_iter().map(owned).collect()),
+        Tree::Record(fields) => Tree::Record(fields.into_iter().map(owned).collect()),
+        Tree::Bytes(bytes) => Tree::Bytes(bytes),
+        Tree::Json(value) => Tree::Json(value),
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.scalar(Tree::Absent);
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        self.scalar(Tree::Bool(value));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        #[expect(clippy::cast_precision_loss, reason = "JSON numbers are doubles to their readers")]
+        self.scalar(Tree::Number(value as f64));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        #[expect(clippy::cast_precision_loss, reason = "JSON numbers are doubles to their readers")]
+        self.scalar(Tree::Number(value as f64));
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        self.scalar(Tree::Number(value));
+        Ok(())
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<(), E> {
+        self.scalar(Tree::Text(Cow::Borrowed(value)));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        self.scalar(Tree::Text(Cow::Owned(value.to_owned())));
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        if !self.trie.capture.is_empty() {
+            let whole = Value::deserialize(serde::de::value::MapAccessDeserializer::new(members))?;
+            self.scalar(Tree::owned(whole));
+            return Ok(());
+        }
+        while let Some(child) = members.next_key_seed(Member(self.trie))? {
+            match child {
+                Some(trie) => members.next_value_seed(Walk { program: self.program, trie, outside: self.outside, found: &mut *self.found })?,
+                None => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        if !self.trie.capture.is_empty() {
+            let whole = Value::deserialize(serde::de::value::SeqAccessDeserializer::new(items))?;
+            self.scalar(Tree::owned(whole));
+            return Ok(());
+        }
+        if let Some(each) = self.trie.each.first().and_then(|number| self.program.eaches.get(*number)) {
+            self.program.begin(self.found, each.slot);
+            if !each.item.queries.is_empty() {
+                while let Some(value) = items.next_element::<Value>()? {
+                    let mut inner = each.item.empty();
+                    each.item.walk(&each.item.trie, &value, self.outside, &mut inner);
+                    for (slot, query) in &each.item.queries {
+                        if let Ok(Some(value)) = query.render(&value) {
+                            each.item.put(&mut inner, *slot, Tree::owned(value));
+                        }
+                    }
+                    let item = each.finish(inner, self.outside);
+                    self.program.append(self.found, each, item);
+                }
+                return Ok(());
+            }
+            loop {
+                let mut inner = each.item.empty();
+                let walk = Walk { program: &each.item, trie: &each.item.trie, outside: self.outside, found: &mut inner };
+                if items.next_element_seed(walk)?.is_none() {
+                    return Ok(());
+                }
+                let item = each.finish(inner, self.outside);
+                self.program.append(self.found, each, item);
+            }
+        }
+        if let Some(trie) = &self.trie.every {
+            while items.next_element_seed(Walk { program: self.program, trie, outside: self.outside, found: &mut *self.found })?.is_some() {}
+            return Ok(());
+        }
+        let mut at = 0;
+        loop {
+            let wanted = self.trie.indexes.iter().find(|(index, _)| *index == at).map(|(_, trie)| trie);
+            let more = match wanted {
+                Some(trie) => items.next_element_seed(Walk { program: self.program, trie, outside: self.outside, found: &mut *self.found })?.is_some(),
+                None => items.next_element::<IgnoredAny>()?.is_some(),
+            };
+            if !more {
+                return Ok(());
+            }
+            at += 1;
+        }
+    }
+}
+
+/// Finds the trie below a key without keeping the key.
+struct Member<'a>(&'a Trie);
+
+impl<'de, 'a> DeserializeSeed<'de> for Member<'a> {
+    type Value = Option<&'a Trie>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'a> Visitor<'_> for Member<'a> {
+    type Value = Option<&'a Trie>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(self.0.name(name))
+    }
+}

@@ -1,0 +1,221 @@
+//! JSONPath as RFC 9535 defines it, compiled once.
+//!
+//! `jsonpath-rust` parses. What its parser lets through although the RFC forbids it is refused here, and evaluation is
+//! our own: the library's orders `$..['a','b']` differently, loses filters within filters, takes numbers for equal that
+//! are near, and has no limit on its work.
+
+mod compile;
+mod lexical;
+mod pattern;
+mod run;
+
+use regex::Regex;
+use serde_json::{Number, Value};
+
+/// Longest path, in bytes.
+const LONGEST: usize = 4_096;
+
+/// A path into a JSON document.
+#[derive(Debug, Clone)]
+pub struct JsonPath {
+    text: String,
+    segments: Vec<Segment>,
+    /// The steps of a path that selects at most one value, which is walked directly.
+    steps: Option<Vec<Step>>,
+}
+
+/// Why a text is no path: half a sentence that goes on after "is not a JSONPath: ".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PathError(String);
+
+/// The path looks at more values than any request is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the path looks at more than {} values", run::MOST)]
+pub struct TooMuch;
+
+impl JsonPath {
+    /// Compiles a path, which starts with `$`.
+    pub fn parse(text: &str) -> Result<Self, PathError> {
+        if text.len() > LONGEST {
+            return Err(PathError(format!("it is longer than {LONGEST} bytes")));
+        }
+        lexical::check(text)?;
+        let parsed = jsonpath_rust::parser::parse_json_path(text)
+            .map_err(|error| lexical::explain(text, &error.to_string()))?;
+        let segments = compile::segments(&parsed.segments)?;
+        Ok(Self {
+            text: text.to_owned(),
+            steps: singular(&segments),
+            segments,
+        })
+    }
+
+    /// As written.
+    pub fn source(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the path has only names and indexes, and so selects at most one value.
+    pub fn is_singular(&self) -> bool {
+        self.steps.is_some()
+    }
+
+    /// The values selected in `document`, in the RFC's order; members of an object in the order they have there.
+    pub fn select<'d>(&self, document: &'d Value) -> Result<Vec<&'d Value>, TooMuch> {
+        match &self.steps {
+            Some(steps) => Ok(walk(steps, document).into_iter().collect()),
+            None => run::Run::new(document).select(&self.segments, document),
+        }
+    }
+}
+
+/// `.name`, `[…]` or either after `..`.
+#[derive(Debug, Clone)]
+struct Segment {
+    /// Whether it looks at every value below, too.
+    descendant: bool,
+    selectors: Vec<Selector>,
+}
+
+#[derive(Debug, Clone)]
+enum Selector {
+    Name(String),
+    Wildcard,
+    Index(i64),
+    Slice {
+        start: Option<i64>,
+        end: Option<i64>,
+        step: i64,
+    },
+    Filter(Condition),
+}
+
+/// One step of a path that can be walked without a query engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The member of an object.
+    Name(String),
+    /// The item of an array; negative counts from its end.
+    Index(i64),
+    /// Every item of an array: `[*]`.
+    Every,
+}
+
+/// The steps of a path that has only names, indexes and `[*]`; `None` for any other text.
+pub fn steps(text: &str) -> Option<Vec<Step>> {
+    let path = JsonPath::parse(text).ok()?;
+    let step = |segment: &Segment| match segment.selectors.as_slice() {
+        _ if segment.descendant => None,
+        [Selector::Name(name)] => Some(Step::Name(name.clone())),
+        [Selector::Index(index)] => Some(Step::Index(*index)),
+        [Selector::Wildcard] => Some(Step::Every),
+        _ => None,
+    };
+    path.segments.iter().map(step).collect()
+}
+
+#[derive(Debug, Clone)]
+enum Condition {
+    Any(Vec<Condition>),
+    All(Vec<Condition>),
+    Not(Box<Condition>),
+    /// The query selects something.
+    Exists(Query),
+    Match(Operand, Pattern),
+    Compare(Operand, Operator, Operand),
+}
+
+/// A path within a filter, from the value that is looked at (`@`) or the document (`$`).
+#[derive(Debug, Clone)]
+struct Query {
+    from_root: bool,
+    segments: Vec<Segment>,
+}
+
+/// Something that is a value, or nothing.
+#[derive(Debug, Clone)]
+enum Operand {
+    Literal(Value),
+    Singular { from_root: bool, steps: Vec<Step> },
+    Length(Box<Operand>),
+    Count(Query),
+    Value(Query),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// What `match` and `search` look for.
+#[derive(Debug, Clone)]
+enum Pattern {
+    Fixed(Regex),
+    /// Made from a value of the document.
+    Made {
+        operand: Operand,
+        whole: bool,
+    },
+}
+
+fn singular(segments: &[Segment]) -> Option<Vec<Step>> {
+    let step = |segment: &Segment| match segment {
+        Segment {
+            descendant: false,
+            selectors,
+        } => match selectors.as_slice() {
+            [Selector::Name(name)] => Some(Step::Name(name.clone())),
+            [Selector::Index(index)] => Some(Step::Index(*index)),
+            _ => None,
+        },
+        Segment { .. } => None,
+    };
+    segments.iter().map(step).collect()
+}
+
+fn walk<'d>(steps: &[Step], document: &'d Value) -> Option<&'d Value> {
+    steps.iter().try_fold(document, |value, step| match step {
+        Step::Name(name) => value.as_object()?.get(name),
+        Step::Index(index) => at(value.as_array()?, *index),
+        Step::Every => None,
+    })
+}
+
+/// The item at an index, which counts from the end if it is negative.
+fn at(items: &[Value], index: i64) -> Option<&Value> {
+    let index = if index < 0 {
+        items
+            .len()
+            .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
+    } else {
+        usize::try_from(index).ok()?
+    };
+    items.get(index)
+}
+
+/// How two numbers stand, by what they are and not by how they are written.
+fn compare(one: &Number, other: &Number) -> Option<std::cmp::Ordering> {
+    let whole = |number: &Number| {
+        let integer = number.as_i64().map(i128::from);
+        integer.or_else(|| number.as_u64().map(i128::from))
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "it is within the range of an i128, and has no fraction"
+    )]
+    let exact = |number: &Number| {
+        let float = number.as_f64().filter(|float| float.fract() == 0.0)?;
+        (float.abs() < 1e30).then_some(float as i128)
+    };
+    let exactly = |number: &Number| whole(number).or_else(|| exact(number));
+    match (exactly(one), exactly(other)) {
+        (Some(one), Some(other)) => Some(one.cmp(&other)),
+        _ => one.as_f64()?.partial_cmp(&other.as_f64()?),
+    }
+}

@@ -1,0 +1,26 @@
+//! Every simulated vendor over real sockets: success, each class of error, authentication, and answers checked against
+//! the vendor's own schema where `ISOBAR_CONTRACTS` names the folder that has it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests and what they share"
+)]
+#![allow(dead_code, reason = "the vendors to come use what is shared")]
+
+mod assemblyai;
+mod aws;
+mod baidu;
+mod deepgram;
+mod deepl;
+mod elevenlabs;
+mod gladia;
+mod groq;
+mod iflytek;
+mod libretranslate;
+mod machinery;
+mod openai;
+mod speechmatics;
+mod support;
+mod tencent;
