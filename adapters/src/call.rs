@@ -102,9 +102,13 @@ impl Operation {
         let meant = |named: &str| named == account.name || named == account.vendor.name;
         if let Some(Value::String(model)) = input.remove("model") {
             match model.split_once('/') {
+                Some((named, "auto")) if meant(named) => {}
                 Some((named, model)) if meant(named) => {
                     input.insert("model".to_owned(), Value::String(model.to_owned()));
                 }
+                None if meant(&model) => {}
+                // The name of a vendor alone is that vendor, whatever its model.
+                None if crate::vendors::built_in().0.get(&model).is_some() => return Err(format!("`{model}` was asked for")),
                 Some((named, _)) if !self.models.contains(&model) => return Err(format!("`{named}` was asked for")),
                 _ if self.models.contains(&model) => {
                     input.insert("model".to_owned(), Value::String(model));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Changes the answer of an operation's last step before `returns` reads it. The error is a short sentence.
 #[derive(Clone, Copy)]
-pub struct Hook(pub fn(Value) -> Result<Value, &'static str>);
+pub(crate) struct Hook(pub(crate) fn(Value) -> Result<Value, &'static str>);
 
 impl fmt::Debug for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

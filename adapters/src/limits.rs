@@ -109,6 +109,38 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// In words, for people.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        texts.extend(self.blob.map(|bytes| format!("{} MB", bytes / 1_000_000)));
+        texts.extend(self.duration.map(|seconds| format!("{seconds} s")));
+        texts.extend(self.characters.map(|most| format!("{most} characters")));
+        texts.extend(self.bytes.map(|most| format!("{most} bytes of text")));
+        if !self.formats.is_empty() {
+            texts.push(self.formats.join(", "));
+        }
+        if !self.sample_rates.is_empty() {
+            texts.push(format!("{} Hz", numbers(&self.sample_rates)));
+        }
+        texts.extend(self.channels.map(|most| format!("{most} channel(s)")));
+        for (field, table) in &self.languages {
+            if table.len() > 6 {
+                texts.push(format!("`{field}`: {} languages", table.len()));
+            } else {
+                let tags: Vec<&str> = table.keys().map(String::as_str).collect();
+                texts.push(format!("`{field}`: {}", tags.join(", ")));
+            }
+        }
+        for (field, values) in &self.cannot {
+            texts.push(if values.is_empty() { format!("no `{field}`") } else { format!("no `{field}` {}", values.join(", ")) });
+        }
+        texts.extend(self.needs.iter().map(|name| format!("needs `{name}`")));
+        texts.extend(self.needs_account.iter().map(|name| format!("needs the account's `{name}`")));
+        texts
+    }
+}
+
 fn numbers(numbers: &[u32]) -> String {
     numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -8,7 +8,7 @@ use crate::{
     failure::{Failure, Kind},
     protocols::auth::{self, SignError, key_file, oauth, signed_query, sigv4, tc3, token::{Token, parse_token_answer}},
     request::{Body, Piece, Request, Response, Talk},
-    template::{Scope, Template, Text, Writer, encode},
+    template::{Scope, Text, Writer, encode},
     vendor::{Account, Auth, BodyTemplate, PartTemplate, Service, Step, Target},
 };
 
@@ -408,11 +408,4 @@ fn secret_header(request: &mut Request, name: &HeaderName, text: &str) -> Result
 
 fn unsigned(error: SignError) -> Failure {
     Failure::new(Kind::Auth, format!("the request cannot be signed: {error}"))
-}
-
-impl Template {
-    /// Whether it is a blob as it is.
-    pub(crate) fn is_blob(&self) -> bool {
-        matches!(self, Self::Blob(_))
-    }
 }

@@ -86,16 +86,6 @@ impl Usage {
         };
         Self { unit, quantity, billed: quantity, cost_usd: None }
     }
-
-    /// The sum of two.
-    pub(crate) fn plus(self, other: Self) -> Self {
-        Self {
-            unit: self.unit,
-            quantity: self.quantity + other.quantity,
-            billed: self.billed + other.billed,
-            cost_usd: self.cost_usd.zip(other.cost_usd).map(|(a, b)| a + b),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -237,6 +237,21 @@ pub(crate) struct ErrorRule {
     pub(crate) kind: Kind,
 }
 
+impl Operation {
+    /// Limits in words, for people.
+    pub fn limits(&self) -> Vec<String> {
+        self.limits.texts()
+    }
+
+    /// List price in words, where one is known.
+    pub fn price(&self) -> Option<String> {
+        match &self.kind {
+            How::Engine(_) => Some("free".to_owned()),
+            How::Calls(_) => self.price.as_ref().map(crate::price::Price::text),
+        }
+    }
+}
+
 impl Vendor {
     /// The operation of this name, if the vendor offers it.
     pub fn operation(&self, name: &str) -> Option<&Operation> {

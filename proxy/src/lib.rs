@@ -9,4 +9,7 @@ mod serve;
 
 pub use host::{Drained, Host, Reload, ReloadError, StartError};
 pub use route::route_for;
-pub use serve::vendors::{catalog, load};
+pub use serve::{
+    once::{Outcome, Progress, call},
+    vendors::{all as vendors, catalog, load},
+};

@@ -22,12 +22,12 @@ pub mod upstream;
 mod vendor;
 mod vendors;
 
-pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use tokio::{net::TcpListener, task::AbortHandle};
 
 pub use credentials::print_config;
+pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};
 
 /// Simulators of every vendor behind one address. Dropping it closes its listener and its connections.
 pub struct Sandbox {

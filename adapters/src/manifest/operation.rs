@@ -76,7 +76,7 @@ impl Reading<'_> {
         let needs = limits.needs.clone();
         let mut steps = Vec::new();
         if let Some(list) = entries.get("steps") {
-            for (key, node) in self.map(list, "`steps`") {
+            for (_, node) in self.map(list, "`steps`") {
                 let place = Place { contract: Some(contract), batch: batch > 1, kept: &kept.clone(), needs: &needs, item: false };
                 let known: Vec<&str> = REQUEST.iter().copied().chain(["unless"]).collect();
                 let entries = Entries(self.record(node, "a step", &known));

@@ -28,7 +28,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     let path = arguments.path.as_ref().unwrap_or(&arguments.source.config);
-    let (summary, report) = match isobar_config::load(path) {
+    let (summary, report) = match isobar::load(path) {
         Ok(loaded) => (Some(summary(&loaded.config)), loaded.report),
         Err(report) => (None, report),
     };

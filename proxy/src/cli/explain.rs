@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
-    let config = match isobar_config::load(&arguments.source.config) {
+    let config = match isobar::load(&arguments.source.config) {
         Ok(loaded) => loaded.config,
         Err(report) => {
             let text = report.text(Style::stderr().is_coloured());
@@ -122,6 +122,11 @@ fn text(config: &Config, route: &Route, style: Style) -> String {
                 &format!("{} with {bytes} bytes, at once", respond.status),
             );
         }
+        Action::Serve(serve) => {
+            if let Some(pool) = config.pools.get(serve.pool.0) {
+                served(&mut page, config, serve, pool);
+            }
+        }
         Action::Forward(forward) => {
             if let Some(pool) = config.pools.get(forward.pool.0) {
                 forwarded(&mut page, config, route, forward, pool);
@@ -133,6 +138,43 @@ fn text(config: &Config, route: &Route, style: Style) -> String {
         let _ = writeln!(page.text, "    {name:<16}{value:<22}{}", style.dim(&origin));
     }
     page.text
+}
+
+/// An operation: who can do it, in which order, within which limits.
+fn served(page: &mut Page, config: &Config, serve: &isobar_config::Serve, pool: &Pool) {
+    page.line("serves", &serve.operation);
+    page.line("asks", &format!("pool `{}`, {}", pool.name, policy(pool)));
+    if let Some(lives) = serve.cache {
+        page.line("keeps", &format!("answers for {}", short(lives)));
+    }
+    page.heading("accounts");
+    let vendors = isobar::vendors(config.adapters.as_deref()).unwrap_or_default();
+    for (index, member) in pool.members.iter().enumerate() {
+        let Some(account) = config.accounts.get(member.account.0) else {
+            continue;
+        };
+        let vendor = account.vendor.as_ref().and_then(|at| vendors.get(&at.vendor));
+        let operation = vendor.and_then(|vendor| vendor.operation(&serve.operation));
+        let told = match operation {
+            None => "does not offer it, and is passed over".to_owned(),
+            Some(operation) => {
+                let price = operation.price().unwrap_or_else(|| "price unknown".to_owned());
+                let limits = operation.limits().join("; ");
+                format!("{price}; {limits}")
+            }
+        };
+        let title = vendor.map_or("", |vendor| &vendor.title);
+        let _ = writeln!(
+            page.text,
+            "      {}. {:<14}{title}\n         {}",
+            index + 1,
+            account.name,
+            page.style.dim(&told)
+        );
+    }
+    page.heading("another account is tried");
+    let _ = writeln!(page.text, "    {:<28}{}", "any call", follows(Effect::Read, pool));
+    let _ = writeln!(page.text, "    and where one cannot do what is asked for: its limits are checked before anything is sent");
 }
 
 fn forwarded(page: &mut Page, config: &Config, route: &Route, forward: &Forward, pool: &Pool) {
@@ -192,6 +234,7 @@ fn accounts(page: &mut Page, config: &Config, pool: &Pool, members: &[Member]) {
                 format!("{percent:.0}% of the requests")
             }
             Policy::Fastest => "by latency and load".to_owned(),
+            Policy::Cheapest => "by price, lowest first".to_owned(),
         };
         let credential = credential(&account.auth);
         let guards = format!(
@@ -264,6 +307,7 @@ fn policy(pool: &Pool) -> String {
     match &pool.policy {
         Policy::Order => "in the order written".to_owned(),
         Policy::Weighted => "at random by weight".to_owned(),
+        Policy::Cheapest => "by price, lowest first".to_owned(),
         Policy::Fastest => "the better of two at random, by latency and load".to_owned(),
         Policy::Sticky { by } => format!("by consistent hash of {}", by.source()),
     }
@@ -466,7 +510,7 @@ fn document(config: &Config, route: &Route) -> Value {
     };
     let pool = match &route.action {
         Action::Forward(forward) => config.pools.get(forward.pool.0).map(|pool| (forward, pool)),
-        Action::Respond(_) => None,
+        Action::Respond(_) | Action::Serve(_) => None,
     };
     let forward = pool.map(|(forward, pool)| {
         let rules: Vec<Value> = pool

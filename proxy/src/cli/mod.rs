@@ -1,13 +1,16 @@
 //! The command line. Every command prints what it was asked for on standard output and everything else on standard
 //! error; the exit code is 0 when it worked, 1 when it did not and 2 for wrong arguments.
 
+mod call;
 mod check;
 mod demo;
 mod explain;
 mod key;
 mod logging;
+mod sandbox;
 mod serve;
 mod style;
+mod vendors;
 
 use std::{
     io::{self, Write as _},
@@ -47,6 +50,12 @@ enum Command {
     Schema(SchemaArguments),
     /// Make a client key, or the digest of one, for the `clients` section
     Key(key::Arguments),
+    /// Call one operation, such as `speech.transcribe`, with the accounts of a configuration
+    Call(call::Arguments),
+    /// List the vendors: who offers what, within which limits, at which price
+    Vendors(vendors::Arguments),
+    /// Simulate every vendor, to try a configuration without any key
+    Sandbox(sandbox::Arguments),
     /// Show a failover between two local servers, then keep serving
     Demo(demo::Arguments),
 }
@@ -80,6 +89,9 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema(&arguments),
+        Command::Call(arguments) => call::run(&arguments),
+        Command::Vendors(arguments) => vendors::run(&arguments),
+        Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };

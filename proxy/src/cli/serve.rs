@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> io::Result<ExitCode> {
     logging::start();
     let style = Style::stderr();
-    let loaded = match isobar_config::load(&arguments.source.config) {
+    let loaded = match isobar::load(&arguments.source.config) {
         Ok(loaded) => loaded,
         Err(report) => {
             let mut out = io::stderr().lock();

@@ -82,7 +82,7 @@ pub(crate) async fn read(
     let query = session.req_header().uri.query().unwrap_or_default().to_owned();
     let reading = Reading { space, length, limit };
     if contract.blobs.is_empty() {
-        if !media_type.is_empty() && media_type != "application/json" {
+        if media_type == "multipart/form-data" {
             return Err(bad(415, "send JSON, as `application/json`"));
         }
         let body = reading.bytes(session).await?;

@@ -49,7 +49,7 @@ impl Inner {
         let source = self.source.clone().ok_or(ReloadError::NoSource)?;
         let inner = Arc::clone(self);
         // Reading files and compiling expressions may block.
-        let done = tokio::task::spawn_blocking(move || match isobar_config::load(&source) {
+        let done = tokio::task::spawn_blocking(move || match crate::serve::vendors::load(&source) {
             Ok(loaded) => inner.swap(loaded.config),
             Err(report) => Err(inner.refused(ReloadError::Mistakes(report))),
         });

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use isobar_adapters::Transport;
 use isobar_config::{BaseUrl, Rate, Retry, Spend};
 use parking_lot::Mutex;
 
@@ -17,6 +18,7 @@ use crate::{
         body::Space,
         client::{self, Client},
         cached::Answers,
+        once::{Progress, Watched},
         resolver::Resolver,
         spend::Meter,
         transport::Wire,
@@ -34,6 +36,8 @@ pub(crate) struct Registry {
     pub(crate) tokens: isobar_adapters::Tokens,
     /// Answers that may be given again.
     pub(crate) answers: Answers,
+    /// Told of vendors' answers, where somebody watches.
+    pub(crate) progress: Option<Progress>,
     tls: Arc<rustls::ClientConfig>,
     wires: Mutex<HashMap<Duration, Arc<Wire>>>,
     meters: Mutex<HashMap<String, Arc<Meter>>>,
@@ -52,6 +56,7 @@ impl Registry {
             space,
             tokens: isobar_adapters::Tokens::default(),
             answers: Answers::default(),
+            progress: None,
             tls,
             wires: Mutex::default(),
             meters: Mutex::default(),
@@ -90,14 +95,24 @@ impl Registry {
     }
 
     /// How adapters' requests get out; one for each time to connect, so that all accounts share connections.
-    pub(crate) fn wire(&self, connect_timeout: Duration) -> reqwest::Result<Arc<Wire>> {
+    pub(crate) fn wire(&self, connect_timeout: Duration) -> reqwest::Result<Arc<dyn Transport>> {
         let mut known = self.wires.lock();
-        if let Some(wire) = known.get(&connect_timeout) {
-            return Ok(Arc::clone(wire));
-        }
-        let wire = Arc::new(Wire::new(connect_timeout, self.resolver.clone(), &self.tls)?);
-        known.insert(connect_timeout, Arc::clone(&wire));
-        Ok(wire)
+        let wire = match known.get(&connect_timeout) {
+            Some(wire) => Arc::clone(wire),
+            None => {
+                let wire = Wire::new(connect_timeout, self.resolver.clone(), &self.tls)?;
+                let wire = Arc::new(wire);
+                known.insert(connect_timeout, Arc::clone(&wire));
+                wire
+            }
+        };
+        Ok(match &self.progress {
+            None => wire,
+            Some(progress) => Arc::new(Watched {
+                wire,
+                progress: Arc::clone(progress),
+            }),
+        })
     }
 
     /// The meter of an account's cost, kept while its ceiling stays the same.

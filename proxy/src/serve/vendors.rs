@@ -20,6 +20,11 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     })
 }
 
+/// Every vendor: built in, and from a folder of manifests.
+pub fn all(adapters: Option<&Path>) -> Result<Vendors, Report> {
+    vendors(adapters).map(|(vendors, _)| vendors)
+}
+
 /// The vendors, and the files that a user's are from.
 pub(crate) fn vendors(adapters: Option<&Path>) -> Result<(Vendors, Vec<PathBuf>), Report> {
     let (own, _) = built_in();

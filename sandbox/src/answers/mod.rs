@@ -5,10 +5,12 @@
 pub(crate) mod audio;
 pub(crate) mod language;
 pub(crate) mod markup;
+pub(crate) mod private;
 pub(crate) mod recorded;
 pub(crate) mod speech;
 pub(crate) mod subtitles;
 pub(crate) mod text;
 pub(crate) mod tokens;
 pub(crate) mod translation;
+pub(crate) mod units;
 pub(crate) mod voice;

@@ -1,6 +1,10 @@
 //! Text in another language: a few sentences for real, the rest marked.
 
-use super::{language, text};
+use super::{
+    language,
+    markup::{self, Piece},
+    text,
+};
 
 /// A translated text.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,6 +101,35 @@ pub(crate) fn translate(given: &str, source: Option<&str>, target: &str) -> Tran
     }
 }
 
+/// The same between the tags of HTML; `escape` writes what was translated as HTML again. At most one mark in all.
+pub(crate) fn translate_html(
+    given: &str,
+    source: Option<&str>,
+    target: &str,
+    escape: fn(&str) -> String,
+) -> Translated {
+    let spoken = markup::unescaped(&markup::blanked(given));
+    let whole = translate(&spoken, source, target);
+    let mark = format!("[{}] ", primary(target));
+    let mut marked = false;
+    let mut text = String::new();
+    for piece in markup::pieces(given) {
+        match piece {
+            Piece::Text(between) if between.chars().any(char::is_alphanumeric) => {
+                let plain = markup::unescaped(between);
+                let mut done = translate(&plain, Some(&whole.source), target).text;
+                if marked {
+                    done = done.replacen(&mark, "", 1);
+                }
+                marked = marked || done.contains(&mark);
+                text.push_str(&escape(&done));
+            }
+            Piece::Text(piece) | Piece::Tag(piece) => text.push_str(piece),
+        }
+    }
+    Translated { text, ..whole }
+}
+
 /// The language of a code such as `zh-Hans` or `EN_us`.
 pub(crate) fn primary(code: &str) -> String {
     code.split(['-', '_'])
@@ -159,5 +192,15 @@ mod tests {
         assert_eq!(to("I am here.", "en-GB"), "I am here.");
         assert_eq!(translate("Das Wetter ist gut", None, "en").source, "de");
         assert_eq!(translate("x", Some("fr"), "en").confidence, None);
+    }
+
+    #[test]
+    fn tags_stay_and_text_between_them_is_translated() {
+        let to = |text: &str| translate_html(text, None, "fr", markup::escaped).text;
+        assert_eq!(to("<p>Hello, world!</p>"), "<p>Bonjour le monde !</p>");
+        assert_eq!(
+            to("Tom&#39;s <b>red</b> and <i>blue</i>."),
+            "[fr] Tom&#39;s <b>red</b> and <i>blue</i>."
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! A function here says which of the vendor's credentials it was, or why none; the vendor puts that in its own words.
 
 pub(crate) mod iflytek;
+pub(crate) mod jwt;
 pub(crate) mod keys;
 pub(crate) mod sigv4;
 pub(crate) mod tc3;

@@ -2,11 +2,13 @@
 
 mod assemblyai;
 mod aws;
+mod azure;
 mod baidu;
 mod deepgram;
 mod deepl;
 mod elevenlabs;
 mod gladia;
+mod google;
 mod groq;
 mod iflytek;
 mod libretranslate;
@@ -22,11 +24,13 @@ pub(crate) fn all() -> Vec<Box<dyn Vendor>> {
     vec![
         Box::<assemblyai::AssemblyAi>::default(),
         Box::<aws::Aws>::default(),
+        Box::<azure::Azure>::default(),
         Box::<baidu::Baidu>::default(),
         Box::<deepgram::Deepgram>::default(),
         Box::<deepl::DeepL>::default(),
         Box::<elevenlabs::ElevenLabs>::default(),
         Box::<gladia::Gladia>::default(),
+        Box::<google::Google>::default(),
         Box::<groq::Groq>::default(),
         Box::<iflytek::Iflytek>::default(),
         Box::<libretranslate::LibreTranslate>::default(),

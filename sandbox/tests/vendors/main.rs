@@ -11,11 +11,13 @@
 
 mod assemblyai;
 mod aws;
+mod azure;
 mod baidu;
 mod deepgram;
 mod deepl;
 mod elevenlabs;
 mod gladia;
+mod google;
 mod groq;
 mod iflytek;
 mod libretranslate;

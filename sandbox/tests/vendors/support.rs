@@ -48,6 +48,8 @@ pub(crate) struct Got {
 
 impl Bench {
     pub(crate) async fn new(vendor: &'static str) -> Self {
+        // The client asks for a provider even where nothing is encrypted; another test may have named it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Self {
             sandbox: Sandbox::start((Ipv4Addr::LOCALHOST, 0).into())
                 .await
@@ -170,6 +172,31 @@ pub(crate) fn silence(seconds: u32) -> Vec<u8> {
     bytes.extend_from_slice(&size.to_le_bytes());
     bytes.resize(44 + usize::try_from(size).unwrap(), 0);
     bytes
+}
+
+/// Texts in which places are easily miscounted: names behind emoji, Chinese and letters of several code points.
+pub(crate) fn mixed_texts() -> Vec<String> {
+    let between = [
+        "",
+        " ",
+        "😀 ",
+        "今天很好。",
+        "e\u{301}té ",
+        "👩\u{200d}👩\u{200d}👧 ",
+        "👍🏽 🇩🇪 ",
+        "\r\n",
+    ];
+    let others = between.iter().cycle().skip(3);
+    let mut texts = Vec::new();
+    for (one, other) in between.iter().zip(others) {
+        texts.push(format!(
+            "{one}We met Maria {other}in London, {one}{other}on Monday."
+        ));
+        texts.push(format!(
+            "{other}Maria is happy.{one} London is good. {other}"
+        ));
+    }
+    texts
 }
 
 /// A contract file, or `None`, said aloud, when there is none here.
