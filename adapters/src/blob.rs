@@ -34,19 +34,36 @@ struct Inner {
 
 impl Blob {
     /// Wraps a source. Reads it once, to know its digest: call it where blocking is allowed if it is not in memory.
-    pub fn new(source: Box<dyn Source>, media: Media, media_type: String, name: String) -> io::Result<Self> {
+    pub fn new(
+        source: Box<dyn Source>,
+        media: Media,
+        media_type: String,
+        name: String,
+    ) -> io::Result<Self> {
         let mut hash = Sha256::new();
-        for piece in (Pieces { source: &*source, offset: 0 }) {
+        for piece in (Pieces {
+            source: &*source,
+            offset: 0,
+        }) {
             hash.update(&piece?);
         }
         let digest = hash.finalize().into();
-        Ok(Self(Arc::new(Inner { source, media, media_type, name, digest })))
+        Ok(Self(Arc::new(Inner {
+            source,
+            media,
+            media_type,
+            name,
+            digest,
+        })))
     }
 
     /// Wraps bytes in memory, and looks at them to know what they are.
     pub fn of_bytes(bytes: Bytes, name: &str) -> Self {
         let media = crate::media::probe(&bytes, bytes.len() as u64);
-        let media_type = media.format.map_or("application/octet-stream", crate::media::Format::media_type).to_owned();
+        let media_type = media
+            .format
+            .map_or("application/octet-stream", crate::media::Format::media_type)
+            .to_owned();
         Self::in_one(bytes, media, media_type, name)
     }
 
@@ -58,7 +75,13 @@ impl Blob {
 
     fn in_one(bytes: Bytes, media: Media, media_type: String, name: &str) -> Self {
         let digest = Sha256::digest(&bytes).into();
-        Self(Arc::new(Inner { source: Box::new(Memory(vec![bytes])), media, media_type, name: name.to_owned(), digest }))
+        Self(Arc::new(Inner {
+            source: Box::new(Memory(vec![bytes])),
+            media,
+            media_type,
+            name: name.to_owned(),
+            digest,
+        }))
     }
 
     /// Bytes in all.
@@ -98,7 +121,10 @@ impl Blob {
 
     /// The content, piece by piece.
     pub fn pieces(&self) -> impl Iterator<Item = io::Result<Bytes>> + '_ {
-        Pieces { source: &*self.0.source, offset: 0 }
+        Pieces {
+            source: &*self.0.source,
+            offset: 0,
+        }
     }
 
     /// The whole content in one piece.
@@ -176,8 +202,18 @@ mod tests {
 
     #[test]
     fn pieces_in_memory_read_as_one() {
-        let source = Memory(vec![Bytes::from_static(b"abc"), Bytes::new(), Bytes::from_static(b"defg")]);
-        let blob = Blob::new(Box::new(source), Media::default(), "audio/wav".to_owned(), "x".to_owned()).unwrap();
+        let source = Memory(vec![
+            Bytes::from_static(b"abc"),
+            Bytes::new(),
+            Bytes::from_static(b"defg"),
+        ]);
+        let blob = Blob::new(
+            Box::new(source),
+            Media::default(),
+            "audio/wav".to_owned(),
+            "x".to_owned(),
+        )
+        .unwrap();
         assert_eq!(blob.length(), 7);
         assert_eq!(blob.to_bytes().unwrap(), "abcdefg");
         assert_eq!(blob.read(4, 2).unwrap(), "ef");

@@ -110,7 +110,9 @@ impl Contract {
 
     /// The verb: `transcribe` of `speech.transcribe`.
     pub fn verb(&self) -> &'static str {
-        self.name.split_once('.').map_or(self.name, |(_, verb)| verb)
+        self.name
+            .split_once('.')
+            .map_or(self.name, |(_, verb)| verb)
     }
 
     /// JSON Schema of the input, without its blobs.
@@ -132,9 +134,20 @@ impl Contract {
     pub(crate) fn fields(&self) -> &[(String, bool)] {
         self.fields.get_or_init(|| {
             let schema = self.input_schema();
-            let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let properties = schema["properties"].as_object();
-            properties.into_iter().flatten().map(|(name, _)| (name.clone(), required.contains(&name.as_str()))).collect()
+            let required: Vec<&str> = schema
+                .get("required")
+                .unwrap_or(&Value::Null)
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            let properties = schema.get("properties").and_then(Value::as_object);
+            properties
+                .into_iter()
+                .flatten()
+                .map(|(name, _)| (name.clone(), required.contains(&name.as_str())))
+                .collect()
         })
     }
 }
@@ -276,7 +289,8 @@ pub static CONTRACTS: [Contract; 9] = [
 
 /// Reads an input as its type and writes it again: unknown fields and wrong types are refused, absent ones left out.
 fn parse<T: Checked>(input: &Map<String, Value>) -> Result<Map<String, Value>, String> {
-    let typed: T = serde_json::from_value(Value::Object(input.clone())).map_err(|error| error.to_string())?;
+    let typed: T =
+        serde_json::from_value(Value::Object(input.clone())).map_err(|error| error.to_string())?;
     typed.check()?;
     match serde_json::to_value(&typed) {
         Ok(Value::Object(fields)) => Ok(fields),
@@ -291,13 +305,19 @@ trait Checked: DeserializeOwned + Serialize {
 
 fn within(name: &str, value: Option<f64>, least: f64, most: f64) -> Result<(), String> {
     match value {
-        Some(value) if !(least..=most).contains(&value) => Err(format!("`{name}` is at least {least} and at most {most}")),
+        Some(value) if !(least..=most).contains(&value) => {
+            Err(format!("`{name}` is at least {least} and at most {most}"))
+        }
         _ => Ok(()),
     }
 }
 
 fn filled(name: &str, text: &str) -> Result<(), String> {
-    if text.trim().is_empty() { Err(format!("`{name}` is empty")) } else { Ok(()) }
+    if text.trim().is_empty() {
+        Err(format!("`{name}` is empty"))
+    } else {
+        Ok(())
+    }
 }
 
 impl Checked for speech::Transcribe {
@@ -330,7 +350,9 @@ impl Checked for text::Classify {
     fn check(&self) -> Result<(), String> {
         filled("text", &self.text)?;
         match &self.labels {
-            Some(labels) if labels.is_empty() => Err("`labels` is empty; leave it out for the vendor's own".to_owned()),
+            Some(labels) if labels.is_empty() => {
+                Err("`labels` is empty; leave it out for the vendor's own".to_owned())
+            }
             _ => Ok(()),
         }
     }

@@ -33,7 +33,9 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn take(&mut self, at: usize) -> Tree<'a> {
-        self.0.get_mut(at).map_or(Tree::Absent, |field| std::mem::replace(field, Tree::Absent))
+        self.0
+            .get_mut(at)
+            .map_or(Tree::Absent, |field| std::mem::replace(field, Tree::Absent))
     }
 
     pub(crate) fn text(&mut self, at: usize) -> Option<Cow<'a, str>> {
@@ -50,8 +52,14 @@ impl<'a> Fields<'a> {
 
     /// A position or count.
     pub(crate) fn count(&mut self, at: usize) -> Option<usize> {
-        let number = self.number(at).filter(|number| *number >= 0.0 && *number < 1e15)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within bounds")]
+        let number = self
+            .number(at)
+            .filter(|number| *number >= 0.0 && *number < 1e15)?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "within bounds"
+        )]
         Some(number as usize)
     }
 

@@ -27,27 +27,52 @@ impl fmt::Debug for Engine {
 
 /// Every engine, by the name that manifests use.
 pub(crate) const ENGINES: [(&str, Engine); 2] = [
-    ("vader", Engine { model: "vader-sentiment", run: vader }),
-    ("whatlang", Engine { model: "whatlang", run: whatlang }),
+    (
+        "vader",
+        Engine {
+            model: "vader-sentiment",
+            run: vader,
+        },
+    ),
+    (
+        "whatlang",
+        Engine {
+            model: "whatlang",
+            run: whatlang,
+        },
+    ),
 ];
 
 /// Confidence below which a detected language is a guess not worth acting on.
 const RELIABLE: f64 = 0.5;
 
 fn text<'a>(about: &'a About<'_>) -> &'a str {
-    about.input.get("text").and_then(|text| text.as_str()).unwrap_or_default()
+    about
+        .input
+        .get("text")
+        .and_then(|text| text.as_str())
+        .unwrap_or_default()
 }
 
 /// VADER's compound score: English, by lexicon and rules (Hutto and Gilbert 2014).
 fn vader(about: &About<'_>) -> Result<Content, Failure> {
     static ANALYZER: OnceLock<SentimentIntensityAnalyzer<'static>> = OnceLock::new();
-    let language = about.input.get("language").and_then(|tag| tag.as_str()).map(language::canonical);
+    let language = about
+        .input
+        .get("language")
+        .and_then(|tag| tag.as_str())
+        .map(language::canonical);
     if let Some(tag) = &language
         && language::primary(tag) != "en"
     {
-        return Err(Failure::new(Kind::Unsupported, "the local engine reads English only"));
+        return Err(Failure::new(
+            Kind::Unsupported,
+            "the local engine reads English only",
+        ));
     }
-    let scores = ANALYZER.get_or_init(SentimentIntensityAnalyzer::new).polarity_scores(text(about));
+    let scores = ANALYZER
+        .get_or_init(SentimentIntensityAnalyzer::new)
+        .polarity_scores(text(about));
     let score = scores.get("compound").copied().unwrap_or_default();
     let label = if score >= 0.05 {
         Feeling::Positive
@@ -69,12 +94,23 @@ fn vader(about: &About<'_>) -> Result<Content, Failure> {
 
 fn whatlang(about: &About<'_>) -> Result<Content, Failure> {
     let Some(info) = whatlang::detect(text(about)) else {
-        return Ok(Content::Language(Language { language: "und".to_owned(), confidence: None, languages: Vec::new() }));
+        return Ok(Content::Language(Language {
+            language: "und".to_owned(),
+            confidence: None,
+            languages: Vec::new(),
+        }));
     };
-    let guess = Guess { code: language::canonical(info.lang().code()), confidence: Some((info.confidence() * 1e3).round() / 1e3) };
+    let guess = Guess {
+        code: language::canonical(info.lang().code()),
+        confidence: Some((info.confidence() * 1e3).round() / 1e3),
+    };
     Ok(Content::Language(Language {
         // Short texts are guessed wrong more often than right: the guess is shown, and not passed off as the answer.
-        language: if info.confidence() < RELIABLE { "und".to_owned() } else { guess.code.clone() },
+        language: if info.confidence() < RELIABLE {
+            "und".to_owned()
+        } else {
+            guess.code.clone()
+        },
         confidence: guess.confidence,
         languages: vec![guess],
     }))

@@ -54,7 +54,10 @@ impl Kind {
         match self {
             Self::Misread => "misread",
             Self::NotSent => "not_sent",
-            kind => Self::NAMED.iter().find(|(_, known)| *known == kind).map_or("internal", |(name, _)| name),
+            kind => Self::NAMED
+                .iter()
+                .find(|(_, known)| *known == kind)
+                .map_or("internal", |(name, _)| name),
         }
     }
 
@@ -78,7 +81,12 @@ impl Kind {
         match self {
             Self::NotSent => Verdict::NotSent,
             // A gap of one vendor is not the caller's mistake: another may have no such gap.
-            Self::Auth | Self::Quota | Self::RateLimited | Self::Unavailable | Self::TooLarge | Self::Unsupported => Verdict::Refused,
+            Self::Auth
+            | Self::Quota
+            | Self::RateLimited
+            | Self::Unavailable
+            | Self::TooLarge
+            | Self::Unsupported => Verdict::Refused,
             Self::Invalid => Verdict::RejectedFinal,
             Self::Timeout | Self::Internal | Self::Misread => match effect {
                 Effect::Read | Effect::Idempotent => Verdict::Failed,
@@ -113,7 +121,14 @@ pub struct Failure {
 
 impl Failure {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), code: None, status: None, retry_after: None, evidence: None }
+        Self {
+            kind,
+            message: message.into(),
+            code: None,
+            status: None,
+            retry_after: None,
+            evidence: None,
+        }
     }
 
     /// A failure of this kind, in one sentence.
@@ -127,9 +142,14 @@ impl Failure {
             Evidence::NotSent(fault) => (Kind::NotSent, fault),
             Evidence::Broken(fault) if fault.is_timeout() => (Kind::Timeout, fault),
             Evidence::Broken(fault) => (Kind::Internal, fault),
-            Evidence::Answered { .. } => return Self::new(Kind::Internal, "the vendor's answer could not be used"),
+            Evidence::Answered { .. } => {
+                return Self::new(Kind::Internal, "the vendor's answer could not be used");
+            }
         };
-        Self { evidence: Some(evidence), ..Self::new(kind, format!("no answer from the vendor: {}", fault.name())) }
+        Self {
+            evidence: Some(evidence),
+            ..Self::new(kind, format!("no answer from the vendor: {}", fault.name()))
+        }
     }
 
     /// What the attempt proved.
@@ -143,7 +163,10 @@ impl Failure {
 
 impl From<Misread> for Failure {
     fn from(misread: Misread) -> Self {
-        Self::new(Kind::Misread, format!("the vendor's answer is not as documented: {misread}"))
+        Self::new(
+            Kind::Misread,
+            format!("the vendor's answer is not as documented: {misread}"),
+        )
     }
 }
 
@@ -153,6 +176,9 @@ impl From<Unrendered> for Failure {
             Unrendered::Unfit { .. } => Kind::Invalid,
             Unrendered::Missing(_) | Unrendered::Misplaced(_) => Kind::Unsupported,
         };
-        Self::new(kind, format!("the vendor's request cannot be made: {unrendered}"))
+        Self::new(
+            kind,
+            format!("the vendor's request cannot be made: {unrendered}"),
+        )
     }
 }

@@ -8,12 +8,16 @@ pub(crate) fn canonical(text: &str) -> String {
     let mut parts = text.split(['-', '_']);
     let first = parts.next().unwrap_or_default().to_lowercase();
     let primary = match first.as_str() {
+        // What vendors answer when they cannot tell.
+        "(unknown)" | "unknown" => return "und".to_owned(),
         "cmn" => "zh".to_owned(),
         "iw" => "he".to_owned(),
         "jw" => "jv".to_owned(),
         "zt" => return "zh-Hant".to_owned(),
         "cht" => return "zh-Hant".to_owned(),
-        known if known.len() == 3 => from_three(known).map_or_else(|| known.to_owned(), str::to_owned),
+        known if known.len() == 3 => {
+            from_three(known).map_or_else(|| known.to_owned(), str::to_owned)
+        }
         word if word.len() > 3 => from_name(word).map_or_else(|| word.to_owned(), str::to_owned),
         two => two.to_owned(),
     };
@@ -53,35 +57,99 @@ pub(crate) fn lookup<'t>(table: &'t BTreeMap<String, String>, tag: &str) -> Opti
 }
 
 fn from_three(code: &str) -> Option<&'static str> {
-    THREE.iter().find(|(three, ..)| *three == code).map(|(_, two, _)| *two)
+    THREE
+        .iter()
+        .find(|(three, ..)| *three == code)
+        .map(|(_, two, _)| *two)
 }
 
 fn from_name(name: &str) -> Option<&'static str> {
-    THREE.iter().find(|(_, _, known)| *known == name).map(|(_, two, _)| *two)
+    THREE
+        .iter()
+        .find(|(_, _, known)| *known == name)
+        .map(|(_, two, _)| *two)
 }
 
 /// ISO 639-2/3, ISO 639-1 and the English name, for the languages that the vendors' services offer.
 const THREE: &[(&str, &str, &str)] = &[
-    ("afr", "af", "afrikaans"), ("ara", "ar", "arabic"), ("aze", "az", "azerbaijani"), ("bel", "be", "belarusian"),
-    ("ben", "bn", "bengali"), ("bos", "bs", "bosnian"), ("bul", "bg", "bulgarian"), ("cat", "ca", "catalan"),
-    ("ces", "cs", "czech"), ("cym", "cy", "welsh"), ("dan", "da", "danish"), ("deu", "de", "german"),
-    ("ger", "de", "german"), ("ell", "el", "greek"), ("eng", "en", "english"), ("est", "et", "estonian"),
-    ("eus", "eu", "basque"), ("fas", "fa", "persian"), ("fin", "fi", "finnish"), ("fra", "fr", "french"),
-    ("fre", "fr", "french"), ("gle", "ga", "irish"), ("glg", "gl", "galician"), ("guj", "gu", "gujarati"),
-    ("heb", "he", "hebrew"), ("hin", "hi", "hindi"), ("hrv", "hr", "croatian"), ("hun", "hu", "hungarian"),
-    ("hye", "hy", "armenian"), ("ind", "id", "indonesian"), ("isl", "is", "icelandic"), ("ita", "it", "italian"),
-    ("jpn", "ja", "japanese"), ("kan", "kn", "kannada"), ("kat", "ka", "georgian"), ("kaz", "kk", "kazakh"),
-    ("khm", "km", "khmer"), ("kor", "ko", "korean"), ("lao", "lo", "lao"), ("lav", "lv", "latvian"),
-    ("lit", "lt", "lithuanian"), ("mal", "ml", "malayalam"), ("mar", "mr", "marathi"), ("mkd", "mk", "macedonian"),
-    ("mlt", "mt", "maltese"), ("mon", "mn", "mongolian"), ("msa", "ms", "malay"), ("mya", "my", "burmese"),
-    ("nep", "ne", "nepali"), ("nld", "nl", "dutch"), ("dut", "nl", "dutch"), ("nno", "nn", "nynorsk"),
-    ("nob", "nb", "bokmal"), ("nor", "no", "norwegian"), ("pan", "pa", "punjabi"), ("pol", "pl", "polish"),
-    ("por", "pt", "portuguese"), ("ron", "ro", "romanian"), ("rus", "ru", "russian"), ("slk", "sk", "slovak"),
-    ("slv", "sl", "slovenian"), ("spa", "es", "spanish"), ("sqi", "sq", "albanian"), ("srp", "sr", "serbian"),
-    ("swa", "sw", "swahili"), ("swe", "sv", "swedish"), ("tam", "ta", "tamil"), ("tel", "te", "telugu"),
-    ("tgl", "tl", "tagalog"), ("tha", "th", "thai"), ("tur", "tr", "turkish"), ("ukr", "uk", "ukrainian"),
-    ("urd", "ur", "urdu"), ("uzb", "uz", "uzbek"), ("vie", "vi", "vietnamese"), ("zho", "zh", "chinese"),
-    ("chi", "zh", "chinese"), ("yue", "yue", "cantonese"),
+    ("afr", "af", "afrikaans"),
+    ("ara", "ar", "arabic"),
+    ("aze", "az", "azerbaijani"),
+    ("bel", "be", "belarusian"),
+    ("ben", "bn", "bengali"),
+    ("bos", "bs", "bosnian"),
+    ("bul", "bg", "bulgarian"),
+    ("cat", "ca", "catalan"),
+    ("ces", "cs", "czech"),
+    ("cym", "cy", "welsh"),
+    ("dan", "da", "danish"),
+    ("deu", "de", "german"),
+    ("ger", "de", "german"),
+    ("ell", "el", "greek"),
+    ("eng", "en", "english"),
+    ("est", "et", "estonian"),
+    ("eus", "eu", "basque"),
+    ("fas", "fa", "persian"),
+    ("fin", "fi", "finnish"),
+    ("fra", "fr", "french"),
+    ("fre", "fr", "french"),
+    ("gle", "ga", "irish"),
+    ("glg", "gl", "galician"),
+    ("guj", "gu", "gujarati"),
+    ("heb", "he", "hebrew"),
+    ("hin", "hi", "hindi"),
+    ("hrv", "hr", "croatian"),
+    ("hun", "hu", "hungarian"),
+    ("hye", "hy", "armenian"),
+    ("ind", "id", "indonesian"),
+    ("isl", "is", "icelandic"),
+    ("ita", "it", "italian"),
+    ("jpn", "ja", "japanese"),
+    ("kan", "kn", "kannada"),
+    ("kat", "ka", "georgian"),
+    ("kaz", "kk", "kazakh"),
+    ("khm", "km", "khmer"),
+    ("kor", "ko", "korean"),
+    ("lao", "lo", "lao"),
+    ("lav", "lv", "latvian"),
+    ("lit", "lt", "lithuanian"),
+    ("mal", "ml", "malayalam"),
+    ("mar", "mr", "marathi"),
+    ("mkd", "mk", "macedonian"),
+    ("mlt", "mt", "maltese"),
+    ("mon", "mn", "mongolian"),
+    ("msa", "ms", "malay"),
+    ("mya", "my", "burmese"),
+    ("nep", "ne", "nepali"),
+    ("nld", "nl", "dutch"),
+    ("dut", "nl", "dutch"),
+    ("nno", "nn", "nynorsk"),
+    ("nob", "nb", "bokmal"),
+    ("nor", "no", "norwegian"),
+    ("pan", "pa", "punjabi"),
+    ("pol", "pl", "polish"),
+    ("por", "pt", "portuguese"),
+    ("ron", "ro", "romanian"),
+    ("rus", "ru", "russian"),
+    ("slk", "sk", "slovak"),
+    ("slv", "sl", "slovenian"),
+    ("spa", "es", "spanish"),
+    ("sqi", "sq", "albanian"),
+    ("srp", "sr", "serbian"),
+    ("swa", "sw", "swahili"),
+    ("swe", "sv", "swedish"),
+    ("tam", "ta", "tamil"),
+    ("tel", "te", "telugu"),
+    ("tgl", "tl", "tagalog"),
+    ("tha", "th", "thai"),
+    ("tur", "tr", "turkish"),
+    ("ukr", "uk", "ukrainian"),
+    ("urd", "ur", "urdu"),
+    ("uzb", "uz", "uzbek"),
+    ("vie", "vi", "vietnamese"),
+    ("zho", "zh", "chinese"),
+    ("chi", "zh", "chinese"),
+    ("yue", "yue", "cantonese"),
 ];
 
 #[cfg(test)]
@@ -91,8 +159,18 @@ mod tests {
     #[test]
     fn every_vendors_way_to_name_a_language_becomes_one() {
         for (written, tag) in [
-            ("en", "en"), ("EN", "en"), ("en_us", "en-US"), ("EN-GB", "en-GB"), ("eng", "en"), ("english", "en"),
-            ("zh-hans", "zh-Hans"), ("cmn-Hans-CN", "zh-Hans-CN"), ("zt", "zh-Hant"), ("pt_BR", "pt-BR"), ("yue", "yue"),
+            ("en", "en"),
+            ("EN", "en"),
+            ("en_us", "en-US"),
+            ("EN-GB", "en-GB"),
+            ("eng", "en"),
+            ("english", "en"),
+            ("zh-hans", "zh-Hans"),
+            ("cmn-Hans-CN", "zh-Hans-CN"),
+            ("zt", "zh-Hant"),
+            ("pt_BR", "pt-BR"),
+            ("yue", "yue"),
+            ("(Unknown)", "und"),
         ] {
             assert_eq!(canonical(written), tag, "{written}");
         }

@@ -27,23 +27,44 @@ pub(crate) struct Limits {
     pub(crate) languages: Vec<(String, BTreeMap<String, String>)>,
     /// Options that are not offered: given and not `false`, they rule the vendor out. A list of values rules out those only.
     pub(crate) cannot: Vec<(String, Vec<String>)>,
+    /// Least and most of numbers, by input field.
+    pub(crate) within: Vec<(String, f64, f64)>,
     /// Input fields that must be given.
     pub(crate) needs: Vec<String>,
+    /// Options that are offered only when another input field is given too.
+    pub(crate) only_with: Vec<(String, String)>,
     /// Account fields that must be given.
     pub(crate) needs_account: Vec<String>,
 }
 
 impl Limits {
     /// Why an account cannot do this; `None` when it can.
-    pub(crate) fn gap(&self, input: &Map<String, Value>, blobs: &[(&'static str, Blob)], account: &Account) -> Option<String> {
-        let missing = self.needs_account.iter().find(|name| account.field(name).is_none());
+    pub(crate) fn gap(
+        &self,
+        input: &Map<String, Value>,
+        blobs: &[(&'static str, Blob)],
+        account: &Account,
+    ) -> Option<String> {
+        let missing = self
+            .needs_account
+            .iter()
+            .find(|name| account.field(name).is_none());
         if let Some(name) = missing {
-            return Some(format!("the account has no `{name}`, which this operation needs"));
+            return Some(format!(
+                "the account has no `{name}`, which this operation needs"
+            ));
         }
-        if let Some(name) = self.needs.iter().find(|name| input.get(*name).is_none_or(Value::is_null)) {
+        if let Some(name) = self
+            .needs
+            .iter()
+            .find(|name| input.get(*name).is_none_or(Value::is_null))
+        {
             return Some(format!("needs `{name}`"));
         }
-        blobs.iter().find_map(|(_, blob)| self.blob_gap(blob)).or_else(|| self.input_gap(input))
+        blobs
+            .iter()
+            .find_map(|(_, blob)| self.blob_gap(blob))
+            .or_else(|| self.input_gap(input))
     }
 
     fn blob_gap(&self, blob: &Blob) -> Option<String> {
@@ -57,7 +78,9 @@ impl Limits {
             return Some(format!("takes at most {most} seconds"));
         }
         let format = media.format.map(|format| format.name());
-        if !self.formats.is_empty() && !format.is_some_and(|format| self.formats.iter().any(|known| known == format)) {
+        if !self.formats.is_empty()
+            && !format.is_some_and(|format| self.formats.iter().any(|known| known == format))
+        {
             let given = format.unwrap_or("a format that is not recognised");
             return Some(format!("takes {}, not {given}", self.formats.join(", ")));
         }
@@ -65,7 +88,10 @@ impl Limits {
             && !self.sample_rates.is_empty()
             && !self.sample_rates.contains(&rate)
         {
-            return Some(format!("takes {} samples a second, not {rate}", numbers(&self.sample_rates)));
+            return Some(format!(
+                "takes {} samples a second, not {rate}",
+                numbers(&self.sample_rates)
+            ));
         }
         if let (Some(most), Some(channels)) = (self.channels, media.channels)
             && channels > most
@@ -94,13 +120,35 @@ impl Limits {
                 return Some(format!("does not offer `{tag}` as `{field}`"));
             }
         }
+        for (field, least, most) in &self.within {
+            if input
+                .get(field)
+                .and_then(Value::as_f64)
+                .is_some_and(|number| !(*least..=*most).contains(&number))
+            {
+                return Some(format!("takes `{field}` from {least} to {most}"));
+            }
+        }
+        let given = |name: &str| input.get(name).is_some_and(|value| !value.is_null());
+        if let Some((field, other)) = self
+            .only_with
+            .iter()
+            .find(|(field, other)| given(field) && !given(other))
+        {
+            return Some(format!("offers `{field}` only with `{other}`"));
+        }
         for (field, values) in &self.cannot {
-            let given = input.get(field).filter(|value| !matches!(value, Value::Null | Value::Bool(false)));
+            let given = input
+                .get(field)
+                .filter(|value| !matches!(value, Value::Null | Value::Bool(false)));
             if let Some(given) = given {
                 if values.is_empty() {
                     return Some(format!("does not offer `{field}`"));
                 }
-                if let Some(word) = given.as_str().filter(|word| values.iter().any(|value| value == word)) {
+                if let Some(word) = given
+                    .as_str()
+                    .filter(|word| values.iter().any(|value| value == word))
+                {
                     return Some(format!("does not offer `{field}: {word}`"));
                 }
             }
@@ -133,14 +181,26 @@ impl Limits {
             }
         }
         for (field, values) in &self.cannot {
-            texts.push(if values.is_empty() { format!("no `{field}`") } else { format!("no `{field}` {}", values.join(", ")) });
+            texts.push(if values.is_empty() {
+                format!("no `{field}`")
+            } else {
+                format!("no `{field}` {}", values.join(", "))
+            });
         }
         texts.extend(self.needs.iter().map(|name| format!("needs `{name}`")));
-        texts.extend(self.needs_account.iter().map(|name| format!("needs the account's `{name}`")));
+        texts.extend(
+            self.needs_account
+                .iter()
+                .map(|name| format!("needs the account's `{name}`")),
+        );
         texts
     }
 }
 
 fn numbers(numbers: &[u32]) -> String {
-    numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    numbers
+        .iter()
+        .map(u32::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -6,7 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header, uri::PathAnd
 
 use crate::{
     failure::{Failure, Kind},
-    protocols::auth::{self, SignError, key_file, oauth, signed_query, sigv4, tc3, token::{Token, parse_token_answer}},
+    protocols::auth::{
+        self, SignError, key_file, oauth, signed_query, sigv4, tc3,
+        token::{Token, parse_token_answer},
+    },
     request::{Body, Piece, Request, Response, Talk},
     template::{Scope, Text, Writer, encode},
     vendor::{Account, Auth, BodyTemplate, PartTemplate, Service, Step, Target},
@@ -28,7 +31,11 @@ pub(crate) struct Prepared<'a> {
 
 impl<'a> Preparing<'a> {
     fn service(&self) -> Result<&'a Service, Failure> {
-        self.account.vendor.services.get(self.step.service).ok_or_else(|| Failure::new(Kind::Unsupported, "the vendor's service is gone"))
+        self.account
+            .vendor
+            .services
+            .get(self.step.service)
+            .ok_or_else(|| Failure::new(Kind::Unsupported, "the vendor's service is gone"))
     }
 
     /// The call that exchanges the account's key for a token, where the service wants one.
@@ -44,16 +51,36 @@ impl<'a> Preparing<'a> {
         match &service.auth {
             Auth::KeyOrFile { scope, .. } => {
                 let file = account.field("service_account")?;
-                Some(key_file::ServiceAccount::parse(file).map_err(unsigned).map(|file| TokenCall::KeyFile { file, scope: scope.clone() }))
+                Some(
+                    key_file::ServiceAccount::parse(file)
+                        .map_err(unsigned)
+                        .map(|file| TokenCall::KeyFile {
+                            file,
+                            scope: scope.clone(),
+                        }),
+                )
             }
-            Auth::Oauth { url, id, secret, scope, in_query, .. } => {
+            Auth::Oauth {
+                url,
+                id,
+                secret,
+                scope,
+                in_query,
+                ..
+            } => {
                 let render = |text: &Text| plain(text, &bare(account));
                 let made = || {
                     let url = match &account.base {
                         None => render(url)?,
                         Some(base) => rebased(base, &render(url)?),
                     };
-                    Ok(TokenCall::Client { url, id: render(id)?, secret: render(secret)?, scope: scope.clone(), in_query: *in_query })
+                    Ok(TokenCall::Client {
+                        url,
+                        id: render(id)?,
+                        secret: render(secret)?,
+                        scope: scope.clone(),
+                        in_query: *in_query,
+                    })
                 };
                 Some(made())
             }
@@ -83,12 +110,23 @@ impl<'a> Preparing<'a> {
                 add(name, &plain(text, scope)?);
             }
         }
-        if let (Auth::Oauth { param: Some(param), .. }, true, Some(token)) = (&service.auth, self.step.auth, scope.token) {
+        if let (
+            Auth::Oauth {
+                param: Some(param), ..
+            },
+            true,
+            Some(token),
+        ) = (&service.auth, self.step.auth, scope.token)
+        {
             add(param, token);
         }
-        let uri: Uri = address.parse().map_err(|_| Failure::new(Kind::Unsupported, "the vendor's address cannot be made"))?;
+        let uri: Uri = address
+            .parse()
+            .map_err(|_| Failure::new(Kind::Unsupported, "the vendor's address cannot be made"))?;
         let mut headers = HeaderMap::with_capacity(8);
-        let authority = uri.authority().ok_or_else(|| Failure::new(Kind::Unsupported, "the vendor's address has no host"))?;
+        let authority = uri
+            .authority()
+            .ok_or_else(|| Failure::new(Kind::Unsupported, "the vendor's address has no host"))?;
         headers.insert(header::HOST, value(authority.as_str())?);
         let (body, media_type) = self.body(scope)?;
         if let Some(media_type) = media_type {
@@ -99,8 +137,18 @@ impl<'a> Preparing<'a> {
                 headers.insert(name.clone(), value(text)?);
             }
         }
-        let mut request = Request { method: self.step.method.clone(), uri, headers, body, talk: self.talk(scope)? };
-        let signer = if self.step.auth { self.authenticate(service, scope, &mut request)? } else { Signer::None };
+        let mut request = Request {
+            method: self.step.method.clone(),
+            uri,
+            headers,
+            body,
+            talk: self.talk(scope)?,
+        };
+        let signer = if self.step.auth {
+            self.authenticate(service, scope, &mut request)?
+        } else {
+            Signer::None
+        };
         Ok(Prepared { request, signer })
     }
 
@@ -109,22 +157,33 @@ impl<'a> Preparing<'a> {
         let base = self.base(service, scope)?;
         match &self.step.target {
             Target::Path(path) => {
-                let escaped = path.render(scope, |text| Cow::Owned(encode_path(text)))?.unwrap_or_default();
+                let escaped = path
+                    .render(scope, |text| Cow::Owned(encode_path(text)))?
+                    .unwrap_or_default();
                 Ok(format!("{base}{escaped}"))
             }
             Target::Address(reference) => {
-                let address = reference.value(scope)?.and_then(crate::tree::Tree::text).unwrap_or_default().into_owned();
+                let address = reference
+                    .value(scope)?
+                    .and_then(crate::tree::Tree::text)
+                    .unwrap_or_default()
+                    .into_owned();
                 if self.is_vendors(&address, &base) {
                     Ok(address)
                 } else {
-                    Err(Failure::new(Kind::Misread, "the vendor's answer points to a host that is not the vendor's"))
+                    Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor's answer points to a host that is not the vendor's",
+                    ))
                 }
             }
         }
     }
 
     fn base(&self, service: &Service, scope: &Scope<'_>) -> Result<String, Failure> {
-        let own = plain(&service.base, scope)?;
+        let mut own = plain(&service.base, scope)?;
+        // An account's address may end so.
+        own.truncate(own.trim_end_matches('/').len());
         Ok(match &self.account.base {
             None => own,
             Some(base) => rebased(base, &own),
@@ -133,8 +192,12 @@ impl<'a> Preparing<'a> {
 
     /// Whether an address that an answer gave is at the service's own host or at one that the manifest lists.
     fn is_vendors(&self, address: &str, base: &str) -> bool {
-        let (Ok(address), Ok(base)) = (address.parse::<Uri>(), base.parse::<Uri>()) else { return false };
-        let (Some(there), Some(own)) = (address.authority(), base.authority()) else { return false };
+        let (Ok(address), Ok(base)) = (address.parse::<Uri>(), base.parse::<Uri>()) else {
+            return false;
+        };
+        let (Some(there), Some(own)) = (address.authority(), base.authority()) else {
+            return false;
+        };
         if there.as_str().contains('@') {
             return false;
         }
@@ -142,19 +205,37 @@ impl<'a> Preparing<'a> {
             return true;
         }
         let host = there.host().to_ascii_lowercase();
-        let listed = |suffix: &String| host == *suffix || host.strip_suffix(suffix.as_str()).is_some_and(|rest| rest.ends_with('.'));
+        let listed = |suffix: &String| {
+            host == *suffix
+                || host
+                    .strip_suffix(suffix.as_str())
+                    .is_some_and(|rest| rest.ends_with('.'))
+        };
         address.scheme_str() == Some("https") && self.account.vendor.hosts.iter().any(listed)
     }
 
     fn body(&self, scope: &Scope<'_>) -> Result<(Body, Option<String>), Failure> {
         Ok(match &self.step.body {
             BodyTemplate::None => (Body::default(), None),
-            BodyTemplate::Json(template) => (template.body(scope)?, Some("application/json".to_owned())),
-            BodyTemplate::Raw(name) => {
-                let blob = scope.blob(name).ok_or_else(|| Failure::new(Kind::Unsupported, "the vendor needs the recording"))?;
-                (Body(vec![Piece::Blob(blob.clone())]), Some(blob.media_type().to_owned()))
+            BodyTemplate::Json(template) => {
+                (template.body(scope)?, Some("application/json".to_owned()))
             }
-            BodyTemplate::Text(text, media_type) => (Body::of(plain(text, scope)?), Some(media_type.clone())),
+            BodyTemplate::Raw(name) => {
+                let blob = scope.blob(name).ok_or_else(|| {
+                    Failure::new(Kind::Unsupported, "the vendor needs the recording")
+                })?;
+                (
+                    Body(vec![Piece::Blob(blob.clone())]),
+                    Some(blob.media_type().to_owned()),
+                )
+            }
+            BodyTemplate::Text(pieces, media_type) => {
+                let mut text = String::new();
+                for piece in pieces {
+                    text.extend(piece.texts(scope)?);
+                }
+                (Body::of(text), Some(media_type.clone()))
+            }
             BodyTemplate::Form(pairs) => {
                 let mut form = String::new();
                 for (name, template) in pairs {
@@ -171,30 +252,64 @@ impl<'a> Preparing<'a> {
             }
             BodyTemplate::Multipart(parts) => {
                 let boundary = format!("isobar-{}", scope.id);
-                (multipart(parts, scope, &boundary)?, Some(format!("multipart/form-data; boundary={boundary}")))
+                (
+                    multipart(parts, scope, &boundary)?,
+                    Some(format!("multipart/form-data; boundary={boundary}")),
+                )
             }
         })
     }
 
     fn talk(&self, scope: &Scope<'_>) -> Result<Talk, Failure> {
-        let Some(socket) = &self.step.socket else { return Ok(Talk::Http) };
+        let Some(socket) = &self.step.socket else {
+            return Ok(Talk::Http);
+        };
         use base64::{Engine as _, engine::general_purpose::STANDARD};
-        let blob = scope.blob(socket.blob).ok_or_else(|| Failure::new(Kind::Unsupported, "the vendor needs the recording"))?;
-        let bytes = blob.to_bytes().map_err(|_| Failure::new(Kind::Internal, "the recording cannot be read"))?;
+        let blob = scope
+            .blob(socket.blob)
+            .ok_or_else(|| Failure::new(Kind::Unsupported, "the vendor needs the recording"))?;
+        let bytes = blob
+            .to_bytes()
+            .map_err(|_| Failure::new(Kind::Internal, "the recording cannot be read"))?;
         let mut messages = Vec::new();
         for (number, piece) in bytes.chunks(socket.bytes).enumerate() {
             let chunk = STANDARD.encode(piece);
-            let scope = Scope { chunk: Some(&chunk), ..*scope };
-            let template = if number == 0 { &socket.first } else { &socket.next };
+            let scope = Scope {
+                chunk: Some(&chunk),
+                ..*scope
+            };
+            let template = if number == 0 {
+                &socket.first
+            } else {
+                &socket.next
+            };
             messages.push(template.body(&scope)?.to_bytes().unwrap_or_default());
         }
-        messages.push(socket.last.body(&Scope { chunk: Some(""), ..*scope })?.to_bytes().unwrap_or_default());
+        messages.push(
+            socket
+                .last
+                .body(&Scope {
+                    chunk: Some(""),
+                    ..*scope
+                })?
+                .to_bytes()
+                .unwrap_or_default(),
+        );
         let pace = u64::try_from(socket.pace.as_millis()).unwrap_or_default();
-        Ok(Talk::Socket { messages, pace, until: socket.until.clone() })
+        Ok(Talk::Socket {
+            messages,
+            pace,
+            until: socket.until.clone(),
+        })
     }
 
     /// Adds what can be added before the body is known, and says what is left to do.
-    fn authenticate(&self, service: &'a Service, scope: &Scope<'_>, request: &mut Request) -> Result<Signer<'a>, Failure> {
+    fn authenticate(
+        &self,
+        service: &'a Service,
+        scope: &Scope<'_>,
+        request: &mut Request,
+    ) -> Result<Signer<'a>, Failure> {
         let account = self.account;
         let field = |name: &str| account.field(name).unwrap_or_default();
         match &service.auth {
@@ -205,16 +320,29 @@ impl<'a> Preparing<'a> {
                 }
             }
             Auth::Basic { user, password } => {
-                let value = auth::basic(&plain(user, scope)?, &plain(password, scope)?).map_err(unsigned)?;
+                let value = auth::basic(&plain(user, scope)?, &plain(password, scope)?)
+                    .map_err(unsigned)?;
                 request.headers.insert(header::AUTHORIZATION, value);
             }
             Auth::KeyOrFile { header: name, .. } => match scope.token {
-                Some(token) => secret_header(request, &header::AUTHORIZATION, &format!("Bearer {token}"))?,
+                Some(token) => {
+                    secret_header(request, &header::AUTHORIZATION, &format!("Bearer {token}"))?
+                }
+                None if field("key").is_empty() => {
+                    return Err(Failure::new(
+                        Kind::Auth,
+                        "the account has neither `key` nor `service_account`",
+                    ));
+                }
                 None => secret_header(request, name, field("key"))?,
             },
             // In the query, or where a template puts it.
             Auth::Oauth { header: false, .. } => {}
-            Auth::Oauth { .. } => secret_header(request, &header::AUTHORIZATION, &format!("Bearer {}", scope.token.unwrap_or_default()))?,
+            Auth::Oauth { .. } => secret_header(
+                request,
+                &header::AUTHORIZATION,
+                &format!("Bearer {}", scope.token.unwrap_or_default()),
+            )?,
             Auth::SigV4 { service } => {
                 return Ok(Signer::SigV4 { account, service });
             }
@@ -228,9 +356,17 @@ impl<'a> Preparing<'a> {
 /// What is signed when the whole request is known.
 pub(crate) enum Signer<'a> {
     None,
-    SigV4 { account: &'a Account, service: &'a str },
-    Tc3 { account: &'a Account, service: &'a str },
-    SignedQuery { account: &'a Account },
+    SigV4 {
+        account: &'a Account,
+        service: &'a str,
+    },
+    Tc3 {
+        account: &'a Account,
+        service: &'a str,
+    },
+    SignedQuery {
+        account: &'a Account,
+    },
 }
 
 impl Signer<'_> {
@@ -245,36 +381,73 @@ impl Signer<'_> {
 
     /// Signs; the clock is the caller's.
     pub(crate) fn sign(&self, request: &mut Request, now: SystemTime) -> Result<(), Failure> {
-        let field = |account: &'_ Account, name: &str| account.field(name).unwrap_or_default().to_owned();
+        let field =
+            |account: &'_ Account, name: &str| account.field(name).unwrap_or_default().to_owned();
         match self {
             Self::None => Ok(()),
             Self::SigV4 { account, service } => {
                 // The digest of a blob is known already; of anything else that is not in memory it would mean reading it twice.
-                let digest = request.body.digest().map_err(|_| Failure::new(Kind::Internal, "the body cannot be read"))?;
-                let (id, secret, region) = (field(account, "access_key_id"), field(account, "secret_access_key"), field(account, "region"));
-                let credentials = sigv4::Credentials { access_key_id: &id, secret_access_key: &secret, session_token: account.field("session_token") };
-                let scope = sigv4::Scope { region: &region, service };
-                with_parts(request, |parts| sigv4::sign(parts, Some(digest), &credentials, &scope, now).map_err(unsigned))
+                let digest = request
+                    .body
+                    .digest()
+                    .map_err(|_| Failure::new(Kind::Internal, "the body cannot be read"))?;
+                let (id, secret, region) = (
+                    field(account, "access_key_id"),
+                    field(account, "secret_access_key"),
+                    field(account, "region"),
+                );
+                let credentials = sigv4::Credentials {
+                    access_key_id: &id,
+                    secret_access_key: &secret,
+                    session_token: account.field("session_token"),
+                };
+                let scope = sigv4::Scope {
+                    region: &region,
+                    service,
+                };
+                with_parts(request, |parts| {
+                    sigv4::sign(parts, Some(digest), &credentials, &scope, now).map_err(unsigned)
+                })
             }
             Self::Tc3 { account, service } => {
-                let digest = request.body.digest().map_err(|_| Failure::new(Kind::Internal, "the body cannot be read"))?;
+                let digest = request
+                    .body
+                    .digest()
+                    .map_err(|_| Failure::new(Kind::Internal, "the body cannot be read"))?;
                 let (id, secret) = (field(account, "secret_id"), field(account, "secret_key"));
-                with_parts(request, |parts| tc3::sign(parts, digest, &id, &secret, service, now).map_err(unsigned))
+                with_parts(request, |parts| {
+                    tc3::sign(parts, digest, &id, &secret, service, now).map_err(unsigned)
+                })
             }
             Self::SignedQuery { account } => {
-                let host = request.uri.authority().map(ToString::to_string).unwrap_or_default();
-                let query = signed_query::sign_url(&host, request.uri.path(), &field(account, "api_key"), &field(account, "api_secret"), now).map_err(unsigned)?;
+                let host = request
+                    .uri
+                    .authority()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                let query = signed_query::sign_url(
+                    &host,
+                    request.uri.path(),
+                    &field(account, "api_key"),
+                    &field(account, "api_secret"),
+                    now,
+                )
+                .map_err(unsigned)?;
                 let mut parts = request.uri.clone().into_parts();
                 let target = format!("{}?{query}", request.uri.path());
                 parts.path_and_query = PathAndQuery::try_from(target).ok();
-                request.uri = Uri::from_parts(parts).map_err(|_| Failure::new(Kind::Unsupported, "the address cannot be signed"))?;
+                request.uri = Uri::from_parts(parts)
+                    .map_err(|_| Failure::new(Kind::Unsupported, "the address cannot be signed"))?;
                 Ok(())
             }
         }
     }
 }
 
-fn with_parts(request: &mut Request, sign: impl FnOnce(&mut http::request::Parts) -> Result<(), Failure>) -> Result<(), Failure> {
+fn with_parts(
+    request: &mut Request,
+    sign: impl FnOnce(&mut http::request::Parts) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = request.method.clone();
     parts.uri = request.uri.clone();
@@ -287,8 +460,17 @@ fn with_parts(request: &mut Request, sign: impl FnOnce(&mut http::request::Parts
 
 /// A call for a token.
 pub(crate) enum TokenCall {
-    KeyFile { file: key_file::ServiceAccount, scope: String },
-    Client { url: String, id: String, secret: String, scope: Option<String>, in_query: bool },
+    KeyFile {
+        file: key_file::ServiceAccount,
+        scope: String,
+    },
+    Client {
+        url: String,
+        id: String,
+        secret: String,
+        scope: Option<String>,
+        in_query: bool,
+    },
 }
 
 impl TokenCall {
@@ -296,7 +478,11 @@ impl TokenCall {
     pub(crate) fn key(&self, account: &Account) -> String {
         match self {
             Self::KeyFile { scope, .. } => format!("{} {scope}", account.name),
-            Self::Client { url, scope, .. } => format!("{} {url} {}", account.name, scope.as_deref().unwrap_or_default()),
+            Self::Client { url, scope, .. } => format!(
+                "{} {url} {}",
+                account.name,
+                scope.as_deref().unwrap_or_default()
+            ),
         }
     }
 
@@ -306,14 +492,43 @@ impl TokenCall {
                 let assertion = key_file::assertion(file, scope, now).map_err(unsigned)?;
                 (file.token_uri.clone(), key_file::token_form(&assertion))
             }
-            Self::Client { url, id, secret, in_query: true, .. } => (format!("{url}?{}", oauth::client_credentials_form(id, secret, None)), String::new()),
-            Self::Client { url, id, secret, scope, .. } => (url.clone(), oauth::client_credentials_form(id, secret, scope.as_deref())),
+            Self::Client {
+                url,
+                id,
+                secret,
+                in_query: true,
+                ..
+            } => (
+                format!("{url}?{}", oauth::client_credentials_form(id, secret, None)),
+                String::new(),
+            ),
+            Self::Client {
+                url,
+                id,
+                secret,
+                scope,
+                ..
+            } => (
+                url.clone(),
+                oauth::client_credentials_form(id, secret, scope.as_deref()),
+            ),
         };
-        let uri: Uri = url.parse().map_err(|_| Failure::new(Kind::Unsupported, "the address for tokens cannot be used"))?;
+        let uri: Uri = url.parse().map_err(|_| {
+            Failure::new(Kind::Unsupported, "the address for tokens cannot be used")
+        })?;
         let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, value(uri.authority().map_or("", |authority| authority.as_str()))?);
+        headers.insert(
+            header::HOST,
+            value(uri.authority().map_or("", |authority| authority.as_str()))?,
+        );
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TOKEN_GRANT));
-        Ok(Request { method: Method::POST, uri, headers, body: Body::of(form), talk: Talk::Http })
+        Ok(Request {
+            method: Method::POST,
+            uri,
+            headers,
+            body: Body::of(form),
+            talk: Talk::Http,
+        })
     }
 
     pub(crate) fn read(&self, response: &Response, now: SystemTime) -> Result<Token, Failure> {
@@ -322,18 +537,30 @@ impl TokenCall {
             let kind = match &error {
                 TokenError::Refused { .. } => Kind::Auth,
                 TokenError::Unavailable { .. } => Kind::Unavailable,
-                TokenError::Unreadable(_) if !response.status.is_success() => Kind::of_status(response.status.as_u16()),
+                TokenError::Unreadable(_) if !response.status.is_success() => {
+                    Kind::of_status(response.status.as_u16())
+                }
                 TokenError::Unreadable(_) => Kind::Misread,
             };
-            Failure { status: Some(response.status.as_u16()), ..Failure::new(kind, error.to_string()) }
+            Failure {
+                status: Some(response.status.as_u16()),
+                ..Failure::new(kind, error.to_string())
+            }
         })
     }
 }
 
-fn multipart(parts: &[(String, PartTemplate)], scope: &Scope<'_>, boundary: &str) -> Result<Body, Failure> {
+fn multipart(
+    parts: &[(String, PartTemplate)],
+    scope: &Scope<'_>,
+    boundary: &str,
+) -> Result<Body, Failure> {
     let mut out = Writer::default();
     let head = |out: &mut Writer, name: &str| {
-        out.text(&format!("--{boundary}\r\ncontent-disposition: form-data; name=\"{}\"", quoted(name)));
+        out.text(&format!(
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"{}\"",
+            quoted(name)
+        ));
     };
     for (name, part) in parts {
         match part {
@@ -352,9 +579,15 @@ fn multipart(parts: &[(String, PartTemplate)], scope: &Scope<'_>, boundary: &str
                 }
             }
             PartTemplate::File(name_of_blob) => {
-                let blob = scope.blob(name_of_blob).ok_or_else(|| Failure::new(Kind::Unsupported, "the vendor needs the recording"))?;
+                let blob = scope.blob(name_of_blob).ok_or_else(|| {
+                    Failure::new(Kind::Unsupported, "the vendor needs the recording")
+                })?;
                 head(&mut out, name);
-                out.text(&format!("; filename=\"{}\"\r\ncontent-type: {}\r\n\r\n", quoted(blob.name()), quoted(blob.media_type())));
+                out.text(&format!(
+                    "; filename=\"{}\"\r\ncontent-type: {}\r\n\r\n",
+                    quoted(blob.name()),
+                    quoted(blob.media_type())
+                ));
                 out.piece(Piece::Blob(blob.clone()));
                 out.text("\r\n");
             }
@@ -366,22 +599,41 @@ fn multipart(parts: &[(String, PartTemplate)], scope: &Scope<'_>, boundary: &str
 
 /// A name within quotes of a part's head.
 fn quoted(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect::<String>().replace('\\', "\\\\").replace('"', "%22")
+    text.chars()
+        .filter(|c| !c.is_control())
+        .collect::<String>()
+        .replace('\\', "\\\\")
+        .replace('"', "%22")
 }
 
 fn plain(text: &Text, scope: &Scope<'_>) -> Result<String, Failure> {
-    Ok(text.render(scope, |text| Cow::Owned(text.to_owned()))?.unwrap_or_default())
+    Ok(text
+        .render(scope, |text| Cow::Owned(text.to_owned()))?
+        .unwrap_or_default())
 }
 
 /// A scope with nothing but the account.
 fn bare(account: &Account) -> Scope<'_> {
-    static EMPTY: std::sync::LazyLock<serde_json::Map<String, serde_json::Value>> = std::sync::LazyLock::new(serde_json::Map::new);
-    Scope { input: &EMPTY, blobs: &[], account: account.fields(), kept: &[], id: "", token: None, chunk: None, item: None }
+    static EMPTY: std::sync::LazyLock<serde_json::Map<String, serde_json::Value>> =
+        std::sync::LazyLock::new(serde_json::Map::new);
+    Scope {
+        input: &EMPTY,
+        blobs: &[],
+        account: account.fields(),
+        kept: &[],
+        id: "",
+        token: None,
+        chunk: None,
+        item: None,
+    }
 }
 
 /// An address at another base: the base, and the address' own path.
 fn rebased(base: &str, address: &str) -> String {
-    let path = address.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..))).unwrap_or_default();
+    let path = address
+        .split_once("://")
+        .and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)))
+        .unwrap_or_default();
     format!("{base}{path}")
 }
 
@@ -396,11 +648,13 @@ fn encode_path(text: &str) -> String {
 }
 
 fn value(text: &str) -> Result<HeaderValue, Failure> {
-    HeaderValue::from_str(text).map_err(|_| Failure::new(Kind::Invalid, "a value cannot stand in a header"))
+    HeaderValue::from_str(text)
+        .map_err(|_| Failure::new(Kind::Invalid, "a value cannot stand in a header"))
 }
 
 fn secret_header(request: &mut Request, name: &HeaderName, text: &str) -> Result<(), Failure> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| Failure::new(Kind::Auth, "the account's key cannot stand in a header"))?;
+    let mut value = HeaderValue::from_str(text)
+        .map_err(|_| Failure::new(Kind::Auth, "the account's key cannot stand in a header"))?;
     value.set_sensitive(true);
     request.headers.insert(name.clone(), value);
     Ok(())

@@ -6,7 +6,9 @@
 use std::{borrow::Cow, fmt};
 
 use isobar_config::{Step, Template};
-use serde::de::{Deserialize as _, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize as _, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::Value;
 
 use crate::{
@@ -17,6 +19,10 @@ use crate::{
 /// A mapping from one JSON value to one record.
 #[derive(Debug)]
 pub(crate) struct Program {
+    /// Makes the value that everything else is read from.
+    root: Option<Box<Program>>,
+    /// Slots without whose value the answer is not the one documented, and their paths.
+    needs: Vec<(usize, String)>,
     trie: Trie,
     slots: usize,
     /// Slots that gather what a path with `[*]` finds.
@@ -32,9 +38,17 @@ pub(crate) struct Program {
 pub(crate) enum Expression {
     Literal(Value),
     /// A slot's value, and the path to blame when it does not fit.
-    Slot { slot: usize, transforms: Vec<Transform>, path: String },
+    Slot {
+        slot: usize,
+        transforms: Vec<Transform>,
+        path: String,
+    },
     /// A value that is not in the body.
-    Outside { source: Outside, transforms: Vec<Transform>, path: String },
+    Outside {
+        source: Outside,
+        transforms: Vec<Transform>,
+        path: String,
+    },
     /// The first that is there.
     Any(Vec<Expression>),
     /// Fields by position; `None` where the mapping says nothing.
@@ -96,9 +110,16 @@ pub(crate) struct Builder {
     gathering: Vec<usize>,
     eaches: Vec<Each>,
     queries: Vec<(usize, Template)>,
+    needs: Vec<(usize, String)>,
 }
 
 impl Builder {
+    /// A place without which the answer is not the one documented.
+    pub(crate) fn need(&mut self, path: Path, text: &str) {
+        let slot = self.slot(path);
+        self.needs.push((slot, text.to_owned()));
+    }
+
     /// A slot for the value at a path below the value that is mapped.
     pub(crate) fn slot(&mut self, path: Path) -> usize {
         let slot = self.next();
@@ -115,7 +136,12 @@ impl Builder {
     }
 
     /// Maps every item of the array at a path; `only` keeps those whose field is one of some words.
-    pub(crate) fn each(&mut self, steps: &[Step], only: Option<(Vec<Step>, Vec<String>)>, item: impl FnOnce(&mut Self) -> Expression) -> Expression {
+    pub(crate) fn each(
+        &mut self,
+        steps: &[Step],
+        only: Option<(Vec<Step>, Vec<String>)>,
+        item: impl FnOnce(&mut Self) -> Expression,
+    ) -> Expression {
         let slot = self.next();
         // `items` and `items[*]` are the same array here.
         let array = steps.strip_suffix(&[Step::Every]).unwrap_or(steps);
@@ -123,13 +149,19 @@ impl Builder {
         let only = only.map(|(steps, words)| (inner.slot(Path::Steps(steps)), words));
         let expression = item(&mut inner);
         let number = self.eaches.len();
-        self.eaches.push(Each { slot, only, item: inner.finish(expression) });
+        self.eaches.push(Each {
+            slot,
+            only,
+            item: inner.finish(expression),
+        });
         self.trie.at(array).each.push(number);
         Expression::Each(slot)
     }
 
     pub(crate) fn finish(self, expression: Expression) -> Program {
         Program {
+            root: None,
+            needs: self.needs,
             trie: self.trie,
             slots: self.slots,
             gathering: self.gathering,
@@ -154,23 +186,15 @@ pub(crate) enum Path {
 
 impl Trie {
     fn at(&mut self, steps: &[Step]) -> &mut Self {
-        let Some((step, rest)) = steps.split_first() else { return self };
+        let Some((step, rest)) = steps.split_first() else {
+            return self;
+        };
         let child = match step {
-            Step::Name(name) => {
-                let at = self.names.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-                    self.names.push((name.clone(), Self::default()));
-                    self.names.len() - 1
-                });
-                &mut self.names[at].1
-            }
+            Step::Name(name) => below(&mut self.names, name),
             Step::Index(index) => {
                 // Negative indexes are compiled as queries; see `manifest`.
                 let index = usize::try_from(*index).unwrap_or_default();
-                let at = self.indexes.iter().position(|(known, _)| *known == index).unwrap_or_else(|| {
-                    self.indexes.push((index, Self::default()));
-                    self.indexes.len() - 1
-                });
-                &mut self.indexes[at].1
+                below(&mut self.indexes, &index)
             }
             Step::Every => self.every.get_or_insert_default(),
         };
@@ -178,18 +202,39 @@ impl Trie {
     }
 
     fn is_leaf(&self) -> bool {
-        self.names.is_empty() && self.indexes.is_empty() && self.every.is_none() && self.each.is_empty()
+        self.names.is_empty()
+            && self.indexes.is_empty()
+            && self.every.is_none()
+            && self.each.is_empty()
     }
 
     /// Whether one pass cannot give everything that is wanted here.
     fn needs_document(&self) -> bool {
-        let ways = usize::from(!self.indexes.is_empty()) + usize::from(self.every.is_some()) + self.each.len();
+        let ways = usize::from(!self.indexes.is_empty())
+            + usize::from(self.every.is_some())
+            + self.each.len();
         !self.capture.is_empty() && !self.is_leaf() || ways > 1
     }
 
     fn name(&self, name: &str) -> Option<&Self> {
-        self.names.iter().find(|(known, _)| known == name).map(|(_, child)| child)
+        self.names
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, child)| child)
     }
+}
+
+/// The child under a key, made if it is not there.
+fn below<'t, K: PartialEq + Clone>(children: &'t mut Vec<(K, Trie)>, key: &K) -> &'t mut Trie {
+    let at = match children.iter().position(|(known, _)| known == key) {
+        Some(at) => at,
+        None => {
+            children.push((key.clone(), Trie::default()));
+            children.len() - 1
+        }
+    };
+    #[expect(clippy::indexing_slicing, reason = "found or pushed just now")]
+    &mut children[at].1
 }
 
 /// The values found so far.
@@ -199,22 +244,68 @@ struct Found<'de> {
 }
 
 impl Program {
+    /// The same mapping, of what another makes of the answer.
+    pub(crate) fn below(self, root: Option<Self>) -> Self {
+        Self {
+            root: root.map(Box::new),
+            ..self
+        }
+    }
+
     /// Maps a JSON text.
-    pub(crate) fn read<'de>(&self, body: &'de [u8], outside: &dyn Surroundings) -> Result<Tree<'de>, Misread> {
+    pub(crate) fn read<'de>(
+        &self,
+        body: &'de [u8],
+        outside: &dyn Surroundings,
+    ) -> Result<Tree<'de>, Misread> {
+        if let Some(root) = &self.root {
+            return self.map_within(&root.value(root.read(body, outside)?)?, outside);
+        }
         if !self.queries.is_empty() {
             let value: Value = serde_json::from_slice(body).map_err(|_| Misread::NotJson)?;
             return self.map(&value, outside);
         }
         let mut found = self.empty();
         let mut deserializer = serde_json::Deserializer::from_slice(body);
-        let walk = Walk { program: self, trie: &self.trie, outside, found: &mut found };
-        walk.deserialize(&mut deserializer).map_err(|_| Misread::NotJson)?;
+        let walk = Walk {
+            program: self,
+            trie: &self.trie,
+            outside,
+            found: &mut found,
+        };
+        walk.deserialize(&mut deserializer)
+            .map_err(|_| Misread::NotJson)?;
         deserializer.end().map_err(|_| Misread::NotJson)?;
         self.finish(found, outside)
     }
 
     /// Maps a document.
-    pub(crate) fn map(&self, value: &Value, outside: &dyn Surroundings) -> Result<Tree<'static>, Misread> {
+    pub(crate) fn map(
+        &self,
+        value: &Value,
+        outside: &dyn Surroundings,
+    ) -> Result<Tree<'static>, Misread> {
+        match &self.root {
+            Some(root) => self.map_within(&root.value(root.map(value, outside)?)?, outside),
+            None => self.map_within(value, outside),
+        }
+    }
+
+    /// What a root has made, which must be something.
+    fn value(&self, made: Tree<'_>) -> Result<Value, Misread> {
+        match (made, &self.expression) {
+            (Tree::Absent, Expression::Slot { path, .. } | Expression::Outside { path, .. }) => {
+                Err(Misread::Missing(path.clone()))
+            }
+            (made, _) => Ok(made.json()),
+        }
+    }
+
+    fn map_within(
+        &self,
+        value: &Value,
+        outside: &dyn Surroundings,
+    ) -> Result<Tree<'static>, Misread> {
         let mut found = self.empty();
         self.walk(&self.trie, value, outside, &mut found);
         for (slot, query) in &self.queries {
@@ -226,11 +317,16 @@ impl Program {
     }
 
     fn empty<'de>(&self) -> Found<'de> {
-        Found { slots: vec![Tree::Absent; self.slots], misread: None }
+        Found {
+            slots: vec![Tree::Absent; self.slots],
+            misread: None,
+        }
     }
 
     fn put<'de>(&self, found: &mut Found<'de>, slot: usize, value: Tree<'de>) {
-        let Some(place) = found.slots.get_mut(slot) else { return };
+        let Some(place) = found.slots.get_mut(slot) else {
+            return;
+        };
         if self.gathering.contains(&slot) {
             if let Tree::List(items) = place {
                 items.push(value);
@@ -248,7 +344,12 @@ impl Program {
         }
     }
 
-    fn append<'de>(&self, found: &mut Found<'de>, each: &Each, item: Result<Option<Tree<'de>>, Misread>) {
+    fn append<'de>(
+        &self,
+        found: &mut Found<'de>,
+        each: &Each,
+        item: Result<Option<Tree<'de>>, Misread>,
+    ) {
         match item {
             Ok(Some(item)) => {
                 if let Some(Tree::List(items)) = found.slots.get_mut(each.slot) {
@@ -262,7 +363,13 @@ impl Program {
         }
     }
 
-    fn walk(&self, trie: &Trie, value: &Value, outside: &dyn Surroundings, found: &mut Found<'static>) {
+    fn walk(
+        &self,
+        trie: &Trie,
+        value: &Value,
+        outside: &dyn Surroundings,
+        found: &mut Found<'static>,
+    ) {
         for slot in &trie.capture {
             self.put(found, *slot, Tree::owned(value.clone()));
         }
@@ -285,7 +392,11 @@ impl Program {
                         self.walk(child, value, outside, found);
                     }
                 }
-                for each in trie.each.iter().filter_map(|number| self.eaches.get(*number)) {
+                for each in trie
+                    .each
+                    .iter()
+                    .filter_map(|number| self.eaches.get(*number))
+                {
                     self.begin(found, each.slot);
                     for value in items {
                         let mut inner = each.item.empty();
@@ -304,19 +415,36 @@ impl Program {
         }
     }
 
-    fn finish<'de>(&self, mut found: Found<'de>, outside: &dyn Surroundings) -> Result<Tree<'de>, Misread> {
-        match found.misread.take() {
-            Some(misread) => Err(misread),
-            None => self.expression.evaluate(&mut found.slots, outside),
+    fn finish<'de>(
+        &self,
+        mut found: Found<'de>,
+        outside: &dyn Surroundings,
+    ) -> Result<Tree<'de>, Misread> {
+        if let Some(misread) = found.misread.take() {
+            return Err(misread);
         }
+        let missing = |slot: &usize| found.slots.get(*slot).is_none_or(Tree::is_absent);
+        if let Some((_, path)) = self.needs.iter().find(|(slot, _)| missing(slot)) {
+            return Err(Misread::Missing(path.clone()));
+        }
+        self.expression.evaluate(&mut found.slots, outside)
     }
 }
 
 impl Each {
     /// The item's record, unless the item is left out.
-    fn finish<'de>(&self, found: Found<'de>, outside: &dyn Surroundings) -> Result<Option<Tree<'de>>, Misread> {
+    fn finish<'de>(
+        &self,
+        found: Found<'de>,
+        outside: &dyn Surroundings,
+    ) -> Result<Option<Tree<'de>>, Misread> {
         if let Some((slot, words)) = &self.only {
-            let word = found.slots.get(*slot).cloned().unwrap_or(Tree::Absent).text();
+            let word = found
+                .slots
+                .get(*slot)
+                .cloned()
+                .unwrap_or(Tree::Absent)
+                .text();
             if !word.is_some_and(|word| words.iter().any(|known| *known == word)) {
                 return Ok(None);
             }
@@ -326,15 +454,29 @@ impl Each {
 }
 
 impl Expression {
-    fn evaluate<'de>(&self, slots: &mut [Tree<'de>], outside: &dyn Surroundings) -> Result<Tree<'de>, Misread> {
+    fn evaluate<'de>(
+        &self,
+        slots: &mut [Tree<'de>],
+        outside: &dyn Surroundings,
+    ) -> Result<Tree<'de>, Misread> {
         match self {
             Self::Literal(value) => Ok(Tree::owned(value.clone())),
-            Self::Slot { slot, transforms, path } => {
+            Self::Slot {
+                slot,
+                transforms,
+                path,
+            } => {
                 // A slot belongs to one expression, so that its value can be moved out.
-                let value = slots.get_mut(*slot).map_or(Tree::Absent, |value| std::mem::replace(value, Tree::Absent));
+                let value = slots
+                    .get_mut(*slot)
+                    .map_or(Tree::Absent, |value| std::mem::replace(value, Tree::Absent));
                 transformed(value, transforms, path)
             }
-            Self::Outside { source, transforms, path } => transformed(outside.outside(source), transforms, path),
+            Self::Outside {
+                source,
+                transforms,
+                path,
+            } => transformed(outside.outside(source), transforms, path),
             Self::Any(choices) => {
                 for choice in choices {
                     let value = choice.evaluate(slots, outside)?;
@@ -358,14 +500,25 @@ impl Expression {
                 let items = items.iter().map(|item| item.evaluate(slots, outside));
                 Ok(Tree::List(items.collect::<Result<_, _>>()?))
             }
-            Self::Each(slot) => Ok(slots.get_mut(*slot).map_or(Tree::Absent, |value| std::mem::replace(value, Tree::Absent))),
+            Self::Each(slot) => Ok(slots
+                .get_mut(*slot)
+                .map_or(Tree::Absent, |value| std::mem::replace(value, Tree::Absent))),
         }
     }
 }
 
-pub(crate) fn transformed<'a>(mut value: Tree<'a>, transforms: &[Transform], path: &str) -> Result<Tree<'a>, Misread> {
+pub(crate) fn transformed<'a>(
+    mut value: Tree<'a>,
+    transforms: &[Transform],
+    path: &str,
+) -> Result<Tree<'a>, Misread> {
     for transform in transforms {
-        value = transform.apply(value).map_err(|Unfit(wanted)| Misread::Unfit { path: path.to_owned(), wanted })?;
+        value = transform
+            .apply(value)
+            .map_err(|Unfit(wanted)| Misread::Unfit {
+                path: path.to_owned(),
+                wanted,
+            })?;
     }
     Ok(value)
 }
@@ -401,9 +554,19 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
         }
         if self.trie.needs_document() {
             let value = Value::deserialize(deserializer)?;
-            let mut found = Found { slots: std::mem::take(&mut self.found.slots).into_iter().map(owned).collect(), misread: self.found.misread.take() };
-            self.program.walk(self.trie, &value, self.outside, &mut found);
-            *self.found = Found { slots: found.slots, misread: found.misread };
+            let mut found = Found {
+                slots: std::mem::take(&mut self.found.slots)
+                    .into_iter()
+                    .map(owned)
+                    .collect(),
+                misread: self.found.misread.take(),
+            };
+            self.program
+                .walk(self.trie, &value, self.outside, &mut found);
+            *self.found = Found {
+                slots: found.slots,
+                misread: found.misread,
+            };
             return Ok(());
         }
         deserializer.deserialize_any(self)
@@ -442,13 +605,19 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        #[expect(clippy::cast_precision_loss, reason = "JSON numbers are doubles to their readers")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "JSON numbers are doubles to their readers"
+        )]
         self.scalar(Tree::Number(value as f64));
         Ok(())
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        #[expect(clippy::cast_precision_loss, reason = "JSON numbers are doubles to their readers")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "JSON numbers are doubles to their readers"
+        )]
         self.scalar(Tree::Number(value as f64));
         Ok(())
     }
@@ -476,7 +645,12 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
         }
         while let Some(child) = members.next_key_seed(Member(self.trie))? {
             match child {
-                Some(trie) => members.next_value_seed(Walk { program: self.program, trie, outside: self.outside, found: &mut *self.found })?,
+                Some(trie) => members.next_value_seed(Walk {
+                    program: self.program,
+                    trie,
+                    outside: self.outside,
+                    found: &mut *self.found,
+                })?,
                 None => {
                     members.next_value::<IgnoredAny>()?;
                 }
@@ -491,12 +665,18 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
             self.scalar(Tree::owned(whole));
             return Ok(());
         }
-        if let Some(each) = self.trie.each.first().and_then(|number| self.program.eaches.get(*number)) {
+        if let Some(each) = self
+            .trie
+            .each
+            .first()
+            .and_then(|number| self.program.eaches.get(*number))
+        {
             self.program.begin(self.found, each.slot);
             if !each.item.queries.is_empty() {
                 while let Some(value) = items.next_element::<Value>()? {
                     let mut inner = each.item.empty();
-                    each.item.walk(&each.item.trie, &value, self.outside, &mut inner);
+                    each.item
+                        .walk(&each.item.trie, &value, self.outside, &mut inner);
                     for (slot, query) in &each.item.queries {
                         if let Ok(Some(value)) = query.render(&value) {
                             each.item.put(&mut inner, *slot, Tree::owned(value));
@@ -509,7 +689,12 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
             }
             loop {
                 let mut inner = each.item.empty();
-                let walk = Walk { program: &each.item, trie: &each.item.trie, outside: self.outside, found: &mut inner };
+                let walk = Walk {
+                    program: &each.item,
+                    trie: &each.item.trie,
+                    outside: self.outside,
+                    found: &mut inner,
+                };
                 if items.next_element_seed(walk)?.is_none() {
                     return Ok(());
                 }
@@ -518,14 +703,34 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
             }
         }
         if let Some(trie) = &self.trie.every {
-            while items.next_element_seed(Walk { program: self.program, trie, outside: self.outside, found: &mut *self.found })?.is_some() {}
+            while items
+                .next_element_seed(Walk {
+                    program: self.program,
+                    trie,
+                    outside: self.outside,
+                    found: &mut *self.found,
+                })?
+                .is_some()
+            {}
             return Ok(());
         }
         let mut at = 0;
         loop {
-            let wanted = self.trie.indexes.iter().find(|(index, _)| *index == at).map(|(_, trie)| trie);
+            let wanted = self
+                .trie
+                .indexes
+                .iter()
+                .find(|(index, _)| *index == at)
+                .map(|(_, trie)| trie);
             let more = match wanted {
-                Some(trie) => items.next_element_seed(Walk { program: self.program, trie, outside: self.outside, found: &mut *self.found })?.is_some(),
+                Some(trie) => items
+                    .next_element_seed(Walk {
+                        program: self.program,
+                        trie,
+                        outside: self.outside,
+                        found: &mut *self.found,
+                    })?
+                    .is_some(),
                 None => items.next_element::<IgnoredAny>()?.is_some(),
             };
             if !more {
@@ -558,3 +763,6 @@ impl<'a> Visitor<'_> for Member<'a> {
         Ok(self.0.name(name))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,11 @@ impl Body {
     /// A body in memory.
     pub fn of(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self(if bytes.is_empty() { Vec::new() } else { vec![Piece::Bytes(bytes)] })
+        Self(if bytes.is_empty() {
+            Vec::new()
+        } else {
+            vec![Piece::Bytes(bytes)]
+        })
     }
 
     /// Bytes in all, as they go on the wire.
@@ -97,9 +101,24 @@ impl Body {
     /// The body as it goes on the wire, piece by piece. Blocks where [`Body::in_memory`] is false.
     pub fn pieces(self) -> impl Iterator<Item = io::Result<Bytes>> + Send {
         self.0.into_iter().flat_map(|piece| match piece {
-            Piece::Bytes(bytes) => Reading { blob: None, offset: 0, encode: false, once: Some(bytes) },
-            Piece::Blob(blob) => Reading { blob: Some(blob), offset: 0, encode: false, once: None },
-            Piece::Base64(blob) => Reading { blob: Some(blob), offset: 0, encode: true, once: None },
+            Piece::Bytes(bytes) => Reading {
+                blob: None,
+                offset: 0,
+                encode: false,
+                once: Some(bytes),
+            },
+            Piece::Blob(blob) => Reading {
+                blob: Some(blob),
+                offset: 0,
+                encode: false,
+                once: None,
+            },
+            Piece::Base64(blob) => Reading {
+                blob: Some(blob),
+                offset: 0,
+                encode: true,
+                once: None,
+            },
         })
     }
 
@@ -150,7 +169,11 @@ impl Iterator for Reading {
         if self.offset >= blob.length() {
             return None;
         }
-        let piece = if self.encode { self.exactly(blob) } else { blob.read(self.offset, ENCODED) };
+        let piece = if self.encode {
+            self.exactly(blob)
+        } else {
+            blob.read(self.offset, ENCODED)
+        };
         match piece {
             Ok(piece) if piece.is_empty() => {
                 self.blob = None;
@@ -158,7 +181,11 @@ impl Iterator for Reading {
             }
             Ok(piece) => {
                 self.offset += piece.len() as u64;
-                Some(Ok(if self.encode { STANDARD.encode(&piece).into() } else { piece }))
+                Some(Ok(if self.encode {
+                    STANDARD.encode(&piece).into()
+                } else {
+                    piece
+                }))
             }
             Err(error) => {
                 self.blob = None;
@@ -195,15 +222,40 @@ mod tests {
 
     #[test]
     fn a_blob_in_base64_is_what_encoding_it_whole_gives() {
-        for length in [0, 1, 2, 3, 1_000, ENCODED - 1, ENCODED, ENCODED + 1, 3 * ENCODED + 2] {
-            let content: Vec<u8> = (0..length).map(|at| (at * 31 % 251) as u8).collect();
+        for length in [
+            0,
+            1,
+            2,
+            3,
+            1_000,
+            ENCODED - 1,
+            ENCODED,
+            ENCODED + 1,
+            3 * ENCODED + 2,
+        ] {
+            let content: Vec<u8> = (0..length)
+                .map(|at| u8::try_from(at * 31 % 251).unwrap())
+                .collect();
             let pieces = content.chunks(7_001).map(Bytes::copy_from_slice).collect();
-            let blob = Blob::new(Box::new(Memory(pieces)), Media::default(), String::new(), String::new()).unwrap();
-            let body = Body(vec![Piece::Bytes(Bytes::from_static(b"\"")), Piece::Base64(blob), Piece::Bytes(Bytes::from_static(b"\""))]);
+            let blob = Blob::new(
+                Box::new(Memory(pieces)),
+                Media::default(),
+                String::new(),
+                String::new(),
+            )
+            .unwrap();
+            let body = Body(vec![
+                Piece::Bytes(Bytes::from_static(b"\"")),
+                Piece::Base64(blob),
+                Piece::Bytes(Bytes::from_static(b"\"")),
+            ]);
             let expected = format!("\"{}\"", STANDARD.encode(&content));
             assert_eq!(body.length(), expected.len() as u64);
             assert_eq!(body.to_bytes().unwrap(), expected);
-            assert_eq!(body.digest().unwrap(), <[u8; 32]>::from(Sha256::digest(&expected)));
+            assert_eq!(
+                body.digest().unwrap(),
+                <[u8; 32]>::from(Sha256::digest(&expected))
+            );
         }
     }
 }

@@ -16,7 +16,11 @@ use crate::{
 };
 
 /// RFC 3986 unreserved characters stay as they are.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Percent-encodes everything but unreserved characters.
 pub(crate) fn encode(text: &str) -> String {
@@ -67,9 +71,16 @@ pub(crate) enum Template {
     Text(Text),
     Object(Vec<(String, Template)>),
     /// Only when one has a value, or only when it has none.
-    If { when: Option<Reference>, unless: Option<Reference>, then: Box<Template> },
+    If {
+        when: Option<Reference>,
+        unless: Option<Reference>,
+        then: Box<Template>,
+    },
     List(Vec<Template>),
-    Each { over: Reference, item: Box<Template> },
+    Each {
+        over: Reference,
+        item: Box<Template>,
+    },
     /// The first that has a value.
     Any(Vec<Template>),
     /// A blob as base64 text.
@@ -143,7 +154,9 @@ impl BlobFact {
             Self::Bytes => Tree::Number(blob.length() as f64),
             Self::MediaType => Tree::Text(Cow::Borrowed(blob.media_type())),
             Self::Name => Tree::Text(Cow::Borrowed(blob.name())),
-            Self::Format => media.format.map_or(Tree::Absent, |format| Tree::Text(Cow::Borrowed(format.name()))),
+            Self::Format => media.format.map_or(Tree::Absent, |format| {
+                Tree::Text(Cow::Borrowed(format.name()))
+            }),
             Self::Duration => number(media.duration),
             Self::SampleRate => number(media.sample_rate.map(f64::from)),
             Self::Channels => number(media.channels.map(f64::from)),
@@ -153,7 +166,10 @@ impl BlobFact {
 
 impl<'a> Scope<'a> {
     pub(crate) fn blob(&self, name: &str) -> Option<&'a Blob> {
-        self.blobs.iter().find(|(known, _)| *known == name).map(|(_, blob)| blob)
+        self.blobs
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, blob)| blob)
     }
 }
 
@@ -164,7 +180,11 @@ pub(crate) fn follow<'v>(value: &'v Value, steps: &[Step]) -> Option<&'v Value> 
         Step::Index(index) => {
             let items = value.as_array()?;
             let back = usize::try_from(index.unsigned_abs()).ok()?;
-            items.get(if *index < 0 { items.len().checked_sub(back)? } else { back })
+            items.get(if *index < 0 {
+                items.len().checked_sub(back)?
+            } else {
+                back
+            })
         }
         Step::Every => None,
     })
@@ -175,7 +195,12 @@ impl Reference {
     pub(crate) fn value<'a>(&self, scope: &Scope<'a>) -> Result<Option<Tree<'a>>, Unrendered> {
         let mut value = self.source.find(scope);
         for transform in &self.transforms {
-            value = transform.apply(value).map_err(|Unfit(wanted)| Unrendered::Unfit { path: self.text.clone(), wanted })?;
+            value = transform
+                .apply(value)
+                .map_err(|Unfit(wanted)| Unrendered::Unfit {
+                    path: self.text.clone(),
+                    wanted,
+                })?;
         }
         match value {
             Tree::Absent if self.optional => Ok(None),
@@ -189,19 +214,35 @@ impl Source {
     fn find<'a>(&self, scope: &Scope<'a>) -> Tree<'a> {
         let found = match self {
             Self::Input(steps) => match steps.split_first() {
-                Some((Step::Name(name), rest)) => scope.input.get(name).and_then(|value| follow(value, rest)),
+                Some((Step::Name(name), rest)) => {
+                    scope.input.get(name).and_then(|value| follow(value, rest))
+                }
                 _ => None,
             },
             Self::Item(steps) => scope.item.and_then(|item| follow(item, steps)),
-            Self::Kept(name, steps) => scope.kept.iter().find(|(known, _)| known == name).and_then(|(_, value)| follow(value, steps)),
+            Self::Kept(name, steps) => scope
+                .kept
+                .iter()
+                .find(|(known, _)| known == name)
+                .and_then(|(_, value)| follow(value, steps)),
             Self::Account(name) => {
                 let field = scope.account.iter().find(|(known, _)| known == name);
                 return field.map_or(Tree::Absent, |(_, value)| Tree::Text(Cow::Borrowed(value)));
             }
             Self::CallId => return Tree::Text(Cow::Borrowed(scope.id)),
-            Self::Token => return scope.token.map_or(Tree::Absent, |token| Tree::Text(Cow::Borrowed(token))),
-            Self::Chunk => return scope.chunk.map_or(Tree::Absent, |chunk| Tree::Text(Cow::Borrowed(chunk))),
-            Self::Blob(name, fact) => return scope.blob(name).map_or(Tree::Absent, |blob| fact.of(blob)),
+            Self::Token => {
+                return scope
+                    .token
+                    .map_or(Tree::Absent, |token| Tree::Text(Cow::Borrowed(token)));
+            }
+            Self::Chunk => {
+                return scope
+                    .chunk
+                    .map_or(Tree::Absent, |chunk| Tree::Text(Cow::Borrowed(chunk)));
+            }
+            Self::Blob(name, fact) => {
+                return scope.blob(name).map_or(Tree::Absent, |blob| fact.of(blob));
+            }
         };
         found.map_or(Tree::Absent, Tree::of)
     }
@@ -209,14 +250,23 @@ impl Source {
 
 impl Text {
     /// The text; `None` when an optional reference in it has no value.
-    pub(crate) fn render(&self, scope: &Scope<'_>, escape: impl Fn(&str) -> Cow<'_, str>) -> Result<Option<String>, Unrendered> {
+    pub(crate) fn render(
+        &self,
+        scope: &Scope<'_>,
+        escape: impl Fn(&str) -> Cow<'_, str>,
+    ) -> Result<Option<String>, Unrendered> {
         let mut text = String::new();
         for part in &self.0 {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
                 Part::Reference(reference) => {
-                    let Some(value) = reference.value(scope)? else { return Ok(None) };
-                    let value = value.text().ok_or_else(|| Unrendered::Unfit { path: reference.text.clone(), wanted: "a scalar" })?;
+                    let Some(value) = reference.value(scope)? else {
+                        return Ok(None);
+                    };
+                    let value = value.text().ok_or_else(|| Unrendered::Unfit {
+                        path: reference.text.clone(),
+                        wanted: "a scalar",
+                    })?;
                     text.push_str(&escape(&value));
                 }
             }
@@ -232,22 +282,32 @@ impl Template {
         if !self.write(scope, &mut writer)? {
             return Ok(None);
         }
-        let [] = writer.pieces.as_slice() else { return Err(Unrendered::Misplaced("a blob".to_owned())) };
+        let [] = writer.pieces.as_slice() else {
+            return Err(Unrendered::Misplaced("a blob".to_owned()));
+        };
         Ok(serde_json::from_slice(&writer.buffer).ok())
     }
 
     /// The value as texts: one for a scalar, one for each item of a list.
     pub(crate) fn texts(&self, scope: &Scope<'_>) -> Result<Vec<String>, Unrendered> {
-        let unfit = |text: &str| Unrendered::Unfit { path: text.to_owned(), wanted: "a scalar or a list of them" };
+        let unfit = |text: &str| Unrendered::Unfit {
+            path: text.to_owned(),
+            wanted: "a scalar or a list of them",
+        };
         Ok(match self {
-            Self::Text(text) => text.render(scope, |value| Cow::Owned(value.to_owned()))?.into_iter().collect(),
+            Self::Text(text) => text
+                .render(scope, |value| Cow::Owned(value.to_owned()))?
+                .into_iter()
+                .collect(),
             Self::Literal(value) => scalars(Tree::of(value)).ok_or_else(|| unfit("a literal"))?,
             Self::Reference(reference) => match reference.value(scope)? {
                 None => Vec::new(),
                 Some(value) => scalars(value).ok_or_else(|| unfit(&reference.text))?,
             },
             Self::Base64(blob) => {
-                let Some(blob) = scope.blob(blob) else { return Ok(Vec::new()) };
+                let Some(blob) = scope.blob(blob) else {
+                    return Ok(Vec::new());
+                };
                 let bytes = blob.to_bytes().map_err(|_| unfit("a blob"))?;
                 vec![STANDARD.encode(bytes)]
             }
@@ -282,7 +342,9 @@ impl Template {
                     None => Ok(otherwise),
                     Some(reference) => reference.value(scope).map(|value| value.is_some()),
                 };
-                return Ok(there(when, true)? && !there(unless, false)? && then.write(scope, out)?);
+                return Ok(there(when, true)?
+                    && !there(unless, false)?
+                    && then.write(scope, out)?);
             }
             Self::Object(members) => {
                 out.buffer.push(b'{');
@@ -311,12 +373,17 @@ impl Template {
                 out.buffer.push(b']');
             }
             Self::Each { over, item } => {
-                let Some(list) = over.value(scope)? else { return Ok(false) };
+                let Some(list) = over.value(scope)? else {
+                    return Ok(false);
+                };
                 let list = list.json();
                 out.buffer.push(b'[');
                 let mut first = true;
                 for one in list.as_array().into_iter().flatten() {
-                    let inner = Scope { item: Some(one), ..*scope };
+                    let inner = Scope {
+                        item: Some(one),
+                        ..*scope
+                    };
                     out.item(&mut first, |out| item.write(&inner, out))?;
                 }
                 out.buffer.push(b']');
@@ -330,7 +397,9 @@ impl Template {
                 return Ok(false);
             }
             Self::Base64(name) => {
-                let Some(blob) = scope.blob(name) else { return Ok(false) };
+                let Some(blob) = scope.blob(name) else {
+                    return Ok(false);
+                };
                 out.buffer.push(b'"');
                 out.piece(Piece::Base64(blob.clone()));
                 out.buffer.push(b'"');
@@ -343,7 +412,11 @@ impl Template {
 
 fn scalars(value: Tree<'_>) -> Option<Vec<String>> {
     match value {
-        list @ (Tree::List(_) | Tree::Json(_)) => list.items()?.into_iter().map(|item| item.text().map(Cow::into_owned)).collect(),
+        list @ (Tree::List(_) | Tree::Json(_)) => list
+            .items()?
+            .into_iter()
+            .map(|item| item.text().map(Cow::into_owned))
+            .collect(),
         scalar => Some(vec![scalar.text()?.into_owned()]),
     }
 }
@@ -369,7 +442,11 @@ impl Writer {
         }
     }
 
-    fn item(&mut self, first: &mut bool, write: impl FnOnce(&mut Self) -> Result<bool, Unrendered>) -> Result<(), Unrendered> {
+    fn item(
+        &mut self,
+        first: &mut bool,
+        write: impl FnOnce(&mut Self) -> Result<bool, Unrendered>,
+    ) -> Result<(), Unrendered> {
         let mark = self.buffer.len();
         if !*first {
             self.buffer.push(b',');
@@ -388,7 +465,8 @@ impl Writer {
 
     pub(crate) fn piece(&mut self, piece: Piece) {
         if !self.buffer.is_empty() {
-            self.pieces.push(Piece::Bytes(Bytes::from(std::mem::take(&mut self.buffer))));
+            self.pieces
+                .push(Piece::Bytes(Bytes::from(std::mem::take(&mut self.buffer))));
         }
         self.pieces.push(piece);
     }

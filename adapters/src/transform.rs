@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{language, tree::Tree};
 
-/// A table of a manifest: vendor's words to ours, or ours to the vendor's; `_` is anything else.
+/// A table of a manifest: vendor's words to ours, or ours to the vendor's; `_` is anything else. `*` at the start or
+/// the end of a word is any text there, for words that are not listed as they are.
 pub(crate) type Table = Arc<BTreeMap<String, String>>;
 
 /// One transform.
@@ -31,8 +32,12 @@ pub(crate) enum Transform {
     Exp,
     /// 0..1 from 0..100.
     Percent,
+    /// 0..1 from a number that is a percentage if it is above 1.
+    Probability,
     /// Nothing where 0 means unknown.
     NonZero,
+    /// Nothing where it is this word.
+    Unless(String),
     Lower,
     Upper,
     Trim,
@@ -60,6 +65,10 @@ pub(crate) enum Transform {
     UrlEncode,
     /// Escaped for XML.
     Xml,
+    /// What comes before the first of these; all of it where there is none.
+    Before(String),
+    /// As much from the start as fits in so many bytes of UTF-8.
+    Cut(usize),
 }
 
 /// Why a transform has no result: what it got is not what it takes.
@@ -68,24 +77,61 @@ pub(crate) struct Unfit(pub(crate) &'static str);
 
 impl Transform {
     /// Names, for messages and the reference, with their arguments.
-    pub(crate) const NAMES: [&'static str; 25] = [
-        "seconds", "milliseconds", "ticks", "centiseconds", "iso_duration", "number", "text", "exp", "percent",
-        "nonzero", "lower", "upper", "trim", "language", "language(TABLE)", "map(TABLE)", "default(VALUE)",
-        "join(TEXT)", "first", "parse_json", "json", "from_base64", "base64", "urlencode", "xml",
+    pub(crate) const NAMES: [&'static str; 29] = [
+        "seconds",
+        "milliseconds",
+        "ticks",
+        "centiseconds",
+        "iso_duration",
+        "number",
+        "text",
+        "exp",
+        "percent",
+        "probability",
+        "nonzero",
+        "unless(WORD)",
+        "lower",
+        "upper",
+        "trim",
+        "language",
+        "language(TABLE)",
+        "map(TABLE)",
+        "default(VALUE)",
+        "join(TEXT)",
+        "first",
+        "parse_json",
+        "json",
+        "from_base64",
+        "base64",
+        "urlencode",
+        "xml",
+        "before(TEXT)",
+        "cut(BYTES)",
     ];
 
     /// Reads one transform as written: `name` or `name(argument)`.
     pub(crate) fn parse(text: &str, tables: &BTreeMap<String, Table>) -> Result<Self, String> {
         let (name, argument) = match text.split_once('(') {
             Some((name, rest)) => {
-                let argument = rest.strip_suffix(')').ok_or_else(|| format!("`{text}` has no `)`"))?;
+                let argument = rest
+                    .strip_suffix(')')
+                    .ok_or_else(|| format!("`{text}` has no `)`"))?;
                 (name.trim(), Some(argument.trim()))
             }
             None => (text.trim(), None),
         };
         let table = |named: &str| {
-            let known = || tables.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            tables.get(named).cloned().ok_or_else(|| format!("there is no table `{named}`; known: {}", known()))
+            let known = || {
+                tables
+                    .keys()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            };
+            tables
+                .get(named)
+                .cloned()
+                .ok_or_else(|| format!("there is no table `{named}`; known: {}", known()))
         };
         Ok(match (name, argument) {
             ("seconds", None) => Self::Seconds,
@@ -97,7 +143,9 @@ impl Transform {
             ("text", None) => Self::Text,
             ("exp", None) => Self::Exp,
             ("percent", None) => Self::Percent,
+            ("probability", None) => Self::Probability,
             ("nonzero", None) => Self::NonZero,
+            ("unless", Some(word)) => Self::Unless(unquoted(word).to_owned()),
             ("lower", None) => Self::Lower,
             ("upper", None) => Self::Upper,
             ("trim", None) => Self::Trim,
@@ -116,6 +164,15 @@ impl Transform {
             ("base64", None) => Self::Base64,
             ("urlencode", None) => Self::UrlEncode,
             ("xml", None) => Self::Xml,
+            ("before", Some(literal)) => match literal_value(literal) {
+                Value::String(mark) if !mark.is_empty() => Self::Before(mark),
+                _ => return Err("`before` takes a text in quotes".to_owned()),
+            },
+            ("cut", Some(bytes)) => Self::Cut(
+                bytes
+                    .parse()
+                    .map_err(|_| "`cut` takes a number of bytes".to_owned())?,
+            ),
             _ => return Err(format!("`{text}` is not a transform")),
         })
     }
@@ -131,20 +188,36 @@ impl Transform {
         Ok(match self {
             Self::Default(_) => value,
             Self::Seconds => Tree::Number(match &value {
-                Tree::Text(text) => text.trim_end_matches('s').trim().parse().map_err(|_| Unfit("a time in seconds"))?,
+                Tree::Text(text) => text
+                    .trim_end_matches('s')
+                    .trim()
+                    .parse()
+                    .map_err(|_| Unfit("a time in seconds"))?,
                 other => other.number().ok_or(Unfit("a time in seconds"))?,
             }),
             Self::Milliseconds => Tree::Number(value.number().ok_or(Unfit("milliseconds"))? / 1e3),
             Self::Ticks => Tree::Number(value.number().ok_or(Unfit("units of 100 ns"))? / 1e7),
-            Self::Centiseconds => Tree::Number(value.number().ok_or(Unfit("units of 10 ms"))? / 1e2),
+            Self::Centiseconds => {
+                Tree::Number(value.number().ok_or(Unfit("units of 10 ms"))? / 1e2)
+            }
             Self::IsoDuration => match &value {
-                Tree::Text(text) => Tree::Number(iso_duration(text).ok_or(Unfit("an ISO 8601 duration"))?),
+                Tree::Text(text) => {
+                    Tree::Number(iso_duration(text).ok_or(Unfit("an ISO 8601 duration"))?)
+                }
                 _ => return Err(Unfit("an ISO 8601 duration")),
             },
             Self::Number => Tree::Number(value.number().ok_or(Unfit("a number"))?),
             Self::Text => Tree::Text(value.text().ok_or(Unfit("a scalar"))?),
             Self::Exp => Tree::Number(value.number().ok_or(Unfit("a number"))?.exp()),
             Self::Percent => Tree::Number(value.number().ok_or(Unfit("a number"))? / 1e2),
+            Self::Probability => Tree::Number(match value.number().ok_or(Unfit("a number"))? {
+                percent if percent > 1.0 => percent / 1e2,
+                share => share,
+            }),
+            Self::Unless(word) => match &value {
+                Tree::Text(text) if text == word => Tree::Absent,
+                _ => value,
+            },
             Self::NonZero => match value.number() {
                 Some(0.0) => Tree::Absent,
                 _ => value,
@@ -158,11 +231,15 @@ impl Transform {
             Self::Language => mapped(value, language::canonical)?,
             Self::ToLanguage(table) => {
                 let tag = value.text().ok_or(Unfit("a language"))?;
-                language::lookup(table, &tag).map_or(Tree::Absent, |word| Tree::Text(Cow::Owned(word.to_owned())))
+                language::lookup(table, &tag)
+                    .map_or(Tree::Absent, |word| Tree::Text(Cow::Owned(word.to_owned())))
             }
             Self::Map(table) => {
                 let word = value.text().ok_or(Unfit("a word"))?;
-                let found = table.get(word.as_ref()).or_else(|| table.get("_"));
+                let found = table
+                    .get(word.as_ref())
+                    .or_else(|| alike(table, &word))
+                    .or_else(|| table.get("_"));
                 found.map_or(Tree::Absent, |word| Tree::Text(Cow::Owned(word.clone())))
             }
             Self::Join(between) => {
@@ -170,7 +247,12 @@ impl Transform {
                 let texts: Vec<Cow<'_, str>> = items.into_iter().filter_map(Tree::text).collect();
                 Tree::Text(Cow::Owned(texts.join(between)))
             }
-            Self::First => value.items().ok_or(Unfit("a list"))?.into_iter().next().unwrap_or(Tree::Absent),
+            Self::First => value
+                .items()
+                .ok_or(Unfit("a list"))?
+                .into_iter()
+                .next()
+                .unwrap_or(Tree::Absent),
             Self::ParseJson => {
                 let text = value.text().ok_or(Unfit("a JSON text"))?;
                 Tree::owned(serde_json::from_str(&text).map_err(|_| Unfit("a JSON text"))?)
@@ -179,10 +261,26 @@ impl Transform {
             Self::Base64 => mapped(value, |text| STANDARD.encode(text))?,
             Self::FromBase64 => {
                 let text = value.text().ok_or(Unfit("base64"))?;
-                Tree::Bytes(STANDARD.decode(text.as_bytes()).map_err(|_| Unfit("base64"))?.into())
+                Tree::Bytes(
+                    STANDARD
+                        .decode(text.as_bytes())
+                        .map_err(|_| Unfit("base64"))?
+                        .into(),
+                )
             }
-            Self::UrlEncode => mapped(value, |text| crate::template::encode(text))?,
+            Self::UrlEncode => mapped(value, crate::template::encode)?,
             Self::Xml => mapped(value, xml)?,
+            Self::Before(mark) => mapped(value, |text| {
+                text.split(mark.as_str())
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })?,
+            Self::Cut(bytes) => mapped(value, |text| {
+                text.get(..text.floor_char_boundary(*bytes))
+                    .unwrap_or_default()
+                    .to_owned()
+            })?,
         })
     }
 }
@@ -192,9 +290,32 @@ fn mapped<'a>(value: Tree<'a>, change: impl Fn(&str) -> String) -> Result<Tree<'
     Ok(Tree::Text(Cow::Owned(change(&text))))
 }
 
+/// What a table says of the first pattern that a word fits: `*:fx` or `Auth*`.
+fn alike<'t>(table: &'t Table, word: &str) -> Option<&'t String> {
+    let fits = |pattern: &str| match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => word.ends_with(end),
+        (None, Some(start)) => word.starts_with(start),
+        (None, None) => false,
+    };
+    table
+        .iter()
+        .find(|(pattern, _)| fits(pattern))
+        .map(|(_, found)| found)
+}
+
+/// A text without the quotes around it.
+fn unquoted(text: &str) -> &str {
+    text.strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+        .unwrap_or(text)
+}
+
 /// `'text'`, a number, `true`, `false`, or a bare word.
 fn literal_value(text: &str) -> Value {
-    if let Some(inside) = text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+    if let Some(inside) = text
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+    {
         return Value::String(inside.to_owned());
     }
     match serde_json::from_str(text) {
@@ -252,11 +373,29 @@ mod tests {
     use super::*;
 
     fn check(transform: &str, input: Value, expected: Value) {
-        let table: Table = Arc::new([("PER".to_owned(), "person".to_owned()), ("_".to_owned(), "other".to_owned())].into());
-        let languages: Table = Arc::new([("en", "en-US"), ("en-GB", "en-GB"), ("zh", "cmn")].map(|(a, b)| (a.to_owned(), b.to_owned())).into());
-        let tables = [("types".to_owned(), table), ("languages".to_owned(), languages)].into();
+        let table: Table = Arc::new(
+            [
+                ("PER".to_owned(), "person".to_owned()),
+                ("_".to_owned(), "other".to_owned()),
+            ]
+            .into(),
+        );
+        let languages: Table = Arc::new(
+            [("en", "en-US"), ("en-GB", "en-GB"), ("zh", "cmn")]
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .into(),
+        );
+        let tables = [
+            ("types".to_owned(), table),
+            ("languages".to_owned(), languages),
+        ]
+        .into();
         let transform = Transform::parse(transform, &tables).unwrap();
-        assert_eq!(transform.apply(Tree::of(&input)).map(Tree::json), Ok(expected), "{transform:?} of {input}");
+        assert_eq!(
+            transform.apply(Tree::of(&input)).map(Tree::json),
+            Ok(expected),
+            "{transform:?} of {input}"
+        );
     }
 
     #[test]
@@ -280,8 +419,55 @@ mod tests {
         check("join(' ')", json!(["a", "b"]), json!("a b"));
         check("first", json!([1, 2]), json!(1));
         check("parse_json", json!("{\"a\":1}"), json!({ "a": 1 }));
-        check("xml", json!("a<b & 'c'"), json!("a&lt;b &amp; &apos;c&apos;"));
+        check(
+            "xml",
+            json!("a<b & 'c'"),
+            json!("a&lt;b &amp; &apos;c&apos;"),
+        );
         check("urlencode", json!("a b/ü"), json!("a%20b%2F%C3%BC"));
+        check("before('.')", json!("work.movie.old"), json!("work"));
+        check("before('.')", json!("person"), json!("person"));
+        check("cut(4)", json!("aüüü"), json!("aü"));
+        check("cut(80)", json!("short"), json!("short"));
+    }
+
+    #[test]
+    fn a_table_may_tell_words_by_how_they_begin_or_end() {
+        let table: Table = Arc::new(
+            [
+                ("*:fx", "free"),
+                ("trial-*", "trial"),
+                ("trial-0:fx", "odd"),
+                ("_", "paid"),
+            ]
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))
+            .into(),
+        );
+        let tables = [("plans".to_owned(), table)].into();
+        let transform = Transform::parse("map(plans)", &tables).unwrap();
+        for (key, plan) in [
+            ("a-key:fx", "free"),
+            ("trial-7", "trial"),
+            ("trial-0:fx", "odd"),
+            ("a-key", "paid"),
+            (":fx-", "paid"),
+            ("*:fx", "free"),
+        ] {
+            assert_eq!(
+                transform.apply(Tree::Text(key.into())),
+                Ok(Tree::Text(plan.into())),
+                "{key}"
+            );
+        }
+    }
+
+    #[test]
+    fn probabilities_are_between_nothing_and_one() {
+        check("probability", json!(0.6), json!(0.6));
+        check("probability", json!(1), json!(1));
+        check("probability", json!(90.0), json!(0.9));
+        check("percent", json!(0.5), json!(0.005));
+        check("exp", json!(0), json!(1));
     }
 
     #[test]
@@ -293,15 +479,36 @@ mod tests {
         check("default(5)", json!(1), json!(1));
         check("nonzero", json!("0.0"), json!(null));
         check("nonzero", json!(0.5), json!(0.5));
+        check("unless(UU)", json!("UU"), json!(null));
+        check("unless('UU')", json!("S1"), json!("S1"));
+        check("unless(0)", json!(0), json!(0));
     }
 
     #[test]
     fn what_does_not_fit_is_an_error() {
-        for (transform, input) in [("seconds", json!("soon")), ("number", json!([])), ("from_base64", json!("@")), ("join(' ')", json!(1))] {
+        for (transform, input) in [
+            ("seconds", json!("soon")),
+            ("number", json!([])),
+            ("from_base64", json!("@")),
+            ("join(' ')", json!(1)),
+        ] {
             let transform = Transform::parse(transform, &BTreeMap::new()).unwrap();
-            assert!(transform.apply(Tree::of(&input)).is_err(), "{transform:?} of {input}");
+            assert!(
+                transform.apply(Tree::of(&input)).is_err(),
+                "{transform:?} of {input}"
+            );
         }
-        for text in ["seconds(1)", "map(nope)", "nope", "join(' '", "join(1)"] {
+        for text in [
+            "seconds(1)",
+            "map(nope)",
+            "nope",
+            "join(' '",
+            "join(1)",
+            "before('')",
+            "before(1)",
+            "cut(-1)",
+            "cut(few)",
+        ] {
             assert!(Transform::parse(text, &BTreeMap::new()).is_err(), "{text}");
         }
     }

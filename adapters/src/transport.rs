@@ -23,6 +23,11 @@ pub trait Transport: Send + Sync {
     async fn send(&self, request: Request, allowed: Duration) -> Result<Response, Evidence>;
     /// Waits.
     async fn pause(&self, time: Duration);
+    /// Does work that keeps a processor busy or reads a file, and returns when it is done. What serves other requests
+    /// meanwhile gives it to a thread of its own; by default it is done where it is asked for.
+    async fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
 }
 
 /// How long before its end a token is replaced.
@@ -50,5 +55,8 @@ impl Tokens {
 
 /// Whether a token can still be used.
 pub(crate) fn is_fresh(token: &Token, now: SystemTime) -> bool {
-    token.expires_at.checked_sub(EARLY).is_some_and(|end| now < end)
+    token
+        .expires_at
+        .checked_sub(EARLY)
+        .is_some_and(|end| now < end)
 }

@@ -7,6 +7,7 @@ use isobar_config::Step as PathStep;
 
 use crate::{
     capability::Contract,
+    conversion::Conversion,
     failure::Kind,
     limits::Limits,
     price::Price,
@@ -40,7 +41,7 @@ pub struct Field {
     pub secret: bool,
     /// Whether it must be given.
     pub required: bool,
-    /// What it is when it is not given.
+    /// What it is when it is not given; `{$.account.name}` in it is a field before it.
     pub default: Option<String>,
     /// What it is for.
     pub doc: String,
@@ -62,13 +63,31 @@ pub(crate) enum Auth {
     None,
     Headers(Vec<(HeaderName, Text)>),
     Query(Vec<(String, Text)>),
-    Basic { user: Text, password: Text },
-    SigV4 { service: String },
-    Tc3 { service: String },
+    Basic {
+        user: Text,
+        password: Text,
+    },
+    SigV4 {
+        service: String,
+    },
+    Tc3 {
+        service: String,
+    },
     /// An API key in a header, or a key file (RFC 7523) whose token is fetched.
-    KeyOrFile { header: HeaderName, scope: String },
+    KeyOrFile {
+        header: HeaderName,
+        scope: String,
+    },
     /// OAuth 2.0 client credentials; the token goes in the header, in a query parameter, or where a template puts it.
-    Oauth { url: Text, id: Text, secret: Text, scope: Option<String>, in_query: bool, param: Option<String>, header: bool },
+    Oauth {
+        url: Text,
+        id: Text,
+        secret: Text,
+        scope: Option<String>,
+        in_query: bool,
+        param: Option<String>,
+        header: bool,
+    },
     /// A query that says who calls, when, and that it is so.
     SignedQuery,
 }
@@ -81,12 +100,40 @@ pub struct Operation {
     /// The vendor's own documentation of it.
     pub docs: Option<String>,
     pub(crate) kind: How,
+    /// What recordings are made into before anything else is done, by the input field that holds them.
+    pub(crate) convert: Vec<(&'static str, Conversion)>,
     pub(crate) limits: Limits,
     pub(crate) price: Option<Price>,
     /// Inputs that go in one call.
-    pub(crate) batch: usize,
+    pub(crate) batch: Batch,
     /// Models that a caller may name without the vendor.
     pub(crate) models: Vec<String>,
+    /// The model that is used when none is named, where the manifest says.
+    pub(crate) model: Option<String>,
+}
+
+/// How much goes in one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// Inputs; 1 where a call takes a single one.
+    pub(crate) most: usize,
+    /// Bytes of all their texts together.
+    pub(crate) bytes: Option<usize>,
+    /// Characters of all their texts together.
+    pub(crate) characters: Option<usize>,
+    /// An input without this field goes alone: what earlier steps find out in its place is true of it only.
+    pub(crate) alone_unless: Option<String>,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            most: 1,
+            bytes: None,
+            characters: None,
+            alone_unless: None,
+        }
+    }
 }
 
 /// How an operation is done.
@@ -156,8 +203,8 @@ pub(crate) enum BodyTemplate {
     Multipart(Vec<(String, PartTemplate)>),
     /// A blob as it is.
     Raw(&'static str),
-    /// A text of this media type.
-    Text(Text, String),
+    /// Texts put together, of this media type.
+    Text(Vec<Template>, String),
 }
 
 /// A part of a multipart body.
@@ -186,10 +233,14 @@ pub(crate) enum KeepFrom {
 pub(crate) struct Poll {
     pub(crate) every: Duration,
     pub(crate) up_to: Duration,
-    /// Where the state stands.
-    pub(crate) until: Vec<PathStep>,
+    /// Where the state stands; without it, any answer that is no error is the end.
+    pub(crate) until: Option<Vec<PathStep>>,
     pub(crate) done: Vec<String>,
     pub(crate) failed: Vec<String>,
+    /// Codes of errors that mean that there is no answer yet.
+    pub(crate) not_yet: Vec<String>,
+    /// Where the code of a job's failure stands, or the status that it would be.
+    pub(crate) code: Option<Vec<PathStep>>,
     /// Where the reason stands.
     pub(crate) message: Option<Vec<PathStep>>,
 }
@@ -216,7 +267,7 @@ pub(crate) struct Errors {
     /// Where seconds to wait may stand in the body.
     pub(crate) retry_after: Option<Vec<PathStep>>,
     /// What is there only when an answer with a good status is an error, and the values that mean that all is well.
-    pub(crate) in_success: Option<(Vec<PathStep>, Vec<String>)>,
+    pub(crate) in_success: Vec<(Vec<PathStep>, Vec<String>)>,
     pub(crate) kinds: Vec<ErrorRule>,
 }
 
@@ -255,7 +306,9 @@ impl Operation {
 impl Vendor {
     /// The operation of this name, if the vendor offers it.
     pub fn operation(&self, name: &str) -> Option<&Operation> {
-        self.operations.iter().find(|operation| operation.contract.name == name)
+        self.operations
+            .iter()
+            .find(|operation| operation.contract.name == name)
     }
 }
 
@@ -272,16 +325,32 @@ pub struct Account {
 
 impl Account {
     /// Puts the vendor's defaults where nothing is given.
-    pub fn new(name: String, vendor: Arc<Vendor>, base: Option<String>, given: Vec<(String, isobar_config::Secret)>) -> Self {
-        let mut fields: Vec<(String, String)> = given.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect();
+    pub fn new(
+        name: String,
+        vendor: Arc<Vendor>,
+        base: Option<String>,
+        given: Vec<(String, isobar_config::Secret)>,
+    ) -> Self {
+        let mut fields: Vec<(String, String)> = given
+            .into_iter()
+            .map(|(name, value)| (name, value.expose().to_owned()))
+            .collect();
         for field in &vendor.fields {
             if let Some(default) = &field.default
                 && !fields.iter().any(|(known, _)| *known == field.name)
             {
-                fields.push((field.name.clone(), default.clone()));
+                let default = fields.iter().fold(default.clone(), |text, (name, value)| {
+                    text.replace(&format!("{{$.account.{name}}}"), value)
+                });
+                fields.push((field.name.clone(), default));
             }
         }
-        Self { name, vendor, base: base.map(|base| base.trim_end_matches('/').to_owned()), fields }
+        Self {
+            name,
+            vendor,
+            base: base.map(|base| base.trim_end_matches('/').to_owned()),
+            fields,
+        }
     }
 
     pub(crate) fn fields(&self) -> &[(String, String)] {
@@ -289,7 +358,10 @@ impl Account {
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 

@@ -5,15 +5,38 @@ use std::sync::{Arc, OnceLock};
 use include_dir::{Dir, include_dir};
 use isobar_config::{Report, Source};
 
+#[cfg(test)]
+#[path = "vendors/baidu/tests.rs"]
+mod baidu_tests;
+#[path = "vendors/iflytek/hooks.rs"]
+mod iflytek;
+#[cfg(test)]
+#[path = "vendors/iflytek/tests.rs"]
+mod iflytek_tests;
+#[cfg(test)]
+#[path = "vendors/tencent/tests.rs"]
+mod tencent_tests;
+
 use crate::{
+    hook::Hook,
     manifest::{self, Files, Hooks},
     vendor::Vendor,
 };
 
+#[path = "vendors/google/hooks.rs"]
+mod google;
+
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/vendors");
 
 /// Hooks, by vendor.
-const HOOKS: &Hooks = &[];
+const HOOKS: &Hooks = &[
+    (
+        "google",
+        "words_of_speakers",
+        Hook(google::words_of_speakers),
+    ),
+    ("iflytek", "dictation", Hook(iflytek::dictation)),
+];
 
 /// Vendors, compiled.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +56,12 @@ impl Vendors {
     /// These and the vendors of a user's manifests, which take the place of built-in ones of the same name.
     pub fn with(&self, folders: &[Files]) -> (Self, Report) {
         let (more, report) = manifest::compile(folders, &[]);
-        let mut vendors: Vec<Arc<Vendor>> = self.0.iter().filter(|known| !more.iter().any(|own| own.name == known.name)).cloned().collect();
+        let mut vendors: Vec<Arc<Vendor>> = self
+            .0
+            .iter()
+            .filter(|known| !more.iter().any(|own| own.name == known.name))
+            .cloned()
+            .collect();
         vendors.extend(more);
         vendors.sort_by(|a, b| a.name.cmp(&b.name));
         (Self(vendors), report)
@@ -56,11 +84,21 @@ fn folders() -> Vec<Files> {
             let name = |path: &std::path::Path| path.to_string_lossy().replace('\\', "/");
             let mut sources: Vec<Source> = folder
                 .files()
-                .filter(|file| file.path().extension().is_some_and(|ending| ending == "yaml"))
-                .map(|file| Source { name: name(file.path()), text: file.contents_utf8().unwrap_or_default().to_owned() })
+                .filter(|file| {
+                    file.path()
+                        .extension()
+                        .is_some_and(|ending| ending == "yaml")
+                })
+                .map(|file| Source {
+                    name: name(file.path()),
+                    text: file.contents_utf8().unwrap_or_default().to_owned(),
+                })
                 .collect();
             sources.sort_by(|a, b| a.name.cmp(&b.name));
-            Files { folder: name(folder.path()), sources }
+            Files {
+                folder: name(folder.path()),
+                sources,
+            }
         })
         .collect();
     folders.sort_by(|a, b| a.folder.cmp(&b.folder));

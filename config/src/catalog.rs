@@ -48,12 +48,17 @@ impl Catalog {
     }
 
     pub(crate) fn offers(&self, vendor: &str, operation: &str) -> bool {
-        self.vendor(vendor).is_some_and(|vendor| vendor.operations.iter().any(|known| known == operation))
+        self.vendor(vendor)
+            .is_some_and(|vendor| vendor.operations.iter().any(|known| known == operation))
     }
 
     /// Names that `capabilities` may have: operations, and the capabilities that they belong to.
     pub(crate) fn capability_names(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.operations.iter().map(|operation| operation.name.as_str()).collect();
+        let mut names: Vec<&str> = self
+            .operations
+            .iter()
+            .map(|operation| operation.name.as_str())
+            .collect();
         for operation in &self.operations {
             let capability = operation.capability();
             if !names.contains(&capability) {

@@ -446,11 +446,20 @@ impl Checker<'_> {
     }
 
     /// An account at a vendor has that vendor's fields beside those that all have.
-    fn account(&mut self, node: &mut Node, at_upstream: &'static Record, at_vendor: &'static Record) {
+    fn account(
+        &mut self,
+        node: &mut Node,
+        at_upstream: &'static Record,
+        at_vendor: &'static Record,
+    ) {
         let Some(named) = node.get("vendor") else {
             return self.record(node, at_upstream);
         };
-        let (name, at, whole) = (named.text().unwrap_or_default().to_owned(), named.at, node.at);
+        let (name, at, whole) = (
+            named.text().unwrap_or_default().to_owned(),
+            named.at,
+            node.at,
+        );
         let catalog = self.catalog;
         let Some(vendor) = catalog.vendor(&name) else {
             let known = catalog.vendors.iter().map(|vendor| vendor.name.as_str());
@@ -459,27 +468,42 @@ impl Checker<'_> {
             self.found.push(mistake.did_you_mean(&name, known, before));
             return;
         };
-        let Value::Map(entries) = &mut node.value else { return };
+        let Value::Map(entries) = &mut node.value else {
+            return;
+        };
         for (key, node) in entries.iter_mut() {
             if let Some(field) = at_vendor.fields.iter().find(|field| field.key == key.text) {
                 self.node(node, &field.shape);
             } else if let Some(field) = vendor.fields.iter().find(|field| field.name == key.text) {
-                self.text(node, if field.secret { Kind::Secret } else { Kind::Plain });
+                self.text(
+                    node,
+                    if field.secret {
+                        Kind::Secret
+                    } else {
+                        Kind::Plain
+                    },
+                );
             } else {
                 let message = format!("`{}` is not a key of an account at `{name}`", key.text);
                 let own = vendor.fields.iter().map(|field| field.name.as_str());
                 let keys = own.chain(at_vendor.fields.iter().map(|field| field.key));
                 let before = self.found.len();
                 let mistake = Diagnostic::error("E0201", key.at, message);
-                self.found.push(mistake.did_you_mean(&key.text, keys, before));
+                self.found
+                    .push(mistake.did_you_mean(&key.text, keys, before));
             }
         }
         for field in vendor.fields.iter().filter(|field| field.required) {
             if !entries.iter().any(|(key, _)| key.text == field.name) {
                 let message = format!("`{}` is missing in an account at `{name}`", field.name);
-                let example = if field.secret { format!("${{{}}}", field.name.to_uppercase()) } else { "…".to_owned() };
+                let example = if field.secret {
+                    format!("${{{}}}", field.name.to_uppercase())
+                } else {
+                    "…".to_owned()
+                };
                 let help = format!("add `{}: \"{example}\"` ({})", field.name, field.doc);
-                self.found.push(Diagnostic::error("E0203", whole, message).help(help));
+                self.found
+                    .push(Diagnostic::error("E0203", whole, message).help(help));
             }
         }
     }
@@ -552,7 +576,11 @@ fn kind_of(shape: &Shape) -> &'static str {
         Shape::Bool => "`true` or `false`",
         Shape::Choice(_) => "a word",
         Shape::List(..) => "a list",
-        Shape::Map(_) | Shape::Headers(_) | Shape::Record(_) | Shape::Account(..) | Shape::OneOf(_) => "a map",
+        Shape::Map(_)
+        | Shape::Headers(_)
+        | Shape::Record(_)
+        | Shape::Account(..)
+        | Shape::OneOf(_) => "a map",
         Shape::Either(_) => "one of several",
         Shape::Nothing => "nothing",
     }

@@ -27,7 +27,7 @@ pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};
 pub use expand::Environment;
 pub use jsonpath::{JsonPath, PathError, Step, TooMuch, steps};
-pub use load::{Loaded, Source, load, load_with};
+pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
     AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Config, Effect, Forward,
     HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin, Outlier,
@@ -38,8 +38,8 @@ pub use place::{Location, Span};
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{Secret, hash_key};
-pub use units::{duration, size};
 pub use template::{EvalError, Expression, Template, TemplateError};
+pub use units::{duration, size};
 
 /// The effective configuration as JSON, for the admin port: secrets and key digests are left out.
 pub fn redacted(config: &Config) -> serde_json::Value {

@@ -86,7 +86,11 @@ fn value(shape: &Shape) -> String {
         Shape::Record(record) | Shape::OneOf(record) => {
             format!("[{}](#{})", record.name, record.name.replace(' ', "-"))
         }
-        Shape::Account(at_upstream, at_vendor) => format!("{} — or {}", value(&Shape::Record(at_upstream)), value(&Shape::Record(at_vendor))),
+        Shape::Account(at_upstream, at_vendor) => format!(
+            "{} — or {}",
+            value(&Shape::Record(at_upstream)),
+            value(&Shape::Record(at_vendor))
+        ),
         Shape::Either(shapes) => shapes.iter().map(value).collect::<Vec<_>>().join(" — or "),
         Shape::Nothing => "nothing".to_owned(),
     }

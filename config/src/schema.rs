@@ -86,7 +86,10 @@ fn shape(shape: &Shape) -> Value {
             // A vendor's own fields depend on the vendor.
             let mut vendor = record(at_vendor);
             if let Some(fields) = vendor.as_object_mut() {
-                fields.insert("additionalProperties".to_owned(), json!({ "type": "string" }));
+                fields.insert(
+                    "additionalProperties".to_owned(),
+                    json!({ "type": "string" }),
+                );
             }
             json!({ "anyOf": [record(at_upstream), vendor] })
         }

@@ -129,7 +129,7 @@ impl Kind {
             Self::Size => "size",
             Self::Rate => "rate",
             Self::Address => "address",
-            Self::Url => "URL",
+            Self::Url | Self::VendorBase => "URL",
             Self::Match => "match",
             Self::Path => "path pattern",
             Self::TargetPath => "path with parameters",
@@ -140,7 +140,6 @@ impl Kind {
             Self::Condition => "condition",
             Self::AccessLog => "log destination",
             Self::ProbePath => "path",
-            Self::VendorBase => "URL",
         }
     }
 
@@ -241,13 +240,17 @@ impl Kind {
                     "write `http://host:port` or `https://host/path`",
                 )
             }),
-            Self::VendorBase => texts::base_url(&text.replacen("ws", "http", usize::from(text.starts_with("ws")))).map(|_| ()).or_else(|why| {
-                misfit(
-                    "E0401",
-                    format!("`{text}` is not a URL that can be called: {why}"),
-                    "write `https://host` or `https://host/path`",
-                )
-            }),
+            Self::VendorBase => {
+                texts::base_url(&text.replacen("ws", "http", usize::from(text.starts_with("ws"))))
+                    .map(|_| ())
+                    .or_else(|why| {
+                        misfit(
+                            "E0401",
+                            format!("`{text}` is not a URL that can be called: {why}"),
+                            "write `https://host` or `https://host/path`",
+                        )
+                    })
+            }
             Self::Match => texts::match_text(text).map(|_| ()),
             Self::Path => texts::path_pattern(text).map(|_| ()),
             Self::TargetPath => texts::path_rewrite(text).map(|_| ()),

@@ -534,7 +534,11 @@ static SERVE: Record = Record {
     name: "serve",
     doc: "Serves an operation of a capability by the accounts that offer it.",
     fields: pool_fields![
-        Field::required("operation", Text(Kind::Plain), "Such as `speech.transcribe`."),
+        Field::required(
+            "operation",
+            Text(Kind::Plain),
+            "Such as `speech.transcribe`."
+        ),
         Field::optional("pool", Text(Kind::Plain), "", "Name of a pool."),
         Field::optional(
             "members",

@@ -6,8 +6,15 @@ use libtest_mimic::Trial;
 use crate::support::{Stand, run, vendors};
 
 const OPERATIONS: [&str; 9] = [
-    "speech.transcribe", "speech.synthesize", "text.sentiment", "text.entities", "text.key_phrases", "text.language",
-    "text.classify", "translation.translate", "translation.detect",
+    "speech.transcribe",
+    "speech.synthesize",
+    "text.sentiment",
+    "text.entities",
+    "text.key_phrases",
+    "text.language",
+    "text.classify",
+    "translation.translate",
+    "translation.detect",
 ];
 
 /// What the second account of the same vendor must take over.
@@ -31,14 +38,29 @@ pub(crate) fn trials() -> Vec<Trial> {
         for vendor in vendors(operation) {
             for (name, fault) in taken_over() {
                 // A recording is bytes of any kind: there is no wrong shape to see.
-                if operation == "speech.synthesize" && matches!(fault, Fault::Malformed | Fault::WrongShape) {
+                if operation == "speech.synthesize"
+                    && matches!(fault, Fault::Malformed | Fault::WrongShape)
+                {
                     continue;
                 }
-                let (vendor, title) = (vendor.clone(), format!("{}::fails_over::{name}::{vendor}", operation.replace('.', "::")));
-                trials.push(Trial::test(title, move || run(fails_over(operation, vendor, fault))));
+                let (vendor, title) = (
+                    vendor.clone(),
+                    format!(
+                        "{}::fails_over::{name}::{vendor}",
+                        operation.replace('.', "::")
+                    ),
+                );
+                trials.push(Trial::test(title, move || {
+                    run(fails_over(operation, vendor, fault))
+                }));
             }
-            let title = format!("{}::does_not_fail_over::invalid_input::{vendor}", operation.replace('.', "::"));
-            trials.push(Trial::test(title, move || run(answers_at_once(operation, vendor))));
+            let title = format!(
+                "{}::does_not_fail_over::invalid_input::{vendor}",
+                operation.replace('.', "::")
+            );
+            trials.push(Trial::test(title, move || {
+                run(answers_at_once(operation, vendor))
+            }));
         }
     }
     trials
@@ -48,7 +70,10 @@ async fn fails_over(operation: &'static str, vendor: String, fault: Fault) {
     let second = format!("{vendor}-2");
     let stand = Stand::start(operation, &[&vendor, &second]).await;
     // Every call of the first account, whatever the vendor's step.
-    stand.sandbox.faults().set([Rule::at(&vendor, fault).with(&vendor)]);
+    stand
+        .sandbox
+        .faults()
+        .set([Rule::at(&vendor, fault).with(&vendor)]);
     let seen = stand.simplest().await;
     assert_eq!(seen.status, 200, "{}", seen.text());
     assert_eq!(seen.vendor(), second, "{:?}", seen.headers);
@@ -58,12 +83,19 @@ async fn fails_over(operation: &'static str, vendor: String, fault: Fault) {
 async fn answers_at_once(operation: &'static str, vendor: String) {
     let second = format!("{vendor}-2");
     let stand = Stand::start(operation, &[&vendor, &second]).await;
-    stand.sandbox.faults().set([Rule::at(&vendor, Fault::error(Class::Invalid)).with(&vendor)]);
+    stand
+        .sandbox
+        .faults()
+        .set([Rule::at(&vendor, Fault::error(Class::Invalid)).with(&vendor)]);
     let seen = stand.simplest().await;
     assert_eq!(seen.status, 400, "{}", seen.text());
     assert_eq!(seen.problem(), "bad-input");
     assert_eq!(seen.attempts(), "1");
     let told = seen.json();
     assert!(!told["detail"].as_str().unwrap().is_empty());
-    assert!(!seen.text().contains("sandbox-"), "a credential shows: {}", seen.text());
+    assert!(
+        !seen.text().contains("sandbox-"),
+        "a credential shows: {}",
+        seen.text()
+    );
 }

@@ -13,8 +13,13 @@ use serde_json::Value;
 pub(crate) fn vendors(operation: &str) -> Vec<String> {
     let (vendors, report) = isobar_adapters::built_in();
     assert!(report.is_empty(), "{}", report.text(false));
-    let offering = vendors.iter().filter(|vendor| vendor.operation(operation).is_some());
-    offering.map(|vendor| vendor.name.clone()).filter(|name| name != "local").collect()
+    let offering = vendors
+        .iter()
+        .filter(|vendor| vendor.operation(operation).is_some());
+    offering
+        .map(|vendor| vendor.name.clone())
+        .filter(|name| name != "local")
+        .collect()
 }
 
 /// One trial for each vendor that offers the operation.
@@ -26,14 +31,19 @@ where
     let capability = operation.split('.').next().unwrap_or_default();
     let trial = |vendor: String| {
         let title = format!("{capability}::{name}::{vendor}");
-        Trial::test(title, move || run(async move { test(Stand::start(operation, &[&vendor]).await).await }))
+        Trial::test(title, move || {
+            run(async move { test(Stand::start(operation, &[&vendor]).await).await })
+        })
     };
     vendors(operation).into_iter().map(trial).collect()
 }
 
 /// Runs one trial; a panic in it is its failure.
 pub(crate) fn run(test: impl Future<Output = ()>) -> Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(test);
     Ok(())
 }
@@ -77,12 +87,24 @@ impl Stand {
         }
         text.push_str(more);
         let (vendors, _) = isobar_adapters::built_in();
-        let source = Source { name: "suite.yaml".to_owned(), text };
+        let source = Source {
+            name: "suite.yaml".to_owned(),
+            text,
+        };
         let (config, report) = check_with(&[source], &Nothing, &isobar::catalog(vendors));
         let config = config.unwrap_or_else(|| panic!("{}", report.text(false)));
         let host = Host::start(config, None).await.unwrap();
-        let vendor = accounts.first().map_or("", |name| name.trim_end_matches("-2")).to_owned();
-        Self { sandbox, operation, vendor, host, client: reqwest::Client::new() }
+        let vendor = accounts
+            .first()
+            .map_or("", |name| name.trim_end_matches("-2"))
+            .to_owned();
+        Self {
+            sandbox,
+            operation,
+            vendor,
+            host,
+            client: reqwest::Client::new(),
+        }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -93,7 +115,12 @@ impl Stand {
     pub(crate) async fn json(&self, input: &Value) -> Seen {
         let path = self.front();
         let request = self.client.post(self.url(&path)).bearer_auth("any");
-        seen(request.header("content-type", "application/json").body(input.to_string())).await
+        seen(
+            request
+                .header("content-type", "application/json")
+                .body(input.to_string()),
+        )
+        .await
     }
 
     /// Sends a recording as a form.
@@ -107,7 +134,15 @@ impl Stand {
         body.extend_from_slice(audio);
         body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
         let request = self.client.post(self.url(&self.front())).bearer_auth("any");
-        seen(request.header("content-type", format!("multipart/form-data; boundary={boundary}")).body(body)).await
+        seen(
+            request
+                .header(
+                    "content-type",
+                    format!("multipart/form-data; boundary={boundary}"),
+                )
+                .body(body),
+        )
+        .await
     }
 
     /// The simplest input of the operation.
@@ -148,11 +183,21 @@ fn line(written: &str, account: &str) -> String {
     }
     // The second account has the same credentials with `-2` behind.
     let mut line = found.replacen(&start, &format!("  {account}:"), 1);
-    for field in ["key", "api_key", "api_secret", "secret_key", "secret_id", "access_key_id", "secret_access_key"] {
+    for field in [
+        "key",
+        "api_key",
+        "api_secret",
+        "secret_key",
+        "secret_id",
+        "access_key_id",
+        "secret_access_key",
+    ] {
         let mark = format!(" {field}: ");
         if let Some(at) = line.find(&mark) {
             let from = at + mark.len();
-            let end = line[from..].find([',', ' ']).map_or(line.len(), |end| from + end);
+            let end = line[from..]
+                .find([',', ' '])
+                .map_or(line.len(), |end| from + end);
             line.insert_str(end, "-2");
         }
     }
@@ -160,15 +205,42 @@ fn line(written: &str, account: &str) -> String {
 }
 
 async fn seen(request: reqwest::RequestBuilder) -> Seen {
-    let answer = request.timeout(Duration::from_secs(60)).send().await.unwrap();
+    let answer = request
+        .timeout(Duration::from_mins(1))
+        .send()
+        .await
+        .unwrap();
     let status = answer.status().as_u16();
-    let headers = answer.headers().iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect();
+    let headers = answer
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.to_string(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
+        })
+        .collect();
     let body = answer.bytes().await.unwrap();
-    Seen { status, headers, body, whole: true, took: Duration::ZERO }
+    Seen {
+        status,
+        headers,
+        body,
+        whole: true,
+        took: Duration::ZERO,
+    }
 }
 
 /// Words without case and punctuation.
 pub(crate) fn words(text: &str) -> Vec<String> {
-    let clean = |word: &str| word.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
-    text.split_whitespace().map(clean).filter(|word| !word.is_empty()).collect()
+    let clean = |word: &str| {
+        word.chars()
+            .filter(|c| c.is_alphanumeric())
+            .collect::<String>()
+            .to_lowercase()
+    };
+    text.split_whitespace()
+        .map(clean)
+        .filter(|word| !word.is_empty())
+        .collect()
 }

@@ -9,8 +9,16 @@ pub(crate) fn trials() -> Vec<Trial> {
     [
         for_each("text.sentiment", "tells_good_from_bad", tells_good_from_bad),
         for_each("text.sentiment", "takes_many_at_once", takes_many_at_once),
-        for_each("text.entities", "finds_names_where_they_stand", finds_names_where_they_stand),
-        for_each("text.key_phrases", "finds_words_of_the_text", finds_words_of_the_text),
+        for_each(
+            "text.entities",
+            "finds_names_where_they_stand",
+            finds_names_where_they_stand,
+        ),
+        for_each(
+            "text.key_phrases",
+            "finds_words_of_the_text",
+            finds_words_of_the_text,
+        ),
         for_each("text.language", "tells_the_language", tells_the_language),
         for_each("text.classify", "names_categories", names_categories),
     ]
@@ -29,20 +37,35 @@ async fn tells_good_from_bad(stand: Stand) {
     let bad = ask("The room was dirty and terrible, and I hate the awful noise.").await;
     assert_eq!(good["label"], "positive", "{good}");
     assert_eq!(bad["label"], "negative", "{bad}");
-    let (high, low) = (good["score"].as_f64().unwrap(), bad["score"].as_f64().unwrap());
-    assert!((0.0..=1.0).contains(&high) && (-1.0..=0.0).contains(&low), "{high} {low}");
+    let (high, low) = (
+        good["score"].as_f64().unwrap(),
+        bad["score"].as_f64().unwrap(),
+    );
+    assert!(
+        (0.0..=1.0).contains(&high) && (-1.0..=0.0).contains(&low),
+        "{high} {low}"
+    );
     for answer in [good, bad] {
         let parts = &answer["probabilities"];
         if !parts.is_null() {
-            let sum: f64 = ["positive", "negative", "neutral", "mixed"].iter().filter_map(|part| parts[part].as_f64()).sum();
+            let sum: f64 = ["positive", "negative", "neutral", "mixed"]
+                .iter()
+                .filter_map(|part| parts[part].as_f64())
+                .sum();
             assert!((0.9..=1.1).contains(&sum), "{answer}");
         }
     }
 }
 
 async fn takes_many_at_once(stand: Stand) {
-    let texts = ["I love it, it is great.", "I hate it, it is terrible.", "I love the wonderful food."];
-    let documents: Vec<Value> = (0..13).map(|at| json!({ "text": texts[at % 3], "language": "en" })).collect();
+    let texts = [
+        "I love it, it is great.",
+        "I hate it, it is terrible.",
+        "I love the wonderful food.",
+    ];
+    let documents: Vec<Value> = (0..13)
+        .map(|at| json!({ "text": texts[at % 3], "language": "en" }))
+        .collect();
     let answer = stand.json(&json!({ "documents": documents })).await.json();
     assert_eq!(answer["errors"], json!([]), "{answer}");
     let results = answer["results"].as_array().unwrap();
@@ -61,13 +84,30 @@ async fn finds_names_where_they_stand(stand: Stand) {
     assert_eq!(seen.status, 200, "{}", seen.text());
     let answer = seen.json();
     let entities = answer["entities"].as_array().unwrap();
-    assert!(entities.iter().any(|entity| entity["name"].as_str().unwrap().contains("Berlin")), "{answer}");
+    assert!(
+        entities
+            .iter()
+            .any(|entity| entity["name"].as_str().unwrap().contains("Berlin")),
+        "{answer}"
+    );
     for entity in entities {
         let name = entity["name"].as_str().unwrap();
-        let (Some(offset), Some(length)) = (entity["offset"].as_u64(), entity["length"].as_u64()) else { continue };
-        let there: String = text.chars().skip(usize::try_from(offset).unwrap()).take(usize::try_from(length).unwrap()).collect();
+        let (Some(offset), Some(length)) = (entity["offset"].as_u64(), entity["length"].as_u64())
+        else {
+            continue;
+        };
+        let there: String = text
+            .chars()
+            .skip(usize::try_from(offset).unwrap())
+            .take(usize::try_from(length).unwrap())
+            .collect();
         assert_eq!(there, name, "{entity}");
-        assert!(entity["type"].as_str().is_some_and(|kind| kind == kind.to_lowercase()), "{entity}");
+        assert!(
+            entity["type"]
+                .as_str()
+                .is_some_and(|kind| kind == kind.to_lowercase()),
+            "{entity}"
+        );
     }
 }
 
@@ -84,7 +124,13 @@ async fn finds_words_of_the_text(stand: Stand) {
 }
 
 async fn tells_the_language(stand: Stand) {
-    for (text, expected) in [(LONG, "en"), ("Das Wetter ist heute wirklich sehr schön, und wir gehen mit den Kindern in den Park.", "de")] {
+    for (text, expected) in [
+        (LONG, "en"),
+        (
+            "Das Wetter ist heute wirklich sehr schön, und wir gehen mit den Kindern in den Park.",
+            "de",
+        ),
+    ] {
         let seen = stand.json(&json!({ "text": text })).await;
         assert_eq!(seen.status, 200, "{}", seen.text());
         let answer = seen.json();
@@ -98,6 +144,11 @@ async fn names_categories(stand: Stand) {
     let answer = seen.json();
     assert!(answer["categories"].is_array(), "{answer}");
     for category in answer["categories"].as_array().unwrap() {
-        assert!(category["label"].as_str().is_some_and(|label| !label.is_empty()), "{category}");
+        assert!(
+            category["label"]
+                .as_str()
+                .is_some_and(|label| !label.is_empty()),
+            "{category}"
+        );
     }
 }

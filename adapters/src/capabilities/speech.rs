@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     blob::Blob,
     capability::{About, round},
-    draft::{Draft, Fields, Kind::{Items, Value}, promised},
+    draft::{
+        Draft, Fields,
+        Kind::{Items, Value},
+        promised,
+    },
     language,
     projection::Misread,
     tree::Tree,
@@ -70,7 +74,7 @@ pub struct Word {
     pub text: String,
     /// Seconds from the start of the recording.
     pub start: f64,
-    /// Seconds from the start of the recording.
+    /// Seconds from the start of the recording; where the vendor does not tell, the start of the next word.
     pub end: f64,
     /// 0 to 1.
     pub confidence: Option<f64>,
@@ -93,23 +97,41 @@ pub struct Segment {
     pub speaker: Option<String>,
 }
 
-const WORD: [(&str, crate::draft::Kind); 7] = [
-    ("text", Value), ("start", Value), ("end", Value), ("duration", Value), ("confidence", Value), ("speaker", Value),
+const WORD: [(&str, crate::draft::Kind); 8] = [
+    ("text", Value),
+    ("start", Value),
+    ("end", Value),
+    ("duration", Value),
+    ("confidence", Value),
+    ("speaker", Value),
     // `punctuation` is put after the word before it; anything else is a word.
     ("kind", Value),
+    // `next` puts punctuation before the word after it instead, as Spanish opens a question.
+    ("attaches", Value),
 ];
 static WORDS: Draft = Draft { fields: &WORD };
 static SEGMENTS: Draft = Draft {
     fields: &[
-        ("text", Value), ("start", Value), ("end", Value), ("duration", Value), ("confidence", Value), ("speaker", Value),
+        ("text", Value),
+        ("start", Value),
+        ("end", Value),
+        ("duration", Value),
+        ("confidence", Value),
+        ("speaker", Value),
         ("words", Items(&WORDS)),
     ],
 };
 /// Fields of `returns` for `speech.transcribe`. Words may stand in their segments instead.
 pub(crate) static TRANSCRIPT: Draft = Draft {
     fields: &[
-        ("text", Value), ("language", Value), ("confidence", Value), ("duration", Value), ("words", Items(&WORDS)),
+        ("text", Value),
+        ("language", Value),
+        ("confidence", Value),
+        ("duration", Value),
+        ("words", Items(&WORDS)),
         ("segments", Items(&SEGMENTS)),
+        // What stands between words, where the vendor gives no text: a blank unless it says otherwise.
+        ("delimiter", Value),
     ],
 };
 
@@ -117,84 +139,154 @@ pub(crate) static TRANSCRIPT: Draft = Draft {
 pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript, Misread> {
     let mut fields = Fields::of(tree);
     let text = fields.string(0);
-    let mut names = Speakers::default();
-    let mut words: Vec<Word> = Vec::new();
+    let delimiter = fields.string(6).unwrap_or_else(|| " ".to_owned());
+    let mut heard = Words::default();
     for word in fields.items(4) {
-        push_word(&mut words, word, None, &mut names)?;
+        heard.push(word, None)?;
     }
-    let own_words = !words.is_empty();
-    let mut segments = Vec::new();
+    let own_words = !heard.words.is_empty();
+    let mut segments: Vec<Segment> = Vec::new();
     for mut segment in fields.items(5) {
-        let speaker = segment.text(5).and_then(|label| names.name(&label));
-        let (first, more) = (words.len(), segment.items(6));
+        let speaker = segment
+            .text(5)
+            .and_then(|label| heard.speakers.name(&label));
+        let (first, more) = (heard.words.len(), segment.items(6));
         if !own_words {
             for word in more {
-                push_word(&mut words, word, speaker.as_deref(), &mut names)?;
+                heard.push(word, speaker.as_deref())?;
             }
         }
-        let inside = words.get(first..).unwrap_or_default();
-        let start = segment.number(1).or(inside.first().map(|word| word.start)).unwrap_or_default();
-        let end = segment.number(2).or_else(|| segment.number(3).map(|length| start + length)).or(inside.last().map(|word| word.end));
+        let inside = heard.words.get(first..).unwrap_or_default();
+        let before = || segments.last().map(|segment| segment.end);
+        let start = segment
+            .number(1)
+            .or(inside.first().map(|word| word.start))
+            .or_else(before)
+            .unwrap_or_default();
+        let end = segment
+            .number(2)
+            .or_else(|| segment.number(3).map(|length| start + length))
+            .or(inside
+                .last()
+                .map(|word| word.end)
+                .filter(|end| end.is_finite()));
         segments.push(Segment {
-            text: segment.text(0).map_or_else(|| sentence(inside), |text| text.trim().to_owned()),
+            text: segment.text(0).map_or_else(
+                || sentence(inside, &delimiter),
+                |text| text.trim().to_owned(),
+            ),
             start: round(start),
             end: round(end.unwrap_or(start).max(start)),
             confidence: probability(segment.number(4)),
             speaker,
         });
     }
+    let mut words = heard.words;
     words.sort_by(|a, b| a.start.total_cmp(&b.start));
+    let media = about
+        .blobs
+        .iter()
+        .find(|(name, _)| *name == "audio")
+        .and_then(|(_, blob)| blob.media().duration);
+    let duration = fields.number(3).or(media).map(round);
+    end_words(&mut words, duration);
     segments.sort_by(|a, b| a.start.total_cmp(&b.start));
     let text = match text {
         Some(text) => text.trim().to_owned(),
-        None if !segments.is_empty() => segments.iter().map(|segment| segment.text.as_str()).collect::<Vec<_>>().join(" "),
-        None if !words.is_empty() => sentence(&words),
+        None if !segments.is_empty() => segments
+            .iter()
+            .map(|segment| segment.text.as_str())
+            .collect::<Vec<_>>()
+            .join(&delimiter),
+        None if !words.is_empty() => sentence(&words, &delimiter),
         None => return promised(None, "text"),
     };
     let language = fields.text(1).map(|tag| language::canonical(&tag));
-    let asked = || about.input.get("language").and_then(|tag| tag.as_str()).map(language::canonical);
-    let media = about.blobs.iter().find(|(name, _)| *name == "audio").and_then(|(_, blob)| blob.media().duration);
+    let asked = || {
+        about
+            .input
+            .get("language")
+            .and_then(|tag| tag.as_str())
+            .map(language::canonical)
+    };
     Ok(Transcript {
         text,
         language: language.or_else(asked),
         confidence: probability(fields.number(2)),
-        duration: fields.number(3).or(media).map(round),
+        duration,
         words,
         segments,
     })
 }
 
-fn push_word(words: &mut Vec<Word>, mut word: Fields<'_>, inherited: Option<&str>, names: &mut Speakers) -> Result<(), Misread> {
-    let text = promised(word.text(0), "words.text")?;
-    let text = text.trim();
-    if word.text(6).is_some_and(|kind| kind == "punctuation") {
-        if let Some(last) = words.last_mut() {
-            last.text.push_str(text);
+/// The words so far, and punctuation that waits for the word after it.
+#[derive(Default)]
+struct Words {
+    words: Vec<Word>,
+    speakers: Speakers,
+    opening: String,
+}
+
+impl Words {
+    fn push(&mut self, mut word: Fields<'_>, inherited: Option<&str>) -> Result<(), Misread> {
+        let text = promised(word.text(0), "words.text")?;
+        let text = text.trim();
+        if word.text(6).is_some_and(|kind| kind == "punctuation") {
+            if word.text(7).is_some_and(|to| to == "next") {
+                self.opening.push_str(text);
+            } else if let Some(last) = self.words.last_mut() {
+                last.text.push_str(text);
+            }
+            return Ok(());
         }
-        return Ok(());
+        if text.is_empty() {
+            return Ok(());
+        }
+        // Vendors that leave zeros out mean a start of 0.
+        let start = word.number(1).unwrap_or_default();
+        let end = word
+            .number(2)
+            .or_else(|| word.number(3).map(|length| start + length))
+            .unwrap_or(f64::INFINITY);
+        let mut spoken = std::mem::take(&mut self.opening);
+        spoken.push_str(text);
+        self.words.push(Word {
+            text: spoken,
+            start: round(start),
+            end: round(end.max(start)),
+            confidence: probability(word.number(4)),
+            speaker: word
+                .text(5)
+                .and_then(|label| self.speakers.name(&label))
+                .or_else(|| inherited.map(str::to_owned)),
+        });
+        Ok(())
     }
-    if text.is_empty() {
-        return Ok(());
+}
+
+/// Where no end was told, a word lasts until the next one begins, and the last one until the recording ends.
+fn end_words(words: &mut [Word], duration: Option<f64>) {
+    let mut next = duration;
+    for word in words.iter_mut().rev() {
+        if !word.end.is_finite() {
+            word.end = next.map_or(word.start, |next| next.max(word.start));
+        }
+        next = Some(word.start);
     }
-    // Vendors that leave zeros out mean a start of 0.
-    let start = word.number(1).unwrap_or_default();
-    let end = word.number(2).or_else(|| word.number(3).map(|length| start + length)).unwrap_or(start);
-    words.push(Word {
-        text: text.to_owned(),
-        start: round(start),
-        end: round(end.max(start)),
-        confidence: probability(word.number(4)),
-        speaker: word.text(5).and_then(|label| names.name(&label)).or_else(|| inherited.map(str::to_owned)),
-    });
-    Ok(())
 }
 
 fn probability(value: Option<f64>) -> Option<f64> {
-    value.filter(|value| value.is_finite()).map(|value| value.clamp(0.0, 1.0))
+    value
+        .filter(|value| value.is_finite())
+        .map(|value| value.clamp(0.0, 1.0))
 }
 
-fn sentence(words: &[Word]) -> String {
-    words.iter().map(|word| word.text.as_str()).collect::<Vec<_>>().join(" ")
+fn sentence(words: &[Word], delimiter: &str) -> String {
+    words
+        .iter()
+        .map(|word| word.text.as_str())
+        .collect::<Vec<_>>()
+        .join(delimiter)
 }
 
 /// Vendors' labels for speakers, as `speaker_1` and on in order of first appearance.
@@ -286,11 +378,22 @@ pub struct Speech {
 }
 
 /// Fields of `returns` for `speech.synthesize`.
-pub(crate) static SPEECH: Draft = Draft { fields: &[("audio", Value)] };
+pub(crate) static SPEECH: Draft = Draft {
+    fields: &[("audio", Value)],
+};
 
 /// Makes the recording from what a manifest returns.
 pub(crate) fn speech(tree: Tree<'_>, about: &About<'_>) -> Result<Speech, Misread> {
-    let audio = promised(Fields::of(tree).bytes(0).filter(|bytes| !bytes.is_empty()), "audio")?;
-    let format = about.input.get("format").and_then(|format| serde_json::from_value(format.clone()).ok()).unwrap_or(AudioFormat::Mp3);
-    Ok(Speech { audio: Blob::of_type(audio, format.media_type(), "speech") })
+    let audio = promised(
+        Fields::of(tree).bytes(0).filter(|bytes| !bytes.is_empty()),
+        "audio",
+    )?;
+    let format = about
+        .input
+        .get("format")
+        .and_then(|format| serde_json::from_value(format.clone()).ok())
+        .unwrap_or(AudioFormat::Mp3);
+    Ok(Speech {
+        audio: Blob::of_type(audio, format.media_type(), "speech"),
+    })
 }

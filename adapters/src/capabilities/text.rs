@@ -5,7 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     capability::About,
-    draft::{Draft, Fields, Kind::{Items, Value}, promised},
+    draft::{
+        Draft, Fields,
+        Kind::{Items, Value},
+        promised,
+    },
     language,
     projection::Misread,
     tree::Tree,
@@ -213,50 +217,129 @@ pub struct Category {
 
 static SENTENCES: Draft = Draft {
     fields: &[
-        ("text", Value), ("offset", Value), ("length", Value), ("end", Value), ("label", Value), ("score", Value),
-        ("positive", Value), ("negative", Value), ("magnitude", Value),
+        ("text", Value),
+        ("offset", Value),
+        ("length", Value),
+        ("end", Value),
+        ("label", Value),
+        ("score", Value),
+        ("positive", Value),
+        ("negative", Value),
+        ("magnitude", Value),
     ],
 };
 /// Fields of `returns` for `text.sentiment`: a score, or probabilities to make one from.
 pub(crate) static SENTIMENT: Draft = Draft {
     fields: &[
-        ("label", Value), ("score", Value), ("positive", Value), ("negative", Value), ("neutral", Value), ("mixed", Value),
-        ("magnitude", Value), ("language", Value), ("sentences", Items(&SENTENCES)), ("index", Value), ("id", Value),
+        ("label", Value),
+        ("score", Value),
+        ("positive", Value),
+        ("negative", Value),
+        ("neutral", Value),
+        ("mixed", Value),
+        ("magnitude", Value),
+        ("language", Value),
+        ("sentences", Items(&SENTENCES)),
+        ("index", Value),
+        ("id", Value),
     ],
 };
 static MENTIONS: Draft = Draft {
-    fields: &[("name", Value), ("offset", Value), ("length", Value), ("end", Value), ("byte_offset", Value), ("confidence", Value), ("kind", Value)],
+    fields: &[
+        ("name", Value),
+        ("offset", Value),
+        ("length", Value),
+        ("end", Value),
+        ("byte_offset", Value),
+        ("confidence", Value),
+        ("kind", Value),
+    ],
 };
 static ENTITY: Draft = Draft {
     fields: &[
-        ("name", Value), ("type", Value), ("vendor_type", Value), ("offset", Value), ("length", Value), ("end", Value),
-        ("byte_offset", Value), ("confidence", Value), ("salience", Value), ("wikipedia_url", Value), ("mentions", Items(&MENTIONS)),
+        ("name", Value),
+        ("type", Value),
+        ("vendor_type", Value),
+        ("offset", Value),
+        ("length", Value),
+        ("end", Value),
+        ("byte_offset", Value),
+        ("confidence", Value),
+        ("salience", Value),
+        ("wikipedia_url", Value),
+        ("mentions", Items(&MENTIONS)),
     ],
 };
 /// Fields of `returns` for `text.entities`; an entity with `mentions` becomes one for each.
-pub(crate) static ENTITIES: Draft = Draft { fields: &[("entities", Items(&ENTITY)), ("language", Value), ("index", Value), ("id", Value)] };
-static PHRASES: Draft = Draft { fields: &[("text", Value), ("offset", Value), ("length", Value), ("end", Value), ("score", Value)] };
+pub(crate) static ENTITIES: Draft = Draft {
+    fields: &[
+        ("entities", Items(&ENTITY)),
+        ("language", Value),
+        ("index", Value),
+        ("id", Value),
+    ],
+};
+static PHRASES: Draft = Draft {
+    fields: &[
+        ("text", Value),
+        ("offset", Value),
+        ("length", Value),
+        ("end", Value),
+        ("score", Value),
+    ],
+};
 /// Fields of `returns` for `text.key_phrases`.
-pub(crate) static KEY_PHRASES: Draft = Draft { fields: &[("phrases", Items(&PHRASES)), ("language", Value), ("index", Value), ("id", Value)] };
-static GUESSES: Draft = Draft { fields: &[("code", Value), ("confidence", Value)] };
+pub(crate) static KEY_PHRASES: Draft = Draft {
+    fields: &[
+        ("phrases", Items(&PHRASES)),
+        ("language", Value),
+        ("index", Value),
+        ("id", Value),
+    ],
+};
+static GUESSES: Draft = Draft {
+    fields: &[("code", Value), ("confidence", Value)],
+};
 /// Fields of `returns` for `text.language`.
-pub(crate) static LANGUAGE: Draft = Draft { fields: &[("languages", Items(&GUESSES)), ("index", Value), ("id", Value)] };
-static CATEGORIES: Draft = Draft { fields: &[("label", Value), ("confidence", Value)] };
+pub(crate) static LANGUAGE: Draft = Draft {
+    fields: &[
+        ("languages", Items(&GUESSES)),
+        ("index", Value),
+        ("id", Value),
+    ],
+};
+static CATEGORIES: Draft = Draft {
+    fields: &[("label", Value), ("confidence", Value)],
+};
 /// Fields of `returns` for `text.classify`.
-pub(crate) static CLASSIFICATION: Draft = Draft { fields: &[("categories", Items(&CATEGORIES)), ("scheme", Value), ("index", Value), ("id", Value)] };
+pub(crate) static CLASSIFICATION: Draft = Draft {
+    fields: &[
+        ("categories", Items(&CATEGORIES)),
+        ("scheme", Value),
+        ("index", Value),
+        ("id", Value),
+    ],
+};
 
 pub(crate) fn sentiment(tree: Tree<'_>, about: &About<'_>) -> Result<Sentiment, Misread> {
     let mut fields = Fields::of(tree);
     let (positive, negative) = (fields.number(2), fields.number(3));
-    let probabilities = positive.zip(negative).map(|(positive, negative)| Probabilities {
-        positive: unit(positive),
-        negative: unit(negative),
-        neutral: fields.number(4).map(unit),
-        mixed: fields.number(5).map(unit),
-    });
-    let score = fields.number(1).or_else(|| probabilities.as_ref().map(|p| p.positive - p.negative));
+    let probabilities = positive
+        .zip(negative)
+        .map(|(positive, negative)| Probabilities {
+            positive: unit(positive),
+            negative: unit(negative),
+            neutral: fields.number(4).map(unit),
+            mixed: fields.number(5).map(unit),
+        });
+    let score = fields
+        .number(1)
+        .or_else(|| probabilities.as_ref().map(|p| p.positive - p.negative));
     let magnitude = fields.number(6);
-    let sentences: Vec<Sentence> = fields.items(8).map(|sentence| sentence_of(sentence, about)).collect::<Result<_, _>>()?;
+    let sentences: Vec<Sentence> = fields
+        .items(8)
+        .map(|sentence| sentence_of(sentence, about))
+        .collect::<Result<_, _>>()?;
     let label = feeling(fields.text(0).as_deref());
     let score = promised(score.or_else(|| label.map(by_label)), "score")?.clamp(-1.0, 1.0);
     Ok(Sentiment {
@@ -271,11 +354,33 @@ pub(crate) fn sentiment(tree: Tree<'_>, about: &About<'_>) -> Result<Sentiment, 
 
 fn sentence_of(mut fields: Fields<'_>, about: &About<'_>) -> Result<Sentence, Misread> {
     let text = promised(fields.string(0), "sentences.text")?;
-    let difference = fields.number(6).zip(fields.number(7)).map(|(positive, negative)| positive - negative);
+    let difference = fields
+        .number(6)
+        .zip(fields.number(7))
+        .map(|(positive, negative)| positive - negative);
     let label = feeling(fields.text(4).as_deref());
-    let score = fields.number(5).or(difference).or_else(|| label.map(by_label)).unwrap_or_default().clamp(-1.0, 1.0);
-    let (offset, length) = place(&text, fields.count(1), fields.count(2), fields.count(3), None, about, 0);
-    Ok(Sentence { label: label.unwrap_or_else(|| by_score(score, None, 1)), score: three(score), offset, length, text })
+    let score = fields
+        .number(5)
+        .or(difference)
+        .or_else(|| label.map(by_label))
+        .unwrap_or_default()
+        .clamp(-1.0, 1.0);
+    let (offset, length) = place(
+        &text,
+        fields.count(1),
+        fields.count(2),
+        fields.count(3),
+        None,
+        about,
+        0,
+    );
+    Ok(Sentence {
+        label: label.unwrap_or_else(|| by_score(score, None, 1)),
+        score: three(score),
+        offset,
+        length,
+        text,
+    })
 }
 
 fn feeling(word: Option<&str>) -> Option<Feeling> {
@@ -316,12 +421,36 @@ pub(crate) fn entities(tree: Tree<'_>, about: &About<'_>) -> Result<Entities, Mi
         let name = promised(entity.string(0), "entities.name")?;
         let vendor_type = entity.string(2);
         let kind = entity.string(1).unwrap_or_else(|| "other".to_owned());
-        let (salience, wikipedia_url, confidence) = (entity.number(8).map(unit), entity.string(9), entity.number(7).map(unit));
+        let (salience, wikipedia_url, confidence) = (
+            entity.number(8).map(unit),
+            entity.string(9),
+            entity.number(7).map(unit),
+        );
         let mentions: Vec<Fields<'_>> = entity.items(10).collect();
-        let searched = entities.iter().filter(|known: &&Entity| known.name == name).count();
+        let searched = entities
+            .iter()
+            .filter(|known: &&Entity| known.name == name)
+            .count();
         if mentions.is_empty() {
-            let (offset, length) = place(&name, entity.count(3), entity.count(4), entity.count(5), entity.count(6), about, searched);
-            entities.push(Entity { name, kind, vendor_type, offset, length, confidence, salience, wikipedia_url });
+            let (offset, length) = place(
+                &name,
+                entity.count(3),
+                entity.count(4),
+                entity.count(5),
+                entity.count(6),
+                about,
+                searched,
+            );
+            entities.push(Entity {
+                name,
+                kind,
+                vendor_type,
+                offset,
+                length,
+                confidence,
+                salience,
+                wikipedia_url,
+            });
             continue;
         }
         for mut mention in mentions {
@@ -330,7 +459,15 @@ pub(crate) fn entities(tree: Tree<'_>, about: &About<'_>) -> Result<Entities, Mi
                 continue;
             }
             let name = mention.string(0).unwrap_or_else(|| name.clone());
-            let (offset, length) = place(&name, mention.count(1), mention.count(2), mention.count(3), mention.count(4), about, 0);
+            let (offset, length) = place(
+                &name,
+                mention.count(1),
+                mention.count(2),
+                mention.count(3),
+                mention.count(4),
+                about,
+                0,
+            );
             entities.push(Entity {
                 name,
                 kind: kind.clone(),
@@ -344,7 +481,10 @@ pub(crate) fn entities(tree: Tree<'_>, about: &About<'_>) -> Result<Entities, Mi
         }
     }
     entities.sort_by_key(|entity| entity.offset.unwrap_or(usize::MAX));
-    Ok(Entities { entities, language: language_of(fields.text(1), about) })
+    Ok(Entities {
+        entities,
+        language: language_of(fields.text(1), about),
+    })
 }
 
 pub(crate) fn key_phrases(tree: Tree<'_>, about: &About<'_>) -> Result<KeyPhrases, Misread> {
@@ -352,23 +492,52 @@ pub(crate) fn key_phrases(tree: Tree<'_>, about: &About<'_>) -> Result<KeyPhrase
     let mut phrases = Vec::new();
     for mut phrase in fields.items(0) {
         let text = promised(phrase.string(0), "phrases.text")?;
-        let (offset, length) = place(&text, phrase.count(1), phrase.count(2), phrase.count(3), None, about, 0);
-        phrases.push(Phrase { text, offset, length, score: phrase.number(4).map(unit) });
+        let (offset, length) = place(
+            &text,
+            phrase.count(1),
+            phrase.count(2),
+            phrase.count(3),
+            None,
+            about,
+            0,
+        );
+        phrases.push(Phrase {
+            text,
+            offset,
+            length,
+            score: phrase.number(4).map(unit),
+        });
     }
     if phrases.iter().all(|phrase| phrase.score.is_some()) {
-        phrases.sort_by(|a, b| b.score.unwrap_or_default().total_cmp(&a.score.unwrap_or_default()));
+        phrases.sort_by(|a, b| {
+            b.score
+                .unwrap_or_default()
+                .total_cmp(&a.score.unwrap_or_default())
+        });
     }
-    Ok(KeyPhrases { phrases, language: language_of(fields.text(1), about) })
+    Ok(KeyPhrases {
+        phrases,
+        language: language_of(fields.text(1), about),
+    })
 }
 
 pub(crate) fn language(tree: Tree<'_>, _: &About<'_>) -> Result<Language, Misread> {
     let mut fields = Fields::of(tree);
+    // A vendor that is at a loss has an empty list; without any, the answer is something else.
+    let guesses = promised(fields.take(0).items(), "languages")?;
     let mut languages = Vec::new();
-    for mut guess in fields.items(0) {
+    for mut guess in guesses.into_iter().map(Fields::of) {
         let code = language::canonical(&promised(guess.text(0), "languages.code")?);
-        languages.push(Guess { code, confidence: guess.number(1).map(unit) });
+        languages.push(Guess {
+            code,
+            confidence: guess.number(1).map(unit),
+        });
     }
-    languages.sort_by(|a, b| b.confidence.unwrap_or_default().total_cmp(&a.confidence.unwrap_or_default()));
+    languages.sort_by(|a, b| {
+        b.confidence
+            .unwrap_or_default()
+            .total_cmp(&a.confidence.unwrap_or_default())
+    });
     let best = languages.first();
     Ok(Language {
         language: best.map_or_else(|| "und".to_owned(), |guess| guess.code.clone()),
@@ -381,22 +550,44 @@ pub(crate) fn classification(tree: Tree<'_>, about: &About<'_>) -> Result<Classi
     let mut fields = Fields::of(tree);
     let mut categories = Vec::new();
     for mut category in fields.items(0) {
-        categories.push(Category { label: promised(category.string(0), "categories.label")?, confidence: category.number(1).map(unit) });
+        categories.push(Category {
+            label: promised(category.string(0), "categories.label")?,
+            confidence: category.number(1).map(unit),
+        });
     }
-    categories.sort_by(|a, b| b.confidence.unwrap_or_default().total_cmp(&a.confidence.unwrap_or_default()));
+    categories.sort_by(|a, b| {
+        b.confidence
+            .unwrap_or_default()
+            .total_cmp(&a.confidence.unwrap_or_default())
+    });
     let best = categories.first();
-    let own = about.input.get("labels").is_some_and(|labels| !labels.is_null());
+    let own = about
+        .input
+        .get("labels")
+        .is_some_and(|labels| !labels.is_null());
     Ok(Classification {
         label: best.map(|category| category.label.clone()),
         confidence: best.and_then(|category| category.confidence),
-        scheme: if own { "custom".to_owned() } else { fields.string(1).unwrap_or_else(|| "vendor".to_owned()) },
+        scheme: if own {
+            "custom".to_owned()
+        } else {
+            fields.string(1).unwrap_or_else(|| "vendor".to_owned())
+        },
         categories,
     })
 }
 
 fn language_of(told: Option<std::borrow::Cow<'_, str>>, about: &About<'_>) -> Option<String> {
-    let asked = || about.input.get("language").and_then(|tag| tag.as_str()).map(language::canonical);
-    told.filter(|tag| !tag.is_empty()).map(|tag| language::canonical(&tag)).or_else(asked)
+    let asked = || {
+        about
+            .input
+            .get("language")
+            .and_then(|tag| tag.as_str())
+            .map(language::canonical)
+    };
+    told.filter(|tag| !tag.is_empty())
+        .map(|tag| language::canonical(&tag))
+        .or_else(asked)
 }
 
 /// Where words stand in the text, in code points: as the vendor says if the text there is really theirs, else where they
@@ -410,17 +601,31 @@ fn place(
     about: &About<'_>,
     skip: usize,
 ) -> (Option<usize>, Option<usize>) {
-    let text = about.input.get("text").and_then(|text| text.as_str()).unwrap_or_default();
+    let text = about
+        .input
+        .get("text")
+        .and_then(|text| text.as_str())
+        .unwrap_or_default();
     let count = words.chars().count();
     let at_byte = |byte: usize| text.get(..byte).map(|before| before.chars().count());
-    let told = offset.or_else(|| byte_offset.and_then(at_byte)).or_else(|| end.and_then(|end| end.checked_sub(count)));
+    let told = offset
+        .or_else(|| byte_offset.and_then(at_byte))
+        .or_else(|| end.and_then(|end| end.checked_sub(count)));
     if let Some(told) = told {
-        let there: String = text.chars().skip(told).take(length.unwrap_or(count)).collect();
+        let there: String = text
+            .chars()
+            .skip(told)
+            .take(length.unwrap_or(count))
+            .collect();
         if there == words {
             return (Some(told), Some(count));
         }
     }
-    match text.match_indices(words).nth(skip).or_else(|| text.match_indices(words).next()) {
+    match text
+        .match_indices(words)
+        .nth(skip)
+        .or_else(|| text.match_indices(words).next())
+    {
         Some((byte, _)) if !words.is_empty() => (at_byte(byte), Some(count)),
         _ => (None, None),
     }

@@ -71,19 +71,45 @@ pub struct Translation {
     pub from: Option<String>,
     /// 0 to 1: how sure the detection is.
     pub from_confidence: Option<f64>,
+    /// Characters that the vendor says it bills, which the answer's usage tells.
+    #[serde(skip)]
+    pub billed: Option<f64>,
 }
 
 /// Fields of `returns` for `translation.translate`.
-pub(crate) static TRANSLATION: Draft = Draft { fields: &[("text", Value), ("from", Value), ("from_confidence", Value), ("index", Value), ("id", Value)] };
+pub(crate) static TRANSLATION: Draft = Draft {
+    fields: &[
+        ("text", Value),
+        ("from", Value),
+        ("from_confidence", Value),
+        ("index", Value),
+        ("id", Value),
+        ("billed", Value),
+    ],
+};
 
-pub(crate) fn translation(fields: &mut Fields<'_>, about: &About<'_>) -> Result<Translation, Misread> {
+pub(crate) fn translation(
+    fields: &mut Fields<'_>,
+    about: &About<'_>,
+) -> Result<Translation, Misread> {
     let text = promised(fields.string(0), "text")?;
-    let asked = |name: &str| about.input.get(name).and_then(|tag| tag.as_str()).map(language::canonical);
+    let asked = |name: &str| {
+        about
+            .input
+            .get(name)
+            .and_then(|tag| tag.as_str())
+            .map(language::canonical)
+    };
     Ok(Translation {
         text,
         to: asked("to").unwrap_or_default(),
-        from: fields.text(1).filter(|tag| !tag.is_empty()).map(|tag| language::canonical(&tag)).or_else(|| asked("from")),
+        from: fields
+            .text(1)
+            .filter(|tag| !tag.is_empty())
+            .map(|tag| language::canonical(&tag))
+            .or_else(|| asked("from")),
         from_confidence: fields.number(2).map(|value| value.clamp(0.0, 1.0)),
+        billed: fields.number(5).filter(|billed| *billed >= 0.0),
     })
 }
 

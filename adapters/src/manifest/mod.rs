@@ -53,15 +53,25 @@ pub(crate) fn compile(folders: &[Files], hooks: &Hooks) -> (Vec<Arc<Vendor>>, Re
 /// `speech` of `deepgram/speech.yaml`.
 fn stem(name: &str) -> &str {
     let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    file.strip_suffix(".yaml").or_else(|| file.strip_suffix(".yml")).unwrap_or(file)
+    file.strip_suffix(".yaml")
+        .or_else(|| file.strip_suffix(".yml"))
+        .unwrap_or(file)
 }
 
 /// The document of this name.
 fn document<'d>(documents: &'d [(String, Node)], name: &str) -> Option<&'d Node> {
-    documents.iter().find(|(known, _)| known == name).map(|(_, node)| node)
+    documents
+        .iter()
+        .find(|(known, _)| known == name)
+        .map(|(_, node)| node)
 }
 
 /// An error at a node.
-fn mistake(code: &'static str, node: &Node, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+fn mistake(
+    code: &'static str,
+    node: &Node,
+    message: impl Into<String>,
+    help: impl Into<String>,
+) -> Diagnostic {
     Diagnostic::error(code, node.at, message).help(help)
 }

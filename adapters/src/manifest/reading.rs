@@ -41,20 +41,44 @@ pub(super) struct Place<'p> {
 
 impl Place<'_> {
     /// The vendor's own file: only the account is known.
-    pub(super) const VENDOR: Place<'static> = Place { contract: None, batch: false, kept: &[], needs: &[], item: false };
+    pub(super) const VENDOR: Place<'static> = Place {
+        contract: None,
+        batch: false,
+        kept: &[],
+        needs: &[],
+        item: false,
+    };
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(found: &'a mut Vec<Diagnostic>, folder: String, hooks: &'a Hooks) -> Self {
-        Self { found, folder, hooks, tables: BTreeMap::new(), fields: Vec::new(), services: Vec::new() }
+        Self {
+            found,
+            folder,
+            hooks,
+            tables: BTreeMap::new(),
+            fields: Vec::new(),
+            services: Vec::new(),
+        }
     }
 
-    pub(super) fn error(&mut self, code: &'static str, node: &Node, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn error(
+        &mut self,
+        code: &'static str,
+        node: &Node,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.found.push(mistake(code, node, message, help));
     }
 
     /// The entries of a map with known keys; unknown ones are reported and left out.
-    pub(super) fn record<'n>(&mut self, node: &'n Node, what: &str, known: &[&str]) -> Vec<(&'n Key, &'n Node)> {
+    pub(super) fn record<'n>(
+        &mut self,
+        node: &'n Node,
+        what: &str,
+        known: &[&str],
+    ) -> Vec<(&'n Key, &'n Node)> {
         let entries = self.map(node, what);
         let mut kept = Vec::with_capacity(entries.len());
         for (key, value) in entries {
@@ -62,7 +86,12 @@ impl<'a> Reading<'a> {
                 kept.push((key, value));
             } else {
                 let message = format!("`{}` is not a key of {what}", key.text);
-                self.found.push(Diagnostic::error("E0201", key.at, message).did_you_mean(&key.text, known.iter().copied(), 0));
+                self.found
+                    .push(Diagnostic::error("E0201", key.at, message).did_you_mean(
+                        &key.text,
+                        known.iter().copied(),
+                        0,
+                    ));
             }
         }
         kept
@@ -73,7 +102,10 @@ impl<'a> Reading<'a> {
         if !matches!(node.value, Value::Map(_)) {
             self.wrong(node, "a map", &format!("{what} is written as `key: value`"));
         }
-        node.entries().iter().map(|(key, value)| (key, value)).collect()
+        node.entries()
+            .iter()
+            .map(|(key, value)| (key, value))
+            .collect()
     }
 
     pub(super) fn wrong(&mut self, node: &Node, wanted: &str, help: &str) {
@@ -88,7 +120,11 @@ impl<'a> Reading<'a> {
     pub(super) fn text<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
         let text = node.text();
         if text.is_none() {
-            self.wrong(node, "a text", "write a text; quote it if it looks like something else");
+            self.wrong(
+                node,
+                "a text",
+                "write a text; quote it if it looks like something else",
+            );
         }
         text
     }
@@ -109,10 +145,33 @@ impl<'a> Reading<'a> {
 
     /// One scalar or a list of them.
     pub(super) fn scalars(&mut self, node: &Node) -> Vec<String> {
-        match &node.value {
-            Value::List(items) => items.iter().filter_map(|item| self.scalar(item)).collect(),
-            _ => self.scalar(node).into_iter().collect(),
+        each(node)
+            .iter()
+            .filter_map(|item| self.scalar(item))
+            .collect()
+    }
+
+    /// One word or a list of them, each among those that are known; `what` is wrong with any other.
+    pub(super) fn known(
+        &mut self,
+        code: &'static str,
+        node: &Node,
+        known: &[&str],
+        what: impl Fn(&str) -> String,
+    ) -> Vec<String> {
+        let mut words = Vec::new();
+        for item in each(node) {
+            let Some(word) = self.scalar(item) else {
+                continue;
+            };
+            if !known.contains(&word.as_str()) {
+                let mistake = Diagnostic::error(code, item.at, what(&word));
+                self.found
+                    .push(mistake.did_you_mean(&word, known.iter().copied(), 0));
+            }
+            words.push(word);
         }
+        words
     }
 
     pub(super) fn number(&mut self, node: &Node) -> Option<f64> {
@@ -135,7 +194,12 @@ impl<'a> Reading<'a> {
         match number.filter(|number| (least..=most).contains(number)) {
             Some(number) => Some(number),
             None => {
-                self.error("E0204", node, "this is not a count that can be used", format!("a whole number, at least {least} and at most {most}"));
+                self.error(
+                    "E0204",
+                    node,
+                    "this is not a count that can be used",
+                    format!("a whole number, at least {least} and at most {most}"),
+                );
                 None
             }
         }
@@ -145,7 +209,12 @@ impl<'a> Reading<'a> {
         let text = self.text(node)?;
         let duration = isobar_config::duration(text);
         if duration.is_none() {
-            self.error("E0402", node, format!("`{text}` is not a duration"), "write a number and a unit: `250ms`, `2s`, `1m30s`");
+            self.error(
+                "E0402",
+                node,
+                format!("`{text}` is not a duration"),
+                "write a number and a unit: `250ms`, `2s`, `1m30s`",
+            );
         }
         duration
     }
@@ -154,7 +223,12 @@ impl<'a> Reading<'a> {
         let text = self.scalar(node)?;
         let size = isobar_config::size(&text);
         if size.is_none() {
-            self.error("E0403", node, format!("`{text}` is not a size"), "write bytes or a unit: `512`, `25MB`, `64KiB`");
+            self.error(
+                "E0403",
+                node,
+                format!("`{text}` is not a size"),
+                "write bytes or a unit: `512`, `25MB`, `64KiB`",
+            );
         }
         size
     }
@@ -175,8 +249,13 @@ impl<'a> Reading<'a> {
         if words.contains(&word) {
             return Some(word);
         }
-        let mistake = Diagnostic::error("E0205", node.at, format!("`{word}` is not one of the choices"));
-        self.found.push(mistake.did_you_mean(word, words.iter().copied(), 0));
+        let mistake = Diagnostic::error(
+            "E0205",
+            node.at,
+            format!("`{word}` is not one of the choices"),
+        );
+        self.found
+            .push(mistake.did_you_mean(word, words.iter().copied(), 0));
         None
     }
 
@@ -184,7 +263,10 @@ impl<'a> Reading<'a> {
         let name = HeaderName::try_from(key.text.as_str()).ok();
         if name.is_none() {
             let message = format!("`{}` is not a header name", key.text);
-            self.found.push(Diagnostic::error("E0409", key.at, message).help("header names have letters, digits and `-`"));
+            self.found.push(
+                Diagnostic::error("E0409", key.at, message)
+                    .help("header names have letters, digits and `-`"),
+            );
         }
         name
     }
@@ -193,29 +275,53 @@ impl<'a> Reading<'a> {
     pub(super) fn body_steps(&mut self, node: &Node) -> Option<Vec<Step>> {
         let text = self.text(node)?;
         let found = steps(text).and_then(|steps| match steps.split_first() {
-            Some((Step::Name(first), rest)) if first == "body" && !rest.contains(&Step::Every) => Some(rest.to_vec()),
+            Some((Step::Name(first), rest)) if first == "body" && !rest.contains(&Step::Every) => {
+                Some(rest.to_vec())
+            }
             _ => None,
         });
         if found.is_none() {
-            self.error("E0901", node, format!("`{text}` is not a place in the answer's body"), "write `$.body.name[0].name`, with names and indexes only");
+            self.error(
+                "E0901",
+                node,
+                format!("`{text}` is not a place in the answer's body"),
+                "write `$.body.name[0].name`, with names and indexes only",
+            );
         }
         found
     }
 
     /// `path? | transform | transform`.
-    pub(super) fn reference(&mut self, node: &Node, text: &str, place: Place<'_>) -> Option<Reference> {
+    pub(super) fn reference(
+        &mut self,
+        node: &Node,
+        text: &str,
+        place: Place<'_>,
+    ) -> Option<Reference> {
         let (path, transforms) = self.piped(node, text)?;
         let (path, optional) = match path.strip_suffix('?') {
             Some(path) => (path.trim(), true),
             None => (path, false),
         };
-        let optional_after = optional || transforms.iter().any(|transform| matches!(transform, Transform::Default(_)));
+        let optional_after = optional
+            || transforms
+                .iter()
+                .any(|transform| matches!(transform, Transform::Default(_)));
         let source = self.source(node, path, place, optional_after)?;
-        Some(Reference { source, optional, transforms, text: path.to_owned() })
+        Some(Reference {
+            source,
+            optional,
+            transforms,
+            text: path.to_owned(),
+        })
     }
 
     /// A path as written, and the transforms after it.
-    pub(super) fn piped<'t>(&mut self, node: &Node, text: &'t str) -> Option<(&'t str, Vec<Transform>)> {
+    pub(super) fn piped<'t>(
+        &mut self,
+        node: &Node,
+        text: &'t str,
+    ) -> Option<(&'t str, Vec<Transform>)> {
         let mut parts = split_pipes(text).into_iter();
         let path = parts.next()?.trim();
         let mut transforms = Vec::new();
@@ -223,7 +329,12 @@ impl<'a> Reading<'a> {
             match Transform::parse(part.trim(), &self.tables) {
                 Ok(transform) => transforms.push(transform),
                 Err(why) => {
-                    self.error("E0903", node, why, format!("transforms are {}", Transform::NAMES.join(", ")));
+                    self.error(
+                        "E0903",
+                        node,
+                        why,
+                        format!("transforms are {}", Transform::NAMES.join(", ")),
+                    );
                     return None;
                 }
             }
@@ -231,16 +342,32 @@ impl<'a> Reading<'a> {
         Some((path, transforms))
     }
 
-    fn source(&mut self, node: &Node, path: &str, place: Place<'_>, optional: bool) -> Option<Source> {
+    fn source(
+        &mut self,
+        node: &Node,
+        path: &str,
+        place: Place<'_>,
+        optional: bool,
+    ) -> Option<Source> {
         let Some(steps) = steps(path).filter(|steps| !steps.contains(&Step::Every)) else {
-            self.error("E0701", node, format!("`{path}` is not a path that a request can use"), "write `$.name`, `$.account.name`, `$.kept.name`; names and indexes only");
+            self.error(
+                "E0701",
+                node,
+                format!("`{path}` is not a path that a request can use"),
+                "write `$.name`, `$.account.name`, `$.kept.name`; names and indexes only",
+            );
             return None;
         };
         let (first, rest) = match steps.split_first() {
             Some((Step::Name(first), rest)) => (first.as_str(), rest.to_vec()),
             _ if place.item => return Some(Source::Item(steps)),
             _ => {
-                self.error("E0701", node, format!("`{path}` names nothing"), "write `$.name`");
+                self.error(
+                    "E0701",
+                    node,
+                    format!("`{path}` names nothing"),
+                    "write `$.name`",
+                );
                 return None;
             }
         };
@@ -251,9 +378,14 @@ impl<'a> Reading<'a> {
         match first {
             "account" => {
                 if !self.fields.iter().any(|field| field.name == second) {
-                    let known: Vec<&str> = self.fields.iter().map(|field| field.name.as_str()).collect();
+                    let known: Vec<&str> = self
+                        .fields
+                        .iter()
+                        .map(|field| field.name.as_str())
+                        .collect();
                     let message = format!("accounts of this vendor have no `{second}`");
-                    let mistake = Diagnostic::error("E0902", node.at, message).did_you_mean(&second, known, 0);
+                    let mistake = Diagnostic::error("E0902", node.at, message)
+                        .did_you_mean(&second, known, 0);
                     self.found.push(mistake);
                     return None;
                 }
@@ -264,18 +396,30 @@ impl<'a> Reading<'a> {
                 "token" => return Some(Source::Token),
                 "chunk" => return Some(Source::Chunk),
                 _ => {
-                    self.error("E0902", node, format!("there is no `{path}`"), "known: `$.call.id`, `$.call.token`, `$.call.chunk`");
+                    self.error(
+                        "E0902",
+                        node,
+                        format!("there is no `{path}`"),
+                        "known: `$.call.id`, `$.call.token`, `$.call.chunk`",
+                    );
                     return None;
                 }
             },
             "kept" => {
                 if !place.kept.contains(&second) {
                     let message = format!("no step before this one keeps `{second}`");
-                    let mistake = Diagnostic::error("E0902", node.at, message).did_you_mean(&second, place.kept.iter().map(String::as_str), 0);
+                    let mistake = Diagnostic::error("E0902", node.at, message).did_you_mean(
+                        &second,
+                        place.kept.iter().map(String::as_str),
+                        0,
+                    );
                     self.found.push(mistake);
                     return None;
                 }
-                return Some(Source::Kept(second, rest.get(1..).unwrap_or_default().to_vec()));
+                return Some(Source::Kept(
+                    second,
+                    rest.get(1..).unwrap_or_default().to_vec(),
+                ));
             }
             _ => {}
         }
@@ -283,7 +427,12 @@ impl<'a> Reading<'a> {
             return Some(Source::Item(steps));
         }
         let Some(contract) = place.contract else {
-            self.error("E0902", node, format!("there is no `{path}` here"), "known: `$.account.NAME`, `$.call.id`");
+            self.error(
+                "E0902",
+                node,
+                format!("there is no `{path}` here"),
+                "known: `$.account.NAME`, `$.call.id`",
+            );
             return None;
         };
         if let Some(blob) = contract.blobs.iter().find(|blob| **blob == first) {
@@ -291,7 +440,9 @@ impl<'a> Reading<'a> {
             if let Some((_, fact)) = fact {
                 return Some(Source::Blob(blob, *fact));
             }
-            let known = BlobFact::NAMES.map(|(name, _)| format!("`$.{blob}.{name}`")).join(", ");
+            let known = BlobFact::NAMES
+                .map(|(name, _)| format!("`$.{blob}.{name}`"))
+                .join(", ");
             self.error("E0902", node, format!("`{path}` is not a fact of the {blob}"), format!("known: {known}; the {blob} itself goes in `raw:`, in a part, or as `$.{blob} | base64`"));
             return None;
         }
@@ -303,9 +454,17 @@ impl<'a> Reading<'a> {
             return Some(Source::Input(steps));
         }
         let Some((_, required)) = contract.fields().iter().find(|(name, _)| name == first) else {
-            let known = contract.fields().iter().map(|(name, _)| name.as_str()).chain(contract.blobs.iter().copied());
+            let known = contract
+                .fields()
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .chain(contract.blobs.iter().copied());
             let message = format!("`{}` has no input `{first}`", contract.name);
-            let mistake = Diagnostic::error("E0902", node.at, message).did_you_mean(first, known.chain(["account", "kept", "call"]), 0);
+            let mistake = Diagnostic::error("E0902", node.at, message).did_you_mean(
+                first,
+                known.chain(["account", "kept", "call"]),
+                0,
+            );
             self.found.push(mistake);
             return None;
         };
@@ -317,7 +476,12 @@ impl<'a> Reading<'a> {
     }
 
     /// A text with `{$.x}` in it.
-    pub(super) fn interpolated(&mut self, node: &Node, text: &str, place: Place<'_>) -> Option<Text> {
+    pub(super) fn interpolated(
+        &mut self,
+        node: &Node,
+        text: &str,
+        place: Place<'_>,
+    ) -> Option<Text> {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{$") {
@@ -328,7 +492,11 @@ impl<'a> Reading<'a> {
                 self.error("E0701", node, "`{$` has no `}`", "write `{$.name}`");
                 return None;
             };
-            parts.push(Part::Reference(self.reference(node, &format!("${inside}"), place)?));
+            parts.push(Part::Reference(self.reference(
+                node,
+                &format!("${inside}"),
+                place,
+            )?));
             rest = after;
         }
         if !rest.is_empty() {
@@ -341,7 +509,9 @@ impl<'a> Reading<'a> {
     pub(super) fn text_template(&mut self, node: &Node, place: Place<'_>) -> Option<Text> {
         let text = self.text(node)?;
         if text.starts_with("$.") {
-            return Some(Text(vec![Part::Reference(self.reference(node, text, place)?)]));
+            return Some(Text(vec![Part::Reference(
+                self.reference(node, text, place)?,
+            )]));
         }
         self.interpolated(node, text, place)
     }
@@ -355,17 +525,29 @@ impl<'a> Reading<'a> {
             Value::Integer(number) => Template::Literal(Json::from(*number)),
             Value::Float(number) => Template::Literal(Json::from(*number)),
             Value::Text(text) => self.text_value(node, text, place)?,
-            Value::List(items) => Template::List(items.iter().map(|item| self.template(item, place)).collect::<Option<_>>()?),
+            Value::List(items) => Template::List(
+                items
+                    .iter()
+                    .map(|item| self.template(item, place))
+                    .collect::<Option<_>>()?,
+            ),
             Value::Map(entries) => self.object(node, entries, place)?,
         })
     }
 
     fn text_value(&mut self, node: &Node, text: &str, place: Place<'_>) -> Option<Template> {
         if let Some(literal) = text.strip_prefix("$$") {
-            return Some(Template::Literal(serde_json::Value::String(format!("${literal}"))));
+            return Some(Template::Literal(serde_json::Value::String(format!(
+                "${literal}"
+            ))));
         }
         if text == "$" && place.item {
-            return Some(Template::Reference(Reference { source: Source::Item(Vec::new()), optional: false, transforms: Vec::new(), text: text.to_owned() }));
+            return Some(Template::Reference(Reference {
+                source: Source::Item(Vec::new()),
+                optional: false,
+                transforms: Vec::new(),
+                text: text.to_owned(),
+            }));
         }
         if text.starts_with("$.") || text.starts_with("$[") {
             if let Some(blob) = self.blob_alone(text, place) {
@@ -376,7 +558,9 @@ impl<'a> Reading<'a> {
         if text.contains("{$.") {
             return self.interpolated(node, text, place).map(Template::Text);
         }
-        Some(Template::Literal(serde_json::Value::String(text.to_owned())))
+        Some(Template::Literal(serde_json::Value::String(
+            text.to_owned(),
+        )))
     }
 
     /// `$.audio` and `$.audio | base64`.
@@ -388,10 +572,19 @@ impl<'a> Reading<'a> {
         };
         let named = path.strip_prefix("$.")?;
         let blob = place.contract?.blobs.iter().find(|blob| **blob == named)?;
-        Some(if encoded { Template::Base64(blob) } else { Template::Blob(blob) })
+        Some(if encoded {
+            Template::Base64(blob)
+        } else {
+            Template::Blob(blob)
+        })
     }
 
-    fn object(&mut self, node: &Node, entries: &[(Key, Node)], place: Place<'_>) -> Option<Template> {
+    fn object(
+        &mut self,
+        node: &Node,
+        entries: &[(Key, Node)],
+        place: Place<'_>,
+    ) -> Option<Template> {
         if node.get("each").is_some() {
             self.record(node, "`each`", &["each", "as"]);
             let each = node.get("each")?;
@@ -401,17 +594,30 @@ impl<'a> Reading<'a> {
                 self.missing(node, "as", "say what each item becomes: `as: …`");
                 return None;
             };
-            let item = self.template(item, Place { item: true, ..place })?;
-            return Some(Template::Each { over, item: Box::new(item) });
+            let item = self.template(
+                item,
+                Place {
+                    item: true,
+                    ..place
+                },
+            )?;
+            return Some(Template::Each {
+                over,
+                item: Box::new(item),
+            });
         }
         if let Some(any) = node.get("$any") {
-            let choices = any.items().iter().map(|choice| self.template(choice, place)).collect::<Option<Vec<_>>>()?;
+            let choices = any
+                .items()
+                .iter()
+                .map(|choice| self.template(choice, place))
+                .collect::<Option<Vec<_>>>()?;
             if choices.is_empty() {
                 self.wrong(any, "a list of values", "the first that is there is taken");
             }
             return Some(Template::Any(choices));
         }
-        let mut conditions = [None, None];
+        let (mut when, mut unless) = (None, None);
         let mut alone = None;
         let mut members = Vec::with_capacity(entries.len());
         for (key, value) in entries {
@@ -419,7 +625,12 @@ impl<'a> Reading<'a> {
                 "$when" | "$unless" => {
                     let text = self.text(value)?;
                     let reference = self.reference(value, &optional(text), place)?;
-                    conditions[usize::from(key.text == "$unless")] = Some(reference);
+                    let condition = if key.text == "$when" {
+                        &mut when
+                    } else {
+                        &mut unless
+                    };
+                    *condition = Some(reference);
                 }
                 "$value" => alone = Some(self.template(value, place)?),
                 _ => members.push((key.text.clone(), self.template(value, place)?)),
@@ -428,20 +639,53 @@ impl<'a> Reading<'a> {
         let object = match alone {
             Some(value) if members.is_empty() => value,
             Some(_) => {
-                self.error("E0208", node, "`$value` is the whole value", "put it beside `$when` or `$unless` alone");
+                self.error(
+                    "E0208",
+                    node,
+                    "`$value` is the whole value",
+                    "put it beside `$when` or `$unless` alone",
+                );
                 return None;
             }
             None => Template::Object(members),
         };
-        let [when, unless] = conditions;
         if when.is_none() && unless.is_none() {
             return Some(object);
         }
-        Some(Template::If { when, unless, then: Box::new(object) })
+        Some(Template::If {
+            when,
+            unless,
+            then: Box::new(object),
+        })
     }
 
-    pub(super) fn key_error(&mut self, code: &'static str, at: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.found.push(Diagnostic::error(code, at, message).help(help));
+    /// A key that names something; `what` is wrong with it if that is not known.
+    pub(super) fn known_key(&mut self, key: &Key, known: &[&str], what: impl Fn(&str) -> String) {
+        if !known.contains(&key.text.as_str()) {
+            let mistake = Diagnostic::error("E0902", key.at, what(&key.text));
+            self.found
+                .push(mistake.did_you_mean(&key.text, known.iter().copied(), 0));
+        }
+    }
+
+    pub(super) fn key_error(
+        &mut self,
+        code: &'static str,
+        at: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.found
+            .push(Diagnostic::error(code, at, message).help(help));
+    }
+}
+
+/// The items of a list, or the one thing that is there instead.
+pub(super) fn each(node: &Node) -> &[Node] {
+    if let Value::List(items) = &node.value {
+        items
+    } else {
+        std::slice::from_ref(node)
     }
 }
 

@@ -6,7 +6,7 @@ use isobar_config::{Diagnostic, Node, Step, Value, steps};
 
 use super::{
     document,
-    reading::{Place, Reading},
+    reading::{Place, Reading, each},
 };
 use crate::{
     capability::CONTRACTS,
@@ -15,23 +15,39 @@ use crate::{
     vendor::{Auth, ErrorPath, ErrorRule, Errors, Field, Service, Vendor},
 };
 
-const KEYS: [&str; 11] = ["vendor", "title", "docs", "account", "base", "auth", "headers", "services", "hosts", "errors", "tables"];
+const KEYS: [&str; 11] = [
+    "vendor", "title", "docs", "account", "base", "auth", "headers", "services", "hosts", "errors",
+    "tables",
+];
 
 impl Reading<'_> {
     /// One vendor from its documents.
     pub(super) fn vendor(&mut self, documents: &[(String, Node)]) -> Option<Vendor> {
         let Some(node) = document(documents, "vendor") else {
             if let Some((_, first)) = documents.first() {
-                self.missing(first, "vendor.yaml", "every vendor's folder has a `vendor.yaml` with its accounts, hosts and errors");
+                self.missing(
+                    first,
+                    "vendor.yaml",
+                    "every vendor's folder has a `vendor.yaml` with its accounts, hosts and errors",
+                );
             }
             return None;
         };
         let entries = self.record(node, "a vendor", &KEYS);
-        let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+        let value = |name: &str| {
+            entries
+                .iter()
+                .find(|(key, _)| key.text == name)
+                .map(|(_, value)| *value)
+        };
         let name = match value("vendor") {
             Some(node) => self.text(node).unwrap_or_default().to_owned(),
             None => {
-                self.missing(node, "vendor", "the vendor's name, as the folder's: `vendor: acme`");
+                self.missing(
+                    node,
+                    "vendor",
+                    "the vendor's name, as the folder's: `vendor: acme`",
+                );
                 String::new()
             }
         };
@@ -41,7 +57,10 @@ impl Reading<'_> {
             let message = format!("the folder of vendor `{name}` is called `{}`", self.folder);
             self.error("E0906", node, message, "a vendor's folder has its name");
         }
-        let title = value("title").and_then(|node| self.text(node)).unwrap_or(&name).to_owned();
+        let title = value("title")
+            .and_then(|node| self.text(node))
+            .unwrap_or(&name)
+            .to_owned();
         if let Some(docs) = value("docs") {
             self.text(docs);
         }
@@ -52,40 +71,102 @@ impl Reading<'_> {
             self.read_tables(tables);
         }
         let services = self.services(node, &value);
-        let hosts = value("hosts").map(|node| self.scalars(node)).unwrap_or_default();
-        let errors = value("errors").map(|node| self.errors(node)).unwrap_or_default();
-        self.services = services.iter().map(|service| service.name.clone()).collect();
+        let hosts = value("hosts")
+            .map(|node| self.scalars(node))
+            .unwrap_or_default();
+        let errors = value("errors")
+            .map(|node| self.errors(node))
+            .unwrap_or_default();
+        self.services = services
+            .iter()
+            .map(|service| service.name.clone())
+            .collect();
         let mut operations = Vec::new();
         for (stem, document) in documents.iter().filter(|(stem, _)| stem != "vendor") {
-            if !CONTRACTS.iter().any(|contract| contract.capability() == stem) {
-                let mut known: Vec<&str> = CONTRACTS.iter().map(crate::capability::Contract::capability).collect();
+            if !CONTRACTS
+                .iter()
+                .any(|contract| contract.capability() == stem)
+            {
+                let mut known: Vec<&str> = CONTRACTS
+                    .iter()
+                    .map(crate::capability::Contract::capability)
+                    .collect();
                 known.dedup();
                 let message = format!("there is no capability `{stem}`");
-                let mistake = Diagnostic::error("E0907", document.at, message).did_you_mean(stem, known.iter().copied(), 0);
+                let mistake = Diagnostic::error("E0907", document.at, message).did_you_mean(
+                    stem,
+                    known.iter().copied(),
+                    0,
+                );
                 self.found.push(mistake);
                 continue;
             }
             operations.extend(self.operations(stem, document));
         }
-        Some(Vendor { name, title, fields: std::mem::take(&mut self.fields), services, hosts, errors, operations })
+        Some(Vendor {
+            name,
+            title,
+            fields: std::mem::take(&mut self.fields),
+            services,
+            hosts,
+            errors,
+            operations,
+        })
     }
 
     fn account_fields(&mut self, node: &Node) -> Vec<Field> {
         let mut fields = Vec::new();
         for (key, node) in self.map(node, "`account`") {
             if ["vendor", "base", "upstream"].contains(&key.text.as_str()) {
-                self.key_error("E0902", key.at, format!("`{}` is a key of every account already", key.text), "choose another name");
+                self.key_error(
+                    "E0902",
+                    key.at,
+                    format!("`{}` is a key of every account already", key.text),
+                    "choose another name",
+                );
             }
-            let entries = self.record(node, "an account's field", &["secret", "optional", "default", "doc"]);
-            let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+            let entries = self.record(
+                node,
+                "an account's field",
+                &["secret", "optional", "default", "doc"],
+            );
+            let value = |name: &str| {
+                entries
+                    .iter()
+                    .find(|(key, _)| key.text == name)
+                    .map(|(_, value)| *value)
+            };
             let default = value("default").and_then(|node| self.scalar(node));
+            if let (Some(node), Some(default)) = (value("default"), &default) {
+                let named: Vec<&str> = default
+                    .split("{$.account.")
+                    .skip(1)
+                    .filter_map(|rest| rest.split('}').next())
+                    .collect();
+                let before: Vec<&str> = fields
+                    .iter()
+                    .map(|field: &Field| field.name.as_str())
+                    .collect();
+                for name in named.into_iter().filter(|name| !before.contains(name)) {
+                    let message = format!("no field before this one is called `{name}`");
+                    self.found
+                        .push(Diagnostic::error("E0902", node.at, message).did_you_mean(
+                            name,
+                            before.iter().copied(),
+                            0,
+                        ));
+                }
+            }
             let optional = value("optional").is_some_and(|node| self.flag(node));
             fields.push(Field {
                 name: key.text.clone(),
                 secret: value("secret").is_some_and(|node| self.flag(node)),
                 required: !optional && default.is_none(),
                 default,
-                doc: value("doc").and_then(|node| self.text(node)).unwrap_or_default().to_owned(),
+                doc: value("doc")
+                    .and_then(|node| self.text(node))
+                    .unwrap_or_default()
+                    .to_owned(),
             });
         }
         fields
@@ -95,46 +176,97 @@ impl Reading<'_> {
         for (key, node) in self.map(node, "`tables`") {
             let mut table = BTreeMap::new();
             if let Value::List(words) = &node.value {
-                // A list stands for words that are the same on both sides.
-                for word in words.iter().filter_map(|word| self.scalar(word)).collect::<Vec<_>>() {
-                    table.insert(word.clone(), word);
-                }
-            } else {
-                for (word, node) in self.map(node, "a table") {
-                    if let Some(text) = self.scalar(node) {
-                        table.insert(word.text.clone(), text);
+                // A list stands for words that are the same on both sides; those that are not are maps in it.
+                for word in words {
+                    if let Value::Map(_) = word.value {
+                        self.table_rows(word, &mut table);
+                    } else if let Some(text) = self.scalar(word) {
+                        table.insert(text.clone(), text);
                     }
                 }
+            } else {
+                self.table_rows(node, &mut table);
             }
             let table: Table = Arc::new(table);
             self.tables.insert(key.text.clone(), table);
         }
     }
 
-    fn services<'n>(&mut self, node: &Node, value: &dyn Fn(&str) -> Option<&'n Node>) -> Vec<Service> {
+    fn table_rows(&mut self, node: &Node, table: &mut BTreeMap<String, String>) {
+        for (word, node) in self.map(node, "a table") {
+            if let Some(text) = self.scalar(node) {
+                table.insert(word.text.clone(), text);
+            }
+        }
+    }
+
+    fn services<'n>(
+        &mut self,
+        node: &Node,
+        value: &dyn Fn(&str) -> Option<&'n Node>,
+    ) -> Vec<Service> {
         let mut services = Vec::new();
         if let Some(base) = value("base") {
             let (auth, headers) = (value("auth"), value("headers"));
             services.extend(self.service("", base, auth, headers));
         }
-        for (key, node) in value("services").map(|node| self.map(node, "`services`")).unwrap_or_default() {
+        for (key, node) in value("services")
+            .map(|node| self.map(node, "`services`"))
+            .unwrap_or_default()
+        {
             let entries = self.record(node, "a service", &["base", "auth", "headers"]);
-            let value_of = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+            let value_of = |name: &str| {
+                entries
+                    .iter()
+                    .find(|(key, _)| key.text == name)
+                    .map(|(_, value)| *value)
+            };
             match value_of("base") {
-                Some(base) => services.extend(self.service(&key.text, base, value_of("auth").or(value("auth")), value_of("headers").or(value("headers")))),
-                None => self.missing(node, "base", "the service's URL: `base: https://api.example.com`"),
+                Some(base) => services.extend(self.service(
+                    &key.text,
+                    base,
+                    value_of("auth").or(value("auth")),
+                    value_of("headers").or(value("headers")),
+                )),
+                None => self.missing(
+                    node,
+                    "base",
+                    "the service's URL: `base: https://api.example.com`",
+                ),
             }
         }
-        if services.is_empty() && value("base").is_none() && value("services").is_none() && self.folder != "local" {
-            self.missing(node, "base", "the vendor's URL: `base: https://api.example.com`");
+        if services.is_empty()
+            && value("base").is_none()
+            && value("services").is_none()
+            && self.folder != "local"
+        {
+            self.missing(
+                node,
+                "base",
+                "the vendor's URL: `base: https://api.example.com`",
+            );
         }
         services
     }
 
-    fn service(&mut self, name: &str, base: &Node, auth: Option<&Node>, headers: Option<&Node>) -> Option<Service> {
+    fn service(
+        &mut self,
+        name: &str,
+        base: &Node,
+        auth: Option<&Node>,
+        headers: Option<&Node>,
+    ) -> Option<Service> {
         let text = self.text(base)?;
-        if !["http://", "https://", "ws://", "wss://", "{$.account."].iter().any(|scheme| text.starts_with(scheme)) {
-            self.error("E0401", base, format!("`{text}` is not a URL that can be called"), "write `https://host` or `https://host/path`; `{$.account.region}` may stand in it");
+        if !["http://", "https://", "ws://", "wss://", "{$.account."]
+            .iter()
+            .any(|scheme| text.starts_with(scheme))
+        {
+            self.error(
+                "E0401",
+                base,
+                format!("`{text}` is not a URL that can be called"),
+                "write `https://host` or `https://host/path`; `{$.account.region}` may stand in it",
+            );
             return None;
         }
         let base = self.interpolated(base, text.trim_end_matches('/'), Place::VENDOR)?;
@@ -143,30 +275,59 @@ impl Reading<'_> {
             None => Auth::None,
         };
         let mut read = Vec::new();
-        for (key, node) in headers.map(|node| self.map(node, "`headers`")).unwrap_or_default() {
+        for (key, node) in headers
+            .map(|node| self.map(node, "`headers`"))
+            .unwrap_or_default()
+        {
             let name = self.header_name(key)?;
             read.push((name, self.template(node, Place::VENDOR)?));
         }
-        Some(Service { name: name.to_owned(), base, auth, headers: read })
+        Some(Service {
+            name: name.to_owned(),
+            base,
+            auth,
+            headers: read,
+        })
     }
 
     fn auth(&mut self, node: &Node) -> Option<Auth> {
-        const SCHEMES: [&str; 9] = ["bearer", "header", "query", "basic", "sigv4", "tc3", "key_or_file", "oauth", "signed_query"];
+        const SCHEMES: [&str; 9] = [
+            "bearer",
+            "header",
+            "query",
+            "basic",
+            "sigv4",
+            "tc3",
+            "key_or_file",
+            "oauth",
+            "signed_query",
+        ];
         if node.text() == Some("none") {
             return Some(Auth::None);
         }
         let entries = self.record(node, "`auth`", &SCHEMES);
         let [(key, value)] = entries[..] else {
-            self.error("E0208", node, "`auth` is exactly one scheme", format!("one of {}", SCHEMES.join(", ")));
+            self.error(
+                "E0208",
+                node,
+                "`auth` is exactly one scheme",
+                format!("one of {}", SCHEMES.join(", ")),
+            );
             return None;
         };
         let place = Place::VENDOR;
-        let account_has = |reading: &Self, name: &str| reading.fields.iter().any(|field| field.name == name);
+        let account_has =
+            |reading: &Self, name: &str| reading.fields.iter().any(|field| field.name == name);
         let needs = |reading: &mut Self, names: &[&str]| {
             let mut all = true;
             for name in names {
                 if !account_has(reading, name) {
-                    reading.error("E0905", value, format!("`{}` needs the account field `{name}`", key.text), format!("add `{name}` to `account:`"));
+                    reading.error(
+                        "E0905",
+                        value,
+                        format!("`{}` needs the account field `{name}`", key.text),
+                        format!("add `{name}` to `account:`"),
+                    );
                     all = false;
                 }
             }
@@ -175,7 +336,8 @@ impl Reading<'_> {
         match key.text.as_str() {
             "bearer" => {
                 let mut text = self.text_template(value, place)?;
-                text.0.insert(0, crate::template::Part::Literal("Bearer ".to_owned()));
+                text.0
+                    .insert(0, crate::template::Part::Literal("Bearer ".to_owned()));
                 Some(Auth::Headers(vec![(http::header::AUTHORIZATION, text)]))
             }
             "header" => {
@@ -194,57 +356,122 @@ impl Reading<'_> {
             }
             "basic" => {
                 self.record(value, "`basic`", &["user", "password"]);
-                let user = value.get("user").and_then(|node| self.text_template(node, place))?;
-                let password = value.get("password").and_then(|node| self.text_template(node, place))?;
+                let user = value
+                    .get("user")
+                    .and_then(|node| self.text_template(node, place))?;
+                let password = value
+                    .get("password")
+                    .and_then(|node| self.text_template(node, place))?;
                 Some(Auth::Basic { user, password })
             }
             "sigv4" | "tc3" => {
                 self.record(value, &format!("`{}`", key.text), &["service"]);
-                let Some(service) = value.get("service").and_then(|node| self.text(node)).map(str::to_owned) else {
-                    self.missing(value, "service", "the name that is signed, such as `transcribe`");
+                let Some(service) = value
+                    .get("service")
+                    .and_then(|node| self.text(node))
+                    .map(str::to_owned)
+                else {
+                    self.missing(
+                        value,
+                        "service",
+                        "the name that is signed, such as `transcribe`",
+                    );
                     return None;
                 };
-                let fields: &[&str] = if key.text == "sigv4" { &["access_key_id", "secret_access_key", "region"] } else { &["secret_id", "secret_key"] };
+                let fields: &[&str] = if key.text == "sigv4" {
+                    &["access_key_id", "secret_access_key", "region"]
+                } else {
+                    &["secret_id", "secret_key"]
+                };
                 needs(self, fields).then_some(())?;
-                Some(if key.text == "sigv4" { Auth::SigV4 { service } } else { Auth::Tc3 { service } })
+                Some(if key.text == "sigv4" {
+                    Auth::SigV4 { service }
+                } else {
+                    Auth::Tc3 { service }
+                })
             }
             "key_or_file" => {
                 self.record(value, "`key_or_file`", &["header", "scope"]);
                 needs(self, &["key", "service_account"]).then_some(())?;
                 let (Some(header), Some(scope)) = (value.get("header"), value.get("scope")) else {
-                    self.missing(value, "header or scope", "the header that carries the key, and the scope that a token is asked for");
+                    self.missing(
+                        value,
+                        "header or scope",
+                        "the header that carries the key, and the scope that a token is asked for",
+                    );
                     return None;
                 };
                 let Ok(name) = http::HeaderName::try_from(self.text(header)?) else {
-                    self.error("E0409", header, "this is not a header name", "header names have letters, digits and `-`");
+                    self.error(
+                        "E0409",
+                        header,
+                        "this is not a header name",
+                        "header names have letters, digits and `-`",
+                    );
                     return None;
                 };
-                Some(Auth::KeyOrFile { header: name, scope: self.text(scope)?.to_owned() })
+                Some(Auth::KeyOrFile {
+                    header: name,
+                    scope: self.text(scope)?.to_owned(),
+                })
             }
             "oauth" => {
-                self.record(value, "`oauth`", &["url", "client_id", "client_secret", "scope", "send", "use"]);
+                self.record(
+                    value,
+                    "`oauth`",
+                    &["url", "client_id", "client_secret", "scope", "send", "use"],
+                );
                 for name in ["url", "client_id", "client_secret"] {
                     if value.get(name).is_none() {
-                        self.missing(value, name, "client credentials need `url`, `client_id` and `client_secret`");
+                        self.missing(
+                            value,
+                            name,
+                            "client credentials need `url`, `client_id` and `client_secret`",
+                        );
                         return None;
                     }
                 }
-                let mut text = |name: &str| value.get(name).and_then(|node| self.text_template(node, place));
+                let mut text = |name: &str| {
+                    value
+                        .get(name)
+                        .and_then(|node| self.text_template(node, place))
+                };
                 let (url, id, secret) = (text("url")?, text("client_id")?, text("client_secret")?);
-                let scope = value.get("scope").and_then(|node| self.text(node)).map(str::to_owned);
+                let scope = value
+                    .get("scope")
+                    .and_then(|node| self.text(node))
+                    .map(str::to_owned);
                 let in_query = match value.get("send") {
                     None => false,
                     Some(node) => self.choice(node, &["form", "query"])? == "query",
                 };
                 let (param, header) = match value.get("use") {
                     None => (None, true),
-                    Some(node) if node.text().is_some() => (None, self.choice(node, &["header", "template"])? == "header"),
+                    Some(node) if node.text().is_some() => (
+                        None,
+                        self.choice(node, &["header", "template"])? == "header",
+                    ),
                     Some(node) => {
                         self.record(node, "`use`", &["query"]);
-                        (Some(node.get("query").and_then(|node| self.text(node))?.to_owned()), false)
+                        (
+                            Some(
+                                node.get("query")
+                                    .and_then(|node| self.text(node))?
+                                    .to_owned(),
+                            ),
+                            false,
+                        )
                     }
                 };
-                Some(Auth::Oauth { url, id, secret, scope, in_query, param, header })
+                Some(Auth::Oauth {
+                    url,
+                    id,
+                    secret,
+                    scope,
+                    in_query,
+                    param,
+                    header,
+                })
             }
             "signed_query" => needs(self, &["api_key", "api_secret"]).then_some(Auth::SignedQuery),
             _ => Some(Auth::None),
@@ -252,8 +479,17 @@ impl Reading<'_> {
     }
 
     fn errors(&mut self, node: &Node) -> Errors {
-        let entries = self.record(node, "`errors`", &["code", "message", "retry_after", "in_success", "kinds"]);
-        let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+        let entries = self.record(
+            node,
+            "`errors`",
+            &["code", "message", "retry_after", "in_success", "kinds"],
+        );
+        let value = |name: &str| {
+            entries
+                .iter()
+                .find(|(key, _)| key.text == name)
+                .map(|(_, value)| *value)
+        };
         let mut errors = Errors::default();
         if let Some(node) = value("code") {
             errors.code = self.error_paths(node);
@@ -263,12 +499,13 @@ impl Reading<'_> {
         }
         errors.retry_after = value("retry_after").and_then(|node| self.body_steps(node));
         if let Some(node) = value("in_success") {
-            if node.text().is_some() {
-                errors.in_success = self.body_steps(node).map(|steps| (steps, Vec::new()));
+            let signs = if let Value::List(signs) = &node.value {
+                signs.iter().collect()
             } else {
-                self.record(node, "`in_success`", &["path", "unless"]);
-                let unless = node.get("unless").map(|node| self.scalars(node)).unwrap_or_default();
-                errors.in_success = node.get("path").and_then(|node| self.body_steps(node)).map(|steps| (steps, unless));
+                vec![node]
+            };
+            for sign in signs {
+                errors.in_success.extend(self.error_sign(sign));
             }
         }
         for rule in value("kinds").map(Node::items).unwrap_or_default() {
@@ -277,9 +514,39 @@ impl Reading<'_> {
         errors
     }
 
+    /// `$.body.path`, or `{ path: $.body.path, unless: [0] }`.
+    fn error_sign(&mut self, node: &Node) -> Option<(Vec<Step>, Vec<String>)> {
+        if node.text().is_some() {
+            return self.body_steps(node).map(|steps| (steps, Vec::new()));
+        }
+        self.record(node, "`in_success`", &["path", "unless"]);
+        let Some(path) = node.get("path") else {
+            self.missing(
+                node,
+                "path",
+                "say where the error stands: `{ path: $.body.code, unless: [0] }`",
+            );
+            return None;
+        };
+        let unless = node
+            .get("unless")
+            .map(|node| self.scalars(node))
+            .unwrap_or_default();
+        self.body_steps(path).map(|steps| (steps, unless))
+    }
+
     fn error_rule(&mut self, node: &Node) -> Option<ErrorRule> {
-        let entries = self.record(node, "an error's row", &["status", "code", "message", "kind"]);
-        let value = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, value)| *value);
+        let entries = self.record(
+            node,
+            "an error's row",
+            &["status", "code", "message", "kind"],
+        );
+        let value = |name: &str| {
+            entries
+                .iter()
+                .find(|(key, _)| key.text == name)
+                .map(|(_, value)| *value)
+        };
         let Some(kind) = value("kind") else {
             self.missing(node, "kind", "say what it means: `kind: rate_limited`");
             return None;
@@ -287,30 +554,67 @@ impl Reading<'_> {
         let word = self.text(kind)?;
         let Some((_, known)) = Kind::NAMED.iter().find(|(name, _)| *name == word) else {
             let message = format!("`{word}` is not a kind of failure");
-            self.found.push(Diagnostic::error("E0205", kind.at, message).did_you_mean(word, Kind::NAMED.iter().map(|(name, _)| *name), 0));
+            self.found
+                .push(Diagnostic::error("E0205", kind.at, message).did_you_mean(
+                    word,
+                    Kind::NAMED.iter().map(|(name, _)| *name),
+                    0,
+                ));
             return None;
         };
-        let status = value("status").map(|node| self.scalars(node)).unwrap_or_default();
+        let mut status = Vec::new();
+        for node in value("status").map(each).unwrap_or_default() {
+            status.extend(
+                self.count(node, 100, 599)
+                    .and_then(|status| u16::try_from(status).ok()),
+            );
+        }
         Some(ErrorRule {
-            status: status.iter().filter_map(|status| status.parse().ok()).collect(),
-            code: value("code").map(|node| self.scalars(node)).unwrap_or_default(),
-            message: value("message").and_then(|node| self.text(node)).map(str::to_lowercase),
+            status,
+            code: value("code")
+                .map(|node| self.scalars(node))
+                .unwrap_or_default(),
+            message: value("message")
+                .and_then(|node| self.text(node))
+                .map(str::to_lowercase),
             kind: *known,
         })
     }
 
     fn error_paths(&mut self, node: &Node) -> Vec<ErrorPath> {
-        let nodes: Vec<&Node> = if let Value::List(items) = &node.value { items.iter().collect() } else { vec![node] };
+        let nodes: Vec<&Node> = if let Value::List(items) = &node.value {
+            items.iter().collect()
+        } else {
+            vec![node]
+        };
         let mut paths = Vec::new();
         for node in nodes {
-            let Some(text) = self.text(node) else { continue };
+            let Some(text) = self.text(node) else {
+                continue;
+            };
             match steps(text).as_deref() {
-                Some([Step::Name(first), rest @ ..]) if first == "body" && !rest.contains(&Step::Every) => paths.push(ErrorPath::Body(rest.to_vec())),
-                Some([Step::Name(first), Step::Name(name)]) if first == "header" => match http::HeaderName::try_from(name.as_str()) {
-                    Ok(name) => paths.push(ErrorPath::Header(name)),
-                    Err(_) => self.error("E0409", node, format!("`{name}` is not a header name"), "write `$.header['x-name']`"),
-                },
-                _ => self.error("E0901", node, format!("`{text}` is not a place in an answer"), "write `$.body.name` or `$.header['x-name']`"),
+                Some([Step::Name(first), rest @ ..])
+                    if first == "body" && !rest.contains(&Step::Every) =>
+                {
+                    paths.push(ErrorPath::Body(rest.to_vec()))
+                }
+                Some([Step::Name(first), Step::Name(name)]) if first == "header" => {
+                    match http::HeaderName::try_from(name.as_str()) {
+                        Ok(name) => paths.push(ErrorPath::Header(name)),
+                        Err(_) => self.error(
+                            "E0409",
+                            node,
+                            format!("`{name}` is not a header name"),
+                            "write `$.header['x-name']`",
+                        ),
+                    }
+                }
+                _ => self.error(
+                    "E0901",
+                    node,
+                    format!("`{text}` is not a place in an answer"),
+                    "write `$.body.name` or `$.header['x-name']`",
+                ),
             }
         }
         paths

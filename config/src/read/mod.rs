@@ -90,10 +90,7 @@ pub(crate) fn config(
         listen,
         admin,
         state: PathBuf::from(node.get("state").and_then(Node::text).unwrap_or("./state")),
-        adapters: node
-            .get("adapters")
-            .and_then(Node::text)
-            .map(PathBuf::from),
+        adapters: node.get("adapters").and_then(Node::text).map(PathBuf::from),
         log: Log {
             access: match log.strip_prefix("file:") {
                 Some(path) => AccessLog::File(PathBuf::from(path)),
@@ -359,7 +356,9 @@ fn plain(name: String, url: &str) -> Account {
 /// An account at a vendor, with what `written` says.
 fn vendor_account(name: &str, vendor: &str, written: &Node, catalog: &Catalog) -> Account {
     let text = |key: &str| written.get(key).and_then(Node::text).map(str::to_owned);
-    let known = catalog.vendor(vendor).map(|vendor| vendor.fields.as_slice());
+    let known = catalog
+        .vendor(vendor)
+        .map(|vendor| vendor.fields.as_slice());
     let fields = known
         .unwrap_or_default()
         .iter()

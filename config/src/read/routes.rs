@@ -62,18 +62,23 @@ impl Reader<'_> {
         routes
     }
 
-    fn route(&mut self, written: &Node, catalog: &Catalog, defaults: Option<&Node>) -> Option<Route> {
+    fn route(
+        &mut self,
+        written: &Node,
+        catalog: &Catalog,
+        defaults: Option<&Node>,
+    ) -> Option<Route> {
         let pattern = written.get("match")?;
         let matcher = read_match(pattern)?;
         let name = self.route_name(written, pattern)?;
         let does = ["forward", "respond", "serve"].map(|key| written.get(key));
         let action = match does {
-            [Some(forward), None, None] => {
-                Action::Forward(self.forward(forward, &name, &matcher)?)
-            }
+            [Some(forward), None, None] => Action::Forward(self.forward(forward, &name, &matcher)?),
             [None, Some(respond), None] => Action::Respond(self.respond(respond)),
             [None, None, Some(serve)] => Action::Serve(self.serve(serve, catalog)?),
-            [Some(_), Some(second), _] | [Some(_), _, Some(second)] | [_, Some(_), Some(second)] => {
+            [Some(_), Some(second), _]
+            | [Some(_), _, Some(second)]
+            | [_, Some(_), Some(second)] => {
                 let at = ["respond", "serve"]
                     .into_iter()
                     .find_map(|key| written.key(key));

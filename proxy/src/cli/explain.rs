@@ -153,12 +153,17 @@ fn served(page: &mut Page, config: &Config, serve: &isobar_config::Serve, pool: 
         let Some(account) = config.accounts.get(member.account.0) else {
             continue;
         };
-        let vendor = account.vendor.as_ref().and_then(|at| vendors.get(&at.vendor));
+        let vendor = account
+            .vendor
+            .as_ref()
+            .and_then(|at| vendors.get(&at.vendor));
         let operation = vendor.and_then(|vendor| vendor.operation(&serve.operation));
         let told = match operation {
             None => "does not offer it, and is passed over".to_owned(),
             Some(operation) => {
-                let price = operation.price().unwrap_or_else(|| "price unknown".to_owned());
+                let price = operation
+                    .price()
+                    .unwrap_or_else(|| "price unknown".to_owned());
                 let limits = operation.limits().join("; ");
                 format!("{price}; {limits}")
             }
@@ -173,8 +178,16 @@ fn served(page: &mut Page, config: &Config, serve: &isobar_config::Serve, pool: 
         );
     }
     page.heading("another account is tried");
-    let _ = writeln!(page.text, "    {:<28}{}", "any call", follows(Effect::Read, pool));
-    let _ = writeln!(page.text, "    and where one cannot do what is asked for: its limits are checked before anything is sent");
+    let _ = writeln!(
+        page.text,
+        "    {:<28}{}",
+        "any call",
+        follows(Effect::Read, pool)
+    );
+    let _ = writeln!(
+        page.text,
+        "    and where one cannot do what is asked for: its limits are checked before anything is sent"
+    );
 }
 
 fn forwarded(page: &mut Page, config: &Config, route: &Route, forward: &Forward, pool: &Pool) {

@@ -47,8 +47,15 @@ pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
         let url = sandbox.url();
         let mut out = io::stdout().lock();
         writeln!(out, "every vendor is simulated at {url}/VENDOR/")?;
-        writeln!(out, "  accounts:  isobar sandbox --listen {} --print-config", sandbox.address())?;
-        writeln!(out, "  faults:    POST {url}/_control/faults   ledger: GET {url}/_control/ledger")?;
+        writeln!(
+            out,
+            "  accounts:  isobar sandbox --listen {} --print-config",
+            sandbox.address()
+        )?;
+        writeln!(
+            out,
+            "  faults:    POST {url}/_control/faults   ledger: GET {url}/_control/ledger"
+        )?;
         writeln!(out, "Ctrl-C stops it")?;
         out.flush()?;
         drop(out);

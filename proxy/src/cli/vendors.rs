@@ -71,13 +71,26 @@ fn document(vendors: &Vendors) -> Value {
 
 /// Vendors down, operations across.
 fn table(vendors: &Vendors) -> String {
-    let width = vendors.iter().map(|vendor| vendor.name.len()).max().unwrap_or_default();
+    let width = vendors
+        .iter()
+        .map(|vendor| vendor.name.len())
+        .max()
+        .unwrap_or_default();
     let mut text = String::new();
     for contract in &CONTRACTS {
-        let _ = writeln!(text, "{}  {}", contract.name, contract.summary.to_lowercase());
+        let _ = writeln!(
+            text,
+            "{}  {}",
+            contract.name,
+            contract.summary.to_lowercase()
+        );
         for vendor in vendors.iter() {
-            let Some(operation) = vendor.operation(contract.name) else { continue };
-            let price = operation.price().unwrap_or_else(|| "price unknown".to_owned());
+            let Some(operation) = vendor.operation(contract.name) else {
+                continue;
+            };
+            let price = operation
+                .price()
+                .unwrap_or_else(|| "price unknown".to_owned());
             let limits = operation.limits().join("; ");
             let _ = writeln!(text, "  {:<width$}  {price:<28}  {limits}", vendor.name);
         }
@@ -102,12 +115,20 @@ fn page(vendors: &Vendors) -> String {
     for vendor in vendors.iter() {
         let _ = write!(text, "| {} |", vendor.name);
         for contract in &CONTRACTS {
-            text.push_str(if vendor.operation(contract.name).is_some() { " ● |" } else { "  |" });
+            text.push_str(if vendor.operation(contract.name).is_some() {
+                " ● |"
+            } else {
+                "  |"
+            });
         }
         text.push('\n');
     }
     for vendor in vendors.iter() {
-        let _ = write!(text, "\n## {}\n\nAccount `vendor: {}`:\n\n", vendor.title, vendor.name);
+        let _ = write!(
+            text,
+            "\n## {}\n\nAccount `vendor: {}`:\n\n",
+            vendor.title, vendor.name
+        );
         if vendor.fields.is_empty() {
             text.push_str("no fields.\n");
         }
@@ -126,7 +147,11 @@ fn page(vendors: &Vendors) -> String {
                 None => operation.contract.name.to_owned(),
             };
             let price = operation.price().unwrap_or_else(|| "unknown".to_owned());
-            let _ = writeln!(text, "| {name} | {price} | {} |", operation.limits().join("; "));
+            let _ = writeln!(
+                text,
+                "| {name} | {price} | {} |",
+                operation.limits().join("; ")
+            );
         }
     }
     text

@@ -1,6 +1,6 @@
 //! The doors of capabilities: a client's request → checked inputs, and answers → what the client asked to see.
 //!
-//! Recordings come as `multipart/form-data` in the OpenAI dialect or as the body itself; texts come as JSON, one alone or
+//! Recordings come as `multipart/form-data` in the `OpenAI` dialect or as the body itself; texts come as JSON, one alone or
 //! up to 25 as `documents`.
 
 use std::{fmt::Write as _, io};
@@ -49,15 +49,15 @@ pub(crate) struct Asked {
 pub(crate) enum Shape {
     /// Everything, as the contract has it.
     Full,
-    /// OpenAI's `json`: the text alone.
+    /// `OpenAI`'s `json`: the text alone.
     Json,
     Verbose,
     Text,
     Srt,
     Vtt,
-    /// OpenAI's `diarized_json`.
+    /// `OpenAI`'s `diarized_json`.
     Diarized,
-    /// Server-sent events in the OpenAI dialect.
+    /// Server-sent events in the `OpenAI` dialect.
     Events,
     /// The recording itself.
     Audio,
@@ -79,8 +79,17 @@ pub(crate) async fn read(
 ) -> Result<Asked, Unread> {
     let headers = session.req_header().headers.clone();
     let media_type = content_type(&headers);
-    let query = session.req_header().uri.query().unwrap_or_default().to_owned();
-    let reading = Reading { space, length, limit };
+    let query = session
+        .req_header()
+        .uri
+        .query()
+        .unwrap_or_default()
+        .to_owned();
+    let reading = Reading {
+        space,
+        length,
+        limit,
+    };
     if contract.blobs.is_empty() {
         if media_type == "multipart/form-data" {
             return Err(bad(415, "send JSON, as `application/json`"));
@@ -92,13 +101,30 @@ pub(crate) async fn read(
         let form = reading.form(session, &headers).await?;
         return recording(contract, form).await;
     }
-    if media_type.starts_with("audio/") || media_type.starts_with("video/") || media_type == "application/octet-stream" {
+    if media_type.starts_with("audio/")
+        || media_type.starts_with("video/")
+        || media_type == "application/octet-stream"
+    {
         let kept = reading.kept(session).await?;
         let fields = query_fields(&query).map_err(Unread::Problem)?;
-        let file = File { kept, name: "audio".to_owned(), media_type };
-        return recording(contract, Form { fields, file: Some(file) }).await;
+        let file = File {
+            kept,
+            name: "audio".to_owned(),
+            media_type,
+        };
+        return recording(
+            contract,
+            Form {
+                fields,
+                file: Some(file),
+            },
+        )
+        .await;
     }
-    Err(bad(415, "send the recording as `multipart/form-data` with a part `file`, or as the body with its `audio/…` type"))
+    Err(bad(
+        415,
+        "send the recording as `multipart/form-data` with a part `file`, or as the body with its `audio/…` type",
+    ))
 }
 
 struct Reading<'a> {
@@ -122,7 +148,12 @@ impl Reading<'_> {
     async fn kept(&self, session: &mut Session) -> Result<Kept, Unread> {
         let mut keeping = self.space.keep(self.length.unwrap_or(self.limit)).await?;
         let mut read = 0;
-        while let Some(piece) = session.as_downstream_mut().read_request_body().await.map_err(Unread::from_client)? {
+        while let Some(piece) = session
+            .as_downstream_mut()
+            .read_request_body()
+            .await
+            .map_err(Unread::from_client)?
+        {
             read += piece.len() as u64;
             if read > self.limit {
                 return Err(Unread::Problem(too_large(self.limit)));
@@ -134,13 +165,20 @@ impl Reading<'_> {
 
     async fn bytes(&self, session: &mut Session) -> Result<Bytes, Unread> {
         let kept = self.kept(session).await?;
-        KeptSource(kept).whole().await.map_err(|error| Unread::from(crate::serve::body::Full::Io(error)))
+        KeptSource(kept)
+            .whole()
+            .await
+            .map_err(|error| Unread::from(crate::serve::body::Full::Io(error)))
     }
 
     /// A form with at most one file, which is kept as it arrives.
     async fn form(&self, session: &mut Session, headers: &HeaderMap) -> Result<Form, Unread> {
-        let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let boundary = multer::parse_boundary(text).map_err(|_| bad(400, "the form's content type has no boundary"))?;
+        let text = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let boundary = multer::parse_boundary(text)
+            .map_err(|_| bad(400, "the form's content type has no boundary"))?;
         let (limit, mut read) = (self.limit, 0_u64);
         // What went wrong at the client's end, which the parser would hide.
         let broken = parking_lot::Mutex::new(None);
@@ -149,54 +187,85 @@ impl Reading<'_> {
                 Ok(piece) => piece.map(|piece| (Ok(piece), session)),
                 Err(error) => {
                     *broken.lock() = Some(Unread::from_client(error));
-                    Some((Err(io::Error::other("the client's body broke off")), session))
+                    Some((
+                        Err(io::Error::other("the client's body broke off")),
+                        session,
+                    ))
                 }
             }
         });
         let mut parts = multer::Multipart::new(pieces, boundary);
-        let mut form = Form { fields: Vec::new(), file: None };
+        let mut form = Form {
+            fields: Vec::new(),
+            file: None,
+        };
         let mut small = 0;
         loop {
             let next = match parts.next_field().await {
                 Ok(next) => next,
-                Err(_) => return Err(broken.lock().take().unwrap_or_else(|| bad(400, "the form is not well formed"))),
+                Err(_) => {
+                    return Err(broken
+                        .lock()
+                        .take()
+                        .unwrap_or_else(|| bad(400, "the form is not well formed")));
+                }
             };
-            let Some(mut part) = next else { return Ok(form) };
+            let Some(mut part) = next else {
+                return Ok(form);
+            };
             let name = part.name().unwrap_or_default().to_owned();
             let is_file = part.file_name().is_some() || name == "file" || name == "audio";
             let file_name = part.file_name().unwrap_or("audio").to_owned();
-            let media_type = part.content_type().map(ToString::to_string).unwrap_or_default();
-            let mut keeping = if is_file { Some(self.space.keep(self.length.unwrap_or(self.limit)).await?) } else { None };
+            let media_type = part
+                .content_type()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let mut keeping = if is_file {
+                Some(self.space.keep(self.length.unwrap_or(self.limit)).await?)
+            } else {
+                None
+            };
             let mut value = Vec::new();
             loop {
                 let piece = match part.chunk().await {
                     Ok(Some(piece)) => piece,
                     Ok(None) => break,
-                    Err(_) => return Err(broken.lock().take().unwrap_or_else(|| bad(400, "the form is not well formed"))),
+                    Err(_) => {
+                        return Err(broken
+                            .lock()
+                            .take()
+                            .unwrap_or_else(|| bad(400, "the form is not well formed")));
+                    }
                 };
                 read += piece.len() as u64;
                 if read > limit {
                     return Err(Unread::Problem(too_large(limit)));
                 }
-                match &mut keeping {
-                    Some(keeping) => keeping.push(piece).await?,
-                    None => {
-                        small += piece.len();
-                        if small > FIELDS {
-                            return Err(bad(413, "the form's fields are too large"));
-                        }
-                        value.extend_from_slice(&piece);
+                if let Some(keeping) = &mut keeping {
+                    keeping.push(piece).await?
+                } else {
+                    small += piece.len();
+                    if small > FIELDS {
+                        return Err(bad(413, "the form's fields are too large"));
                     }
+                    value.extend_from_slice(&piece);
                 }
             }
             match keeping {
                 Some(keeping) if form.file.is_none() => {
-                    form.file = Some(File { kept: keeping.done().await?, name: file_name, media_type });
+                    form.file = Some(File {
+                        kept: keeping.done().await?,
+                        name: file_name,
+                        media_type,
+                    });
                 }
                 Some(_) => return Err(bad(400, "the form has two files")),
-                None if form.fields.len() >= MOST_FIELDS => return Err(bad(400, "the form has too many fields")),
+                None if form.fields.len() >= MOST_FIELDS => {
+                    return Err(bad(400, "the form has too many fields"));
+                }
                 None => {
-                    let value = String::from_utf8(value).map_err(|_| bad(400, &format!("the field `{name}` is not UTF-8")))?;
+                    let value = String::from_utf8(value)
+                        .map_err(|_| bad(400, &format!("the field `{name}` is not UTF-8")))?;
                     form.fields.push((name, value));
                 }
             }
@@ -226,7 +295,9 @@ impl KeptSource {
         if self.in_memory() {
             return join(&self);
         }
-        tokio::task::spawn_blocking(move || join(&self)).await.map_err(io::Error::other)?
+        tokio::task::spawn_blocking(move || join(&self))
+            .await
+            .map_err(io::Error::other)?
     }
 }
 
@@ -283,7 +354,11 @@ async fn blob(file: File) -> io::Result<Blob> {
         let head = source.read(0, media::HEAD)?;
         let mut media: Media = media::probe(&head, length);
         if media.duration.is_none() && media.format.is_some() {
-            media = media::probe_reader(Seeker { source: &source, at: 0 }).unwrap_or(media);
+            media = media::probe_reader(Seeker {
+                source: &source,
+                at: 0,
+            })
+            .unwrap_or(media);
         }
         // The content is believed, not the name or the type that came along.
         let media_type = match media.format {
@@ -294,15 +369,23 @@ async fn blob(file: File) -> io::Result<Blob> {
         let name = named(&file.name, media);
         Blob::new(Box::new(source), media, media_type, name)
     };
-    tokio::task::spawn_blocking(look).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(look)
+        .await
+        .map_err(io::Error::other)?
 }
 
 /// A file name that vendors which look at its ending understand.
 fn named(given: &str, media: Media) -> String {
-    let stem: String = given.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).take(64).collect();
+    let stem: String = given
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        .take(64)
+        .collect();
     match media.format {
         Some(format) => {
-            let stem = stem.rsplit_once('.').map_or(stem.as_str(), |(stem, _)| stem);
+            let stem = stem
+                .rsplit_once('.')
+                .map_or(stem.as_str(), |(stem, _)| stem);
             let stem = if stem.is_empty() { "audio" } else { stem };
             format!("{stem}.{}", format.extension())
         }
@@ -311,7 +394,7 @@ fn named(given: &str, media: Media) -> String {
     }
 }
 
-/// A form in the OpenAI dialect as an input.
+/// A form in the `OpenAI` dialect as an input.
 async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unread> {
     let mut input = Map::new();
     let mut shape = Shape::Json;
@@ -321,7 +404,11 @@ async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unr
         "false" | "0" | "" => Ok(false),
         _ => Err(bad(400, &format!("`{name}` is `true` or `false`"))),
     };
-    let number = |name: &str, value: &str| serde_json::from_str::<serde_json::Number>(value.trim()).map(Value::Number).map_err(|_| bad(400, &format!("`{name}` is a number")));
+    let number = |name: &str, value: &str| {
+        serde_json::from_str::<serde_json::Number>(value.trim())
+            .map(Value::Number)
+            .map_err(|_| bad(400, &format!("`{name}` is a number")))
+    };
     for (name, value) in form.fields {
         match name.trim_end_matches("[]") {
             "language" | "model" | "prompt" => {
@@ -329,16 +416,26 @@ async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unr
                     input.insert(name.clone(), Value::String(value));
                 }
             }
-            "keywords" => keywords.extend(value.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty())),
+            "keywords" => keywords.extend(
+                value
+                    .split(',')
+                    .map(|word| word.trim().to_owned())
+                    .filter(|word| !word.is_empty()),
+            ),
             "temperature" => drop(input.insert(name.clone(), number(&name, &value)?)),
             "speakers_max" => drop(input.insert(name.clone(), number(&name, &value)?)),
-            "speakers" | "diarize" => drop(input.insert("speakers".to_owned(), Value::Bool(flag(&name, &value)?))),
+            "speakers" | "diarize" => {
+                drop(input.insert("speakers".to_owned(), Value::Bool(flag(&name, &value)?)));
+            }
             "words" => drop(input.insert(name.clone(), Value::Bool(flag(&name, &value)?))),
             "timestamp_granularities" => {
                 if value == "word" {
                     input.insert("words".to_owned(), Value::Bool(true));
                 } else if value != "segment" {
-                    return Err(bad(400, "`timestamp_granularities[]` is `word` or `segment`"));
+                    return Err(bad(
+                        400,
+                        "`timestamp_granularities[]` is `word` or `segment`",
+                    ));
                 }
             }
             "response_format" => {
@@ -350,14 +447,28 @@ async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unr
                     "vtt" => Shape::Vtt,
                     "diarized_json" => Shape::Diarized,
                     "full" => Shape::Full,
-                    _ => return Err(bad(400, "`response_format` is json, verbose_json, text, srt, vtt, diarized_json or full")),
+                    _ => {
+                        return Err(bad(
+                            400,
+                            "`response_format` is json, verbose_json, text, srt, vtt, diarized_json or full",
+                        ));
+                    }
                 }
             }
             "stream" => stream = flag(&name, &value)?,
             "extra" => extra = flag(&name, &value)?,
             // Options of single vendors of the dialect, which change nothing that is promised.
-            "chunking_strategy" | "include" | "known_speaker_names" | "known_speaker_references" | "languages" => {}
-            _ => return Err(bad(400, &format!("`{name}` is not a field of this operation"))),
+            "chunking_strategy"
+            | "include"
+            | "known_speaker_names"
+            | "known_speaker_references"
+            | "languages" => {}
+            _ => {
+                return Err(bad(
+                    400,
+                    &format!("`{name}` is not a field of this operation"),
+                ));
+            }
         }
     }
     if !keywords.is_empty() {
@@ -370,20 +481,35 @@ async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unr
         shape = Shape::Events;
     }
     let input = contract.check(&input).map_err(|why| bad(400, &why))?;
-    let file = form.file.ok_or_else(|| bad(400, "the form has no `file`"))?;
+    let file = form
+        .file
+        .ok_or_else(|| bad(400, "the form has no `file`"))?;
     if file.kept.length() == 0 {
         return Err(bad(400, "the recording is empty"));
     }
-    let blob = blob(file).await.map_err(|error| Unread::from(crate::serve::body::Full::Io(error)))?;
-    let job = Job { input, blobs: vec![("audio", blob)] };
-    Ok(Asked { jobs: vec![job], many: false, extra, shape })
+    let blob = blob(file)
+        .await
+        .map_err(|error| Unread::from(crate::serve::body::Full::Io(error)))?;
+    let job = Job {
+        input,
+        blobs: vec![("audio", blob)],
+    };
+    Ok(Asked {
+        jobs: vec![job],
+        many: false,
+        extra,
+        shape,
+    })
 }
 
 /// A JSON body as inputs: one text, or `documents` / `texts` with many.
 fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
     let input = |why: &str| Problem::new(400, Kind::BadInput, why);
-    let value: Value = serde_json::from_slice(body).map_err(|error| input(&format!("the body is not JSON: {error}")))?;
-    let Value::Object(mut fields) = value else { return Err(input("the body is not a JSON object")) };
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| input(&format!("the body is not JSON: {error}")))?;
+    let Value::Object(mut fields) = value else {
+        return Err(input("the body is not a JSON object"));
+    };
     let extra = match fields.remove("extra") {
         None | Some(Value::Bool(false)) => false,
         Some(Value::Bool(true)) => true,
@@ -405,17 +531,31 @@ fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
     let (key, listed) = match (fields.remove("documents"), fields.remove("texts")) {
         (None, None) => {
             let input_fields = contract.check(&fields).map_err(|why| input(&why))?;
-            let job = Job { input: input_fields, blobs: Vec::new() };
-            return Ok(Asked { jobs: vec![job], many: false, extra, shape: if speech { Shape::Audio } else { Shape::Full } });
+            let job = Job {
+                input: input_fields,
+                blobs: Vec::new(),
+            };
+            return Ok(Asked {
+                jobs: vec![job],
+                many: false,
+                extra,
+                shape: if speech { Shape::Audio } else { Shape::Full },
+            });
         }
         (Some(listed), None) => ("documents", listed),
         (None, Some(listed)) => ("texts", listed),
-        (Some(_), Some(_)) => return Err(input("`documents` and `texts` are two ways to say the same; keep one")),
+        (Some(_), Some(_)) => {
+            return Err(input(
+                "`documents` and `texts` are two ways to say the same; keep one",
+            ));
+        }
     };
     if !contract.batch {
         return Err(input("this operation takes one input at a time"));
     }
-    let Value::Array(listed) = listed else { return Err(input(&format!("`{key}` is a list"))) };
+    let Value::Array(listed) = listed else {
+        return Err(input(&format!("`{key}` is a list")));
+    };
     if listed.is_empty() || listed.len() > DOCUMENTS {
         return Err(input(&format!("`{key}` has 1 to {DOCUMENTS} items")));
     }
@@ -425,19 +565,36 @@ fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
         match item {
             Value::String(text) => drop(own.insert("text".to_owned(), Value::String(text))),
             Value::Object(item) => own.extend(item.into_iter().filter(|(name, _)| name != "id")),
-            _ => return Err(input(&format!("item {index} of `{key}` is neither a text nor an object"))),
+            _ => {
+                return Err(input(&format!(
+                    "item {index} of `{key}` is neither a text nor an object"
+                )));
+            }
         }
-        let checked = contract.check(&own).map_err(|why| input(&format!("item {index} of `{key}`: {why}")))?;
-        jobs.push(Job { input: checked, blobs: Vec::new() });
+        let checked = contract
+            .check(&own)
+            .map_err(|why| input(&format!("item {index} of `{key}`: {why}")))?;
+        jobs.push(Job {
+            input: checked,
+            blobs: Vec::new(),
+        });
     }
-    Ok(Asked { jobs, many: true, extra, shape: Shape::Full })
+    Ok(Asked {
+        jobs,
+        many: true,
+        extra,
+        shape: Shape::Full,
+    })
 }
 
 /// Fields of a query, for recordings that are the body.
 fn query_fields(query: &str) -> Result<Vec<(String, String)>, Problem> {
     let decode = |text: &str| {
         let plain = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&plain).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| Problem::new(400, Kind::BadInput, "the query is not UTF-8"))
+        percent_encoding::percent_decode_str(&plain)
+            .decode_utf8()
+            .map(std::borrow::Cow::into_owned)
+            .map_err(|_| Problem::new(400, Kind::BadInput, "the query is not UTF-8"))
     };
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
@@ -449,8 +606,15 @@ fn query_fields(query: &str) -> Result<Vec<(String, String)>, Problem> {
 }
 
 fn content_type(headers: &HeaderMap) -> String {
-    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    let text = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    text.split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 fn bad(status: u16, why: &str) -> Unread {
@@ -464,33 +628,76 @@ pub(crate) fn write(asked: &Asked, served: &Served) -> Result<Written, Problem> 
     }
     let answered = match served.first() {
         Some(Ok(answered)) => answered,
-        _ => return Err(Problem::new(500, Kind::Internal, "there is no answer to write")),
+        _ => {
+            return Err(Problem::new(
+                500,
+                Kind::Internal,
+                "there is no answer to write",
+            ));
+        }
     };
     let Content::Transcript(transcript) = &answered.output.content else {
         if let (Shape::Audio, Content::Speech(speech)) = (asked.shape, &answered.output.content) {
-            let body = speech.audio.to_bytes().map_err(|_| Problem::new(500, Kind::Internal, "the recording cannot be read"))?;
-            let known = ["audio/mpeg", "audio/wav", "audio/ogg", "audio/flac", "audio/aac", "audio/pcm"];
-            let media_type = known.into_iter().find(|known| *known == speech.audio.media_type());
-            return Ok(Written { media_type: media_type.unwrap_or("application/octet-stream"), body });
+            let body = speech
+                .audio
+                .to_bytes()
+                .map_err(|_| Problem::new(500, Kind::Internal, "the recording cannot be read"))?;
+            let known = [
+                "audio/mpeg",
+                "audio/wav",
+                "audio/ogg",
+                "audio/flac",
+                "audio/aac",
+                "audio/pcm",
+            ];
+            let media_type = known
+                .into_iter()
+                .find(|known| *known == speech.audio.media_type());
+            return Ok(Written {
+                media_type: media_type.unwrap_or("application/octet-stream"),
+                body,
+            });
         }
         return Ok(json_body(&Full::of(answered)));
     };
-    let plain = |media_type, text: String| Written { media_type, body: text.into() };
+    let plain = |media_type, text: String| Written {
+        media_type,
+        body: text.into(),
+    };
     let cues = || {
-        let whole = [subtitles::Spoken { start: 0.0, end: transcript.duration.unwrap_or(1.0), text: &transcript.text, speaker: None }];
+        let whole = [subtitles::Spoken {
+            start: 0.0,
+            end: transcript.duration.unwrap_or(1.0),
+            text: &transcript.text,
+            speaker: None,
+        }];
         if !transcript.words.is_empty() {
-            subtitles::cues(transcript.words.iter().map(spoken_word), transcript.duration)
+            subtitles::cues(
+                transcript.words.iter().map(spoken_word),
+                transcript.duration,
+            )
         } else if !transcript.segments.is_empty() {
-            subtitles::cues(transcript.segments.iter().map(spoken_segment), transcript.duration)
+            subtitles::cues(
+                transcript.segments.iter().map(spoken_segment),
+                transcript.duration,
+            )
         } else {
             subtitles::cues(whole, transcript.duration)
         }
     };
     Ok(match asked.shape {
         Shape::Full | Shape::Audio => json_body(&Full::of(answered)),
-        Shape::Json => json_body(&json!({ "text": transcript.text, "usage": usage(&answered.output) })),
-        Shape::Text => plain("text/plain; charset=utf-8", format!("{}\n", transcript.text)),
-        Shape::Srt => plain("application/x-subrip; charset=utf-8", subtitles::srt(&cues())),
+        Shape::Json => {
+            json_body(&json!({ "text": transcript.text, "usage": usage(&answered.output) }))
+        }
+        Shape::Text => plain(
+            "text/plain; charset=utf-8",
+            format!("{}\n", transcript.text),
+        ),
+        Shape::Srt => plain(
+            "application/x-subrip; charset=utf-8",
+            subtitles::srt(&cues()),
+        ),
         Shape::Vtt => plain("text/vtt; charset=utf-8", subtitles::vtt(&cues())),
         Shape::Verbose => json_body(&verbose(answered)),
         Shape::Diarized => json_body(&diarized(answered)),
@@ -499,11 +706,21 @@ pub(crate) fn write(asked: &Asked, served: &Served) -> Result<Written, Problem> 
 }
 
 fn spoken_word(word: &speech::Word) -> subtitles::Spoken<'_> {
-    subtitles::Spoken { start: word.start, end: word.end, text: &word.text, speaker: word.speaker.as_deref() }
+    subtitles::Spoken {
+        start: word.start,
+        end: word.end,
+        text: &word.text,
+        speaker: word.speaker.as_deref(),
+    }
 }
 
 fn spoken_segment(segment: &speech::Segment) -> subtitles::Spoken<'_> {
-    subtitles::Spoken { start: segment.start, end: segment.end, text: &segment.text, speaker: segment.speaker.as_deref() }
+    subtitles::Spoken {
+        start: segment.start,
+        end: segment.end,
+        text: &segment.text,
+        speaker: segment.speaker.as_deref(),
+    }
 }
 
 /// An answer with who gave it.
@@ -516,7 +733,10 @@ struct Full<'a> {
 
 impl<'a> Full<'a> {
     fn of(answered: &'a Answered) -> Self {
-        Self { output: &answered.output, vendor: answered.account.name() }
+        Self {
+            output: &answered.output,
+            vendor: answered.account.name(),
+        }
     }
 }
 
@@ -547,9 +767,11 @@ fn usage(output: &Output) -> Value {
     json!({ "type": "duration", "seconds": output.usage.quantity })
 }
 
-/// OpenAI's `verbose_json`.
+/// `OpenAI`'s `verbose_json`.
 fn verbose(answered: &Answered) -> Value {
-    let Content::Transcript(transcript) = &answered.output.content else { return Value::Null };
+    let Content::Transcript(transcript) = &answered.output.content else {
+        return Value::Null;
+    };
     let segments = transcript.segments.iter().enumerate().map(|(id, segment)| {
         json!({
             "id": id, "start": segment.start, "end": segment.end, "text": segment.text, "speaker": segment.speaker,
@@ -568,9 +790,11 @@ fn verbose(answered: &Answered) -> Value {
     })
 }
 
-/// OpenAI's `diarized_json`.
+/// `OpenAI`'s `diarized_json`.
 fn diarized(answered: &Answered) -> Value {
-    let Content::Transcript(transcript) = &answered.output.content else { return Value::Null };
+    let Content::Transcript(transcript) = &answered.output.content else {
+        return Value::Null;
+    };
     let segments = transcript.segments.iter().enumerate().map(|(id, segment)| {
         json!({ "type": "transcript.text.segment", "id": format!("seg_{id:03}"), "start": segment.start, "end": segment.end, "text": segment.text, "speaker": segment.speaker })
     });
@@ -582,20 +806,39 @@ fn diarized(answered: &Answered) -> Value {
 
 /// The dialect's events: a delta for each segment, then all of it. Vendors answer when they are done, so these come together.
 fn events(answered: &Answered) -> String {
-    let Content::Transcript(transcript) = &answered.output.content else { return String::new() };
+    let Content::Transcript(transcript) = &answered.output.content else {
+        return String::new();
+    };
     let mut text = String::new();
     let mut send = |event: &Value| {
         let _ = write!(text, "data: {event}\n\n");
     };
-    let deltas: Vec<&str> = if transcript.segments.is_empty() { vec![&transcript.text] } else { transcript.segments.iter().map(|segment| segment.text.as_str()).collect() };
+    let deltas: Vec<&str> = if transcript.segments.is_empty() {
+        vec![&transcript.text]
+    } else {
+        transcript
+            .segments
+            .iter()
+            .map(|segment| segment.text.as_str())
+            .collect()
+    };
     for (index, delta) in deltas.iter().enumerate() {
-        let delta = if index == 0 { (*delta).to_owned() } else { format!(" {delta}") };
+        let delta = if index == 0 {
+            (*delta).to_owned()
+        } else {
+            format!(" {delta}")
+        };
         send(&json!({ "type": "transcript.text.delta", "delta": delta }));
     }
-    send(&json!({ "type": "transcript.text.done", "text": transcript.text, "usage": usage(&answered.output) }));
+    send(
+        &json!({ "type": "transcript.text.done", "text": transcript.text, "usage": usage(&answered.output) }),
+    );
     text
 }
 
 fn json_body(value: &impl Serialize) -> Written {
-    Written { media_type: "application/json", body: serde_json::to_vec(value).unwrap_or_default().into() }
+    Written {
+        media_type: "application/json",
+        body: serde_json::to_vec(value).unwrap_or_default().into(),
+    }
 }

@@ -49,10 +49,11 @@ impl Inner {
         let source = self.source.clone().ok_or(ReloadError::NoSource)?;
         let inner = Arc::clone(self);
         // Reading files and compiling expressions may block.
-        let done = tokio::task::spawn_blocking(move || match crate::serve::vendors::load(&source) {
-            Ok(loaded) => inner.swap(loaded.config),
-            Err(report) => Err(inner.refused(ReloadError::Mistakes(report))),
-        });
+        let done =
+            tokio::task::spawn_blocking(move || match crate::serve::vendors::load(&source) {
+                Ok(loaded) => inner.swap(loaded.config),
+                Err(report) => Err(inner.refused(ReloadError::Mistakes(report))),
+            });
         done.await
             .unwrap_or_else(|error| Err(self.refused(ReloadError::Compile(error.to_string()))))
     }

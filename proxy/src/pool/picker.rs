@@ -191,8 +191,16 @@ impl Picker {
             Order::Written => untried().next(),
             Order::Cheapest => {
                 let cost = |index: &usize| {
-                    let declared = || candidates.get(*index).and_then(|c| c.account.settings.price);
-                    self.costs.get(*index).copied().or_else(declared).unwrap_or(f64::MAX)
+                    let declared = || {
+                        candidates
+                            .get(*index)
+                            .and_then(|c| c.account.settings.price)
+                    };
+                    self.costs
+                        .get(*index)
+                        .copied()
+                        .or_else(declared)
+                        .unwrap_or(f64::MAX)
                 };
                 untried().min_by(|a, b| cost(a).total_cmp(&cost(b)))
             }

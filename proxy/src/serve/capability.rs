@@ -93,7 +93,10 @@ pub(crate) async fn serve(
             let kind = isobar_adapters::Kind::Unavailable;
             Failure::of(kind, "no account took this input")
         };
-        return Ok(done.into_iter().map(|done| done.unwrap_or_else(|| Err(left_out()))).collect());
+        return Ok(done
+            .into_iter()
+            .map(|done| done.unwrap_or_else(|| Err(left_out())))
+            .collect());
     }
     match outcome {
         Err(problem) => Err(problem),
@@ -101,7 +104,10 @@ pub(crate) async fn serve(
             .into_iter()
             .flatten()
             .find_map(Result::err)
-            .map_or_else(|| Problem::new(500, Kind::Internal, "no input was served"), problem_of)),
+            .map_or_else(
+                || Problem::new(500, Kind::Internal, "no input was served"),
+                problem_of,
+            )),
     }
 }
 
@@ -158,14 +164,19 @@ fn cost(asked: &Asked<'_>, member: &Candidate) -> f64 {
 }
 
 fn unable(asked: &Asked<'_>, gaps: &[(String, String)]) -> Problem {
-    let told: Vec<String> = gaps.iter().map(|(name, gap)| format!("`{name}` {gap}")).collect();
+    let told: Vec<String> = gaps
+        .iter()
+        .map(|(name, gap)| format!("`{name}` {gap}"))
+        .collect();
     let others = able_vendors(asked, gaps);
     let hint = if others.is_empty() {
         String::new()
     } else {
         format!("; vendors that could: {}", others.join(", "))
     };
-    let size = gaps.iter().all(|(_, gap)| gap.starts_with("takes at most") || gap.starts_with("takes texts"));
+    let size = gaps
+        .iter()
+        .all(|(_, gap)| gap.starts_with("takes at most") || gap.starts_with("takes texts"));
     let format = gaps.iter().all(|(_, gap)| gap.starts_with("takes "));
     let status = if size {
         413
@@ -182,10 +193,20 @@ fn unable(asked: &Asked<'_>, gaps: &[(String, String)]) -> Problem {
 fn able_vendors(asked: &Asked<'_>, gaps: &[(String, String)]) -> Vec<String> {
     let (vendors, _) = isobar_adapters::built_in();
     let able = vendors.iter().filter(|vendor| {
-        let bare = isobar_adapters::Account::new(vendor.name.clone(), Arc::clone(vendor), None, Vec::new());
+        let bare = isobar_adapters::Account::new(
+            vendor.name.clone(),
+            Arc::clone(vendor),
+            None,
+            Vec::new(),
+        );
         vendor
             .operation(asked.contract.name)
-            .is_some_and(|operation| asked.jobs.iter().all(|job| operation.gap(job, &bare).is_none()))
+            .is_some_and(|operation| {
+                asked
+                    .jobs
+                    .iter()
+                    .all(|job| operation.gap(job, &bare).is_none())
+            })
     });
     able.map(|vendor| vendor.name.clone())
         .filter(|name| !gaps.iter().any(|(known, _)| known == name))
@@ -200,7 +221,9 @@ pub(crate) fn problem_of(failure: Failure) -> Problem {
         Told::TooLarge => (413, Kind::Unsupported),
         Told::Unsupported => (422, Kind::Unsupported),
         Told::Timeout => (504, Kind::VendorTimeout),
-        Told::RateLimited | Told::Quota | Told::Unavailable | Told::Auth | Told::NotSent => (503, Kind::NoAccount),
+        Told::RateLimited | Told::Quota | Told::Unavailable | Told::Auth | Told::NotSent => {
+            (503, Kind::NoAccount)
+        }
         Told::Internal | Told::Misread => (502, Kind::VendorBroken),
     };
     let mut problem = Problem::new(status, kind, failure.message);
@@ -230,7 +253,12 @@ impl Calling<'_> {
             Some(None) => true,
             None => false,
         };
-        let able = self.asked.jobs.iter().enumerate().filter(|(at, job)| open(at) && operation.gap(job, account).is_none());
+        let able = self
+            .asked
+            .jobs
+            .iter()
+            .enumerate()
+            .filter(|(at, job)| open(at) && operation.gap(job, account).is_none());
         able.map(|(at, job)| (at, job.clone())).unzip()
     }
 }
@@ -253,18 +281,30 @@ impl Work for Calling<'_> {
             retry_after: None,
         };
         let account = &candidate.account;
-        let Some((at, operation)) = account.vendor.as_ref().and_then(|at| Some((at, at.account.vendor.operation(self.asked.contract.name)?))) else {
+        let Some((at, operation)) = account
+            .vendor
+            .as_ref()
+            .and_then(|at| Some((at, at.account.vendor.operation(self.asked.contract.name)?)))
+        else {
             return Ok(passed("does_not_offer"));
         };
         let (indexes, jobs) = self.pending(&at.account);
         if jobs.is_empty() {
             return Ok(passed("cannot"));
         }
-        if at.quota.as_ref().is_some_and(|quota| quota.check(0).wait.is_some()) {
+        if at
+            .quota
+            .as_ref()
+            .is_some_and(|quota| quota.check(0).wait.is_some())
+        {
             return Ok(passed("quota_used_up"));
         }
         let estimate = operation.estimate(&jobs).unwrap_or_default();
-        if at.spend.as_ref().is_some_and(|meter| !meter.allows(estimate, started)) {
+        if at
+            .spend
+            .as_ref()
+            .is_some_and(|meter| !meter.allows(estimate, started))
+        {
             return Ok(passed("spend_ceiling"));
         }
         let call = Call {
@@ -282,17 +322,27 @@ impl Work for Calling<'_> {
         let mut worst: Option<Failure> = None;
         let mut done = self.done.lock();
         for (index, result) in indexes.into_iter().zip(results) {
-            let Some(place) = done.get_mut(index) else { continue };
+            let Some(place) = done.get_mut(index) else {
+                continue;
+            };
             match result {
                 Ok(output) => {
                     if let Some(meter) = &at.spend {
                         meter.spent(output.usage.cost_usd.unwrap_or_default(), started);
                     }
-                    *place = Some(Ok(Answered { output, account: Arc::clone(account) }));
+                    *place = Some(Ok(Answered {
+                        output,
+                        account: Arc::clone(account),
+                    }));
                 }
                 Err(failure) => {
-                    let severe = |failure: &Failure| failure.verdict(self.asked.contract.effect) != Verdict::RejectedFinal;
-                    if worst.as_ref().is_none_or(|known| severe(&failure) && !severe(known)) {
+                    let severe = |failure: &Failure| {
+                        failure.verdict(self.asked.contract.effect) != Verdict::RejectedFinal
+                    };
+                    if worst
+                        .as_ref()
+                        .is_none_or(|known| severe(&failure) && !severe(known))
+                    {
                         worst = Some(failure.clone());
                     }
                     if !matches!(place, Some(Ok(_))) {
@@ -308,11 +358,25 @@ impl Work for Calling<'_> {
 /// What the attempt proved: its worst failure that another account could mend, or that it went well.
 fn judge(worst: Option<Failure>, effect: Effect) -> Sent<()> {
     let Some(failure) = worst else {
-        let evidence = Evidence::Answered { status: 200, retry_after: false, own_credential: true };
-        return Sent { evidence, verdict: Some(Verdict::Ok), reason: Reason::Status(200), answer: Some(()), retry_after: None };
+        let evidence = Evidence::Answered {
+            status: 200,
+            retry_after: false,
+            own_credential: true,
+        };
+        return Sent {
+            evidence,
+            verdict: Some(Verdict::Ok),
+            reason: Reason::Status(200),
+            answer: Some(()),
+            retry_after: None,
+        };
     };
     let verdict = failure.verdict(effect);
-    let answered = Evidence::Answered { status: failure.status.unwrap_or(200), retry_after: false, own_credential: true };
+    let answered = Evidence::Answered {
+        status: failure.status.unwrap_or(200),
+        retry_after: false,
+        own_credential: true,
+    };
     let evidence = failure.evidence.unwrap_or(answered);
     Sent {
         evidence,

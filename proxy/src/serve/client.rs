@@ -167,7 +167,9 @@ pub(crate) fn body_evidence(error: &hyper::Error) -> Evidence {
 }
 
 /// The first error of this type among the causes.
-pub(crate) fn find<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+pub(crate) fn find<'a, E: StdError + 'static>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(link) = next {
         if let Some(found) = link.downcast_ref::<E>() {

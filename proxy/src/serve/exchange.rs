@@ -239,11 +239,7 @@ impl<W: Work> Exchange<'_, W> {
         }
     }
 
-    async fn attempt(
-        &self,
-        ticket: Ticket,
-        others: u32,
-    ) -> Result<Finished<W::Answer>, Problem> {
+    async fn attempt(&self, ticket: Ticket, others: u32) -> Result<Finished<W::Answer>, Problem> {
         let Ticket {
             index,
             pass,
@@ -421,7 +417,8 @@ pub(crate) fn unanswered(tried: &[Tried], outcome_unknown: bool) -> Problem {
         })
     };
     let is_late = |reason| matches!(reason, Reason::Fault(fault) if fault.is_timeout());
-    let mut lost = ended().filter(|(verdict, _)| matches!(verdict, Verdict::Failed | Verdict::Unknown));
+    let mut lost =
+        ended().filter(|(verdict, _)| matches!(verdict, Verdict::Failed | Verdict::Unknown));
     let Some((_, reason)) = lost.next_back() else {
         return if ended().any(|(_, reason)| is_late(reason)) {
             let detail = "no account could be connected to in time; nothing was sent";

@@ -48,7 +48,8 @@ pub async fn call(
     audio: Option<&Path>,
     progress: Progress,
 ) -> Result<Outcome, String> {
-    let contract = contract(operation).ok_or_else(|| format!("there is no operation `{operation}`"))?;
+    let contract =
+        contract(operation).ok_or_else(|| format!("there is no operation `{operation}`"))?;
     let input = contract.check(input)?;
     let mut blobs = Vec::new();
     match (contract.blobs.first(), audio) {
@@ -147,7 +148,10 @@ pub(crate) struct Watched {
 impl Transport for Watched {
     async fn send(&self, request: Request, allowed: Duration) -> Result<Response, Evidence> {
         // Queries may hold credentials.
-        let host = request.uri.authority().map_or("", |authority| authority.as_str());
+        let host = request
+            .uri
+            .authority()
+            .map_or("", |authority| authority.as_str());
         let what = format!("{} {host}{}", request.method, request.uri.path());
         let started = Instant::now();
         let sent = self.wire.send(request, allowed).await;

@@ -53,11 +53,17 @@ mod tests {
     #[test]
     fn a_ceiling_holds_for_its_window_and_no_longer() {
         let start = Instant::now();
-        let meter = Meter::new(Spend { usd: 1.0, per: Duration::from_secs(60) }, start);
+        let meter = Meter::new(
+            Spend {
+                usd: 1.0,
+                per: Duration::from_mins(1),
+            },
+            start,
+        );
         assert!(meter.allows(0.6, start));
         meter.spent(0.6, start);
         assert!(!meter.allows(0.6, start + Duration::from_secs(59)));
         assert!(meter.allows(0.4, start + Duration::from_secs(59)));
-        assert!(meter.allows(0.6, start + Duration::from_secs(60)));
+        assert!(meter.allows(0.6, start + Duration::from_mins(1)));
     }
 }

@@ -82,6 +82,11 @@ impl Transport for Wire {
     async fn pause(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
+
+    async fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        // Work that panics leaves no result, and its caller says so.
+        let _ = tokio::task::spawn_blocking(work).await;
+    }
 }
 
 impl Wire {
@@ -150,9 +155,18 @@ impl Wire {
         let mut handshake = http::Request::builder().uri(request.uri.clone());
         if let Some(fresh) = handshake.headers_mut() {
             *fresh = request.headers;
-            fresh.insert(http::header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
-            fresh.insert(http::header::UPGRADE, http::HeaderValue::from_static("websocket"));
-            fresh.insert("sec-websocket-version", http::HeaderValue::from_static("13"));
+            fresh.insert(
+                http::header::CONNECTION,
+                http::HeaderValue::from_static("Upgrade"),
+            );
+            fresh.insert(
+                http::header::UPGRADE,
+                http::HeaderValue::from_static("websocket"),
+            );
+            fresh.insert(
+                "sec-websocket-version",
+                http::HeaderValue::from_static("13"),
+            );
             if let Ok(key) =
                 http::HeaderValue::from_str(&tungstenite::handshake::client::generate_key())
             {
@@ -321,8 +335,11 @@ impl reqwest::dns::Resolve for Names {
         let resolver = self.0.clone();
         Box::pin(async move {
             let addresses = resolver.lookup(name.as_str()).await?;
-            let addresses: reqwest::dns::Addrs =
-                Box::new(addresses.into_iter().map(|address| SocketAddr::new(address, 0)));
+            let addresses: reqwest::dns::Addrs = Box::new(
+                addresses
+                    .into_iter()
+                    .map(|address| SocketAddr::new(address, 0)),
+            );
             Ok(addresses)
         })
     }
