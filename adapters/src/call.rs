@@ -1,8 +1,12 @@
 //! One operation at one account: its steps, from inputs to answers.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -28,6 +32,8 @@ use crate::{
 const AT_ONCE: usize = 4;
 /// Polls that may fail in a row: the job goes on, and is paid for.
 const FAILED_POLLS: u32 = 3;
+/// Longest recording that is converted for a vendor whose manifest names no limit.
+const LONGEST: Duration = Duration::from_hours(4);
 /// Longest excerpt of a vendor's message that is passed on, in characters.
 const EXCERPT: usize = 200;
 
@@ -54,6 +60,15 @@ pub struct Output {
     /// The vendor's own answer, where it is JSON; only on request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub extra: Option<Value>,
+}
+
+/// What a vendor said, and what is known when it is read.
+#[derive(Clone, Copy)]
+struct Answer<'a> {
+    account: &'a Account,
+    kept: &'a [(String, Value)],
+    response: &'a Response,
+    extra: bool,
 }
 
 /// An operation at an account, with what it takes to call it.
@@ -108,6 +123,185 @@ impl Operation {
         }
     }
 
+    /// Reads a vendor's answer to one call's jobs, as if they had just been sent: nothing is sent, and earlier steps have
+    /// kept nothing.
+    pub fn interpret(
+        &self,
+        account: &Account,
+        jobs: &[Job],
+        response: &Response,
+    ) -> Vec<Result<Output, Failure>> {
+        let read = || {
+            let How::Calls(calls) = &self.kind else {
+                return Err(Failure::new(
+                    Kind::Unsupported,
+                    "the operation is done in this process, without a vendor's answer",
+                ));
+            };
+            if let Some(failure) = failure_in(&account.vendor.errors, response) {
+                return Err(failure);
+            }
+            let resolved = |job: &Job| {
+                self.resolve(job, account).map(|input| Job {
+                    input,
+                    blobs: job.blobs.clone(),
+                })
+            };
+            let resolved: Result<Vec<Job>, String> = jobs.iter().map(resolved).collect();
+            let resolved = resolved.map_err(|gap| Failure::new(Kind::Unsupported, gap))?;
+            self.read(
+                calls,
+                &Answer {
+                    account,
+                    kept: &[],
+                    response,
+                    extra: false,
+                },
+                &resolved,
+            )
+        };
+        read().unwrap_or_else(|failure| jobs.iter().map(|_| Err(failure.clone())).collect())
+    }
+
+    /// Vendor's answer → ours.
+    fn read(
+        &self,
+        calls: &Calls,
+        answer: &Answer<'_>,
+        jobs: &[Job],
+    ) -> Result<Vec<Result<Output, Failure>>, Failure> {
+        let Answer {
+            account,
+            kept,
+            response,
+            extra,
+        } = *answer;
+        let Some(first) = jobs.first() else {
+            return Ok(Vec::new());
+        };
+        let around = Around {
+            kept,
+            response,
+            input: &first.input,
+        };
+        let tree = match &calls.returns {
+            Returns::Whole(at, fields) => {
+                // Some say in JSON what went wrong, and do not say it in the status.
+                let says_json = response
+                    .headers
+                    .get(http::header::CONTENT_TYPE)
+                    .is_some_and(|told| told.as_bytes().starts_with(b"application/json"));
+                if says_json {
+                    return Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor answered JSON where it promises a recording",
+                    ));
+                }
+                let mut record = vec![Tree::Absent; *fields];
+                if let Some(field) = record.get_mut(*at) {
+                    *field = Tree::Bytes(response.body.clone());
+                }
+                Tree::Record(record.into_boxed_slice())
+            }
+            Returns::Json(program) => match calls.hook {
+                None => program.read(&response.body, &around)?,
+                Some(hook) => {
+                    let value = serde_json::from_slice(&response.body)
+                        .map_err(|_| crate::projection::Misread::NotJson)?;
+                    let value = (hook.0)(value).map_err(|why| Failure::new(Kind::Misread, why))?;
+                    program.map(&value, &around)?
+                }
+            },
+        };
+        let extra = || {
+            if extra {
+                serde_json::from_slice(&response.body).ok()
+            } else {
+                None
+            }
+        };
+        if self.batch.most == 1 {
+            let about = About {
+                input: &first.input,
+                blobs: &first.blobs,
+            };
+            let content = (self.contract.finish)(tree, &about)?;
+            return Ok(vec![Ok(self.output(first, content, None, extra()))]);
+        }
+        let mut answers: Vec<Option<Result<Output, Failure>>> = jobs.iter().map(|_| None).collect();
+        let mut parts = Fields::of(tree);
+        let draft = self.contract.draft;
+        let position = |name: &str| draft.fields.iter().position(|(known, _)| *known == name);
+        for (number, result) in parts.take(0).items().into_iter().flatten().enumerate() {
+            let at = index_of(&result, position("index"), position("id")).unwrap_or(number);
+            let (Some(job), Some(place)) = (jobs.get(at), answers.get_mut(at)) else {
+                continue;
+            };
+            let about = About {
+                input: &job.input,
+                blobs: &job.blobs,
+            };
+            let content = (self.contract.finish)(result, &about);
+            *place = Some(
+                content
+                    .map(|content| self.output(job, content, None, None))
+                    .map_err(Failure::from),
+            );
+        }
+        for (number, error) in parts.take(1).items().into_iter().flatten().enumerate() {
+            let at = index_of(&error, Some(0), Some(1)).unwrap_or(number);
+            let Some(place) = answers.get_mut(at) else {
+                continue;
+            };
+            let mut error = Fields::of(error);
+            let (code, message) = (error.string(2), error.string(3));
+            *place = Some(Err(document_failure(account, code, message)));
+        }
+        Ok(answers
+            .into_iter()
+            .map(|answer| {
+                answer.unwrap_or_else(|| {
+                    Err(Failure::new(
+                        Kind::Misread,
+                        "the vendor left an input out of its answer",
+                    ))
+                })
+            })
+            .collect())
+    }
+
+    fn output(
+        &self,
+        job: &Job,
+        content: Content,
+        model: Option<String>,
+        extra: Option<Value>,
+    ) -> Output {
+        let told = match &content {
+            Content::Transcript(transcript) => Quantity {
+                seconds: transcript.duration,
+                ..Quantity::default()
+            },
+            Content::Translation(translation) => Quantity {
+                billed: translation.billed,
+                ..Quantity::default()
+            },
+            _ => Quantity::default(),
+        };
+        let asked = || {
+            job.input
+                .get("model")
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
+        Output {
+            model: model.or_else(asked),
+            usage: self.usage(job, told),
+            content,
+            extra,
+        }
+    }
+
     /// The input with its model and voice as this vendor is to be told them; the error says why it is not the one meant.
     fn resolve(&self, job: &Job, account: &Account) -> Result<Map<String, Value>, String> {
         let mut input = job.input.clone();
@@ -131,6 +325,11 @@ impl Operation {
                 }
                 _ => {}
             }
+        }
+        if let Some(model) = &self.model
+            && !input.contains_key("model")
+        {
+            input.insert("model".to_owned(), Value::String(model.clone()));
         }
         if let Some(Value::String(voice)) = input.get("voice").cloned()
             && let Some((named, voice)) = voice.split_once('/')
@@ -170,15 +369,20 @@ impl Call<'_> {
                         input: &job.input,
                         blobs: &job.blobs,
                     })?;
-                    Ok(self.output(job, content, Some(engine.model.to_owned()), None))
+                    Ok(self
+                        .operation
+                        .output(job, content, Some(engine.model.to_owned()), None))
                 };
                 return resolved.iter().map(run).collect();
             }
         };
+        if let Err(failure) = self.convert(&mut resolved).await {
+            return jobs.iter().map(|_| Err(failure.clone())).collect();
+        }
         if let [job] = resolved.as_slice() {
             return self.chunk(calls, std::slice::from_ref(job), self.id).await;
         }
-        let groups = group(&resolved, self.operation.batch);
+        let groups = group(&resolved, &self.operation.batch);
         let ids: Vec<String> = (0..groups.len())
             .map(|number| format!("{}-{number}", self.id))
             .collect();
@@ -214,6 +418,40 @@ impl Call<'_> {
                 })
             })
             .collect()
+    }
+
+    /// Puts in place of recordings what the vendor takes.
+    async fn convert(&self, jobs: &mut [Job]) -> Result<(), Failure> {
+        let longest = self
+            .operation
+            .limits
+            .duration
+            .map_or(LONGEST, Duration::from_secs_f64);
+        for (field, blob) in jobs.iter_mut().flat_map(|job| &mut job.blobs) {
+            let Some((_, conversion)) = self
+                .operation
+                .convert
+                .iter()
+                .find(|(name, _)| name == field)
+            else {
+                continue;
+            };
+            let done = Arc::new(Mutex::new(None));
+            let (conversion, given, place) = (*conversion, blob.clone(), Arc::clone(&done));
+            self.transport
+                .blocking(Box::new(move || {
+                    *place.lock() = Some(conversion.of(&given, longest))
+                }))
+                .await;
+            let converted = done.lock().take();
+            *blob = converted.unwrap_or_else(|| {
+                Err(Failure::new(
+                    Kind::Internal,
+                    "the recording could not be converted",
+                ))
+            })?;
+        }
+        Ok(())
     }
 
     /// One chunk of a batch, or a single job.
@@ -265,7 +503,13 @@ impl Call<'_> {
         }
         let response = last
             .ok_or_else(|| Failure::new(Kind::Unsupported, "no step of the operation applies"))?;
-        self.interpret(calls, jobs, &kept, &response)
+        let answer = Answer {
+            account: self.account,
+            kept: &kept,
+            response: &response,
+            extra: self.extra,
+        };
+        self.operation.read(calls, &answer, jobs)
     }
 
     fn scope<'s>(
@@ -417,142 +661,20 @@ impl Call<'_> {
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
+}
 
-    /// Vendor's answer → ours.
-    fn interpret(
-        &self,
-        calls: &Calls,
-        jobs: &[Job],
-        kept: &[(String, Value)],
-        response: &Response,
-    ) -> Result<Vec<Result<Output, Failure>>, Failure> {
-        let Some(first) = jobs.first() else {
-            return Ok(Vec::new());
-        };
-        let around = Around {
-            kept,
-            response,
-            input: &first.input,
-        };
-        let tree = match &calls.returns {
-            Returns::Whole(at, fields) => {
-                let mut record = vec![Tree::Absent; *fields];
-                if let Some(field) = record.get_mut(*at) {
-                    *field = Tree::Bytes(response.body.clone());
-                }
-                Tree::Record(record.into_boxed_slice())
-            }
-            Returns::Json(program) => match calls.hook {
-                None => program.read(&response.body, &around)?,
-                Some(hook) => {
-                    let value = serde_json::from_slice(&response.body)
-                        .map_err(|_| crate::projection::Misread::NotJson)?;
-                    let value = (hook.0)(value).map_err(|why| Failure::new(Kind::Misread, why))?;
-                    program.map(&value, &around)?
-                }
-            },
-        };
-        let extra = || {
-            if self.extra {
-                serde_json::from_slice(&response.body).ok()
-            } else {
-                None
-            }
-        };
-        if self.operation.batch.most == 1 {
-            let about = About {
-                input: &first.input,
-                blobs: &first.blobs,
-            };
-            let content = (self.operation.contract.finish)(tree, &about)?;
-            return Ok(vec![Ok(self.output(first, content, None, extra()))]);
-        }
-        let mut answers: Vec<Option<Result<Output, Failure>>> = jobs.iter().map(|_| None).collect();
-        let mut parts = Fields::of(tree);
-        let draft = self.operation.contract.draft;
-        let position = |name: &str| draft.fields.iter().position(|(known, _)| *known == name);
-        for (number, result) in parts.take(0).items().into_iter().flatten().enumerate() {
-            let at = index_of(&result, position("index"), position("id")).unwrap_or(number);
-            let (Some(job), Some(place)) = (jobs.get(at), answers.get_mut(at)) else {
-                continue;
-            };
-            let about = About {
-                input: &job.input,
-                blobs: &job.blobs,
-            };
-            let content = (self.operation.contract.finish)(result, &about);
-            *place = Some(
-                content
-                    .map(|content| self.output(job, content, None, None))
-                    .map_err(Failure::from),
-            );
-        }
-        for (number, error) in parts.take(1).items().into_iter().flatten().enumerate() {
-            let at = index_of(&error, Some(0), Some(1)).unwrap_or(number);
-            let Some(place) = answers.get_mut(at) else {
-                continue;
-            };
-            let mut error = Fields::of(error);
-            let (code, message) = (error.string(2), error.string(3));
-            *place = Some(Err(self.document_failure(code, message)));
-        }
-        Ok(answers
-            .into_iter()
-            .map(|answer| {
-                answer.unwrap_or_else(|| {
-                    Err(Failure::new(
-                        Kind::Misread,
-                        "the vendor left an input out of its answer",
-                    ))
-                })
-            })
-            .collect())
-    }
-
-    fn document_failure(&self, code: Option<String>, message: Option<String>) -> Failure {
-        let kind = rule(
-            &self.account.vendor.errors,
-            200,
-            code.as_deref(),
-            message.as_deref(),
-        )
-        .unwrap_or(Kind::Invalid);
-        Failure {
-            code,
-            ..Failure::new(kind, said(message.as_deref(), 200))
-        }
-    }
-
-    fn output(
-        &self,
-        job: &Job,
-        content: Content,
-        model: Option<String>,
-        extra: Option<Value>,
-    ) -> Output {
-        let told = match &content {
-            Content::Transcript(transcript) => Quantity {
-                seconds: transcript.duration,
-                ..Quantity::default()
-            },
-            Content::Translation(translation) => Quantity {
-                billed: translation.billed,
-                ..Quantity::default()
-            },
-            _ => Quantity::default(),
-        };
-        let asked = || {
-            job.input
-                .get("model")
-                .and_then(Value::as_str)
-                .map(str::to_owned)
-        };
-        Output {
-            model: model.or_else(asked),
-            usage: self.operation.usage(job, told),
-            content,
-            extra,
-        }
+/// What is wrong with one document of a batch.
+fn document_failure(account: &Account, code: Option<String>, message: Option<String>) -> Failure {
+    let kind = rule(
+        &account.vendor.errors,
+        200,
+        code.as_deref(),
+        message.as_deref(),
+    )
+    .unwrap_or(Kind::Invalid);
+    Failure {
+        code,
+        ..Failure::new(kind, said(message.as_deref(), 200))
     }
 }
 
@@ -584,18 +706,25 @@ struct Group {
     jobs: Vec<usize>,
     bytes: usize,
     characters: usize,
+    alone: bool,
 }
 
 /// Jobs that may share a call, as positions: equal in everything but their text, and together no more than fits.
-fn group(jobs: &[Job], batch: Batch) -> Vec<Vec<usize>> {
+fn group(jobs: &[Job], batch: &Batch) -> Vec<Vec<usize>> {
     let mut groups: Vec<Group> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
         let mut rest = job.input.clone();
         let text = rest.remove("text");
         let text = text.as_ref().and_then(Value::as_str).unwrap_or_default();
         let (bytes, characters) = (text.len(), text.chars().count());
+        let alone = batch
+            .alone_unless
+            .as_ref()
+            .is_some_and(|field| !rest.contains_key(field));
         let fits = |group: &&mut Group| {
-            group.jobs.len() < batch.most
+            !alone
+                && !group.alone
+                && group.jobs.len() < batch.most
                 && batch.bytes.is_none_or(|most| group.bytes + bytes <= most)
                 && batch
                     .characters
@@ -613,6 +742,7 @@ fn group(jobs: &[Job], batch: Batch) -> Vec<Vec<usize>> {
                 jobs: vec![at],
                 bytes,
                 characters,
+                alone,
             }),
         }
     }
@@ -708,17 +838,17 @@ fn progress(poll: &Poll, errors: &Errors, response: &Response) -> Result<Progres
 /// What an answer says is wrong, if anything.
 pub(crate) fn failure_in(errors: &Errors, response: &Response) -> Option<Failure> {
     let success = response.status.is_success();
-    if success && errors.in_success.is_none() {
+    if success && errors.in_success.is_empty() {
         return None;
     }
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     if success {
-        let (path, well) = errors.in_success.as_ref()?;
-        let told = follow(&body, path).filter(|value| !value.is_null())?;
-        let word = Tree::of(told).text();
-        if word.is_some_and(|word| well.iter().any(|known| *known == word)) {
-            return None;
-        }
+        let tells = |(path, well): &(Vec<isobar_config::Step>, Vec<String>)| {
+            let told = follow(&body, path).filter(|value| !value.is_null())?;
+            let word = Tree::of(told).text();
+            (!word.is_some_and(|word| well.iter().any(|known| *known == word))).then_some(())
+        };
+        errors.in_success.iter().find_map(tells)?;
     }
     let status = response.status.as_u16();
     let find = |paths: &[ErrorPath]| {
@@ -868,3 +998,6 @@ pub fn language_of(text: &str, told: Option<&str>) -> Option<String> {
     told.map(language::canonical)
         .or_else(|| crate::engine::detect(text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,13 +136,15 @@ impl Contract {
     pub(crate) fn fields(&self) -> &[(String, bool)] {
         self.fields.get_or_init(|| {
             let schema = self.input_schema();
-            let required: Vec<&str> = schema["required"]
+            let required: Vec<&str> = schema
+                .get("required")
+                .unwrap_or(&Value::Null)
                 .as_array()
                 .into_iter()
                 .flatten()
                 .filter_map(Value::as_str)
                 .collect();
-            let properties = schema["properties"].as_object();
+            let properties = schema.get("properties").and_then(Value::as_object);
             properties
                 .into_iter()
                 .flatten()

@@ -8,6 +8,8 @@ pub(crate) fn canonical(text: &str) -> String {
     let mut parts = text.split(['-', '_']);
     let first = parts.next().unwrap_or_default().to_lowercase();
     let primary = match first.as_str() {
+        // What vendors answer when they cannot tell.
+        "(unknown)" | "unknown" => return "und".to_owned(),
         "cmn" => "zh".to_owned(),
         "iw" => "he".to_owned(),
         "jw" => "jv".to_owned(),
@@ -168,6 +170,7 @@ mod tests {
             ("zt", "zh-Hant"),
             ("pt_BR", "pt-BR"),
             ("yue", "yue"),
+            ("(Unknown)", "und"),
         ] {
             assert_eq!(canonical(written), tag, "{written}");
         }

@@ -8,6 +8,7 @@ mod blob;
 mod call;
 pub mod capabilities;
 mod capability;
+mod conversion;
 pub mod dialects;
 mod draft;
 mod engine;
@@ -23,6 +24,8 @@ mod projection;
 mod protocols;
 mod request;
 mod template;
+#[cfg(test)]
+mod testing;
 mod transform;
 mod transport;
 mod tree;

@@ -27,6 +27,8 @@ pub(crate) struct Limits {
     pub(crate) languages: Vec<(String, BTreeMap<String, String>)>,
     /// Options that are not offered: given and not `false`, they rule the vendor out. A list of values rules out those only.
     pub(crate) cannot: Vec<(String, Vec<String>)>,
+    /// Least and most of numbers, by input field.
+    pub(crate) within: Vec<(String, f64, f64)>,
     /// Input fields that must be given.
     pub(crate) needs: Vec<String>,
     /// Options that are offered only when another input field is given too.
@@ -116,6 +118,15 @@ impl Limits {
                 && language::lookup(table, tag).is_none()
             {
                 return Some(format!("does not offer `{tag}` as `{field}`"));
+            }
+        }
+        for (field, least, most) in &self.within {
+            if input
+                .get(field)
+                .and_then(Value::as_f64)
+                .is_some_and(|number| !(*least..=*most).contains(&number))
+            {
+                return Some(format!("takes `{field}` from {least} to {most}"));
             }
         }
         let given = |name: &str| input.get(name).is_some_and(|value| !value.is_null());

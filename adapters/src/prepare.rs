@@ -181,7 +181,9 @@ impl<'a> Preparing<'a> {
     }
 
     fn base(&self, service: &Service, scope: &Scope<'_>) -> Result<String, Failure> {
-        let own = plain(&service.base, scope)?;
+        let mut own = plain(&service.base, scope)?;
+        // An account's address may end so.
+        own.truncate(own.trim_end_matches('/').len());
         Ok(match &self.account.base {
             None => own,
             Some(base) => rebased(base, &own),
@@ -227,8 +229,12 @@ impl<'a> Preparing<'a> {
                     Some(blob.media_type().to_owned()),
                 )
             }
-            BodyTemplate::Text(text, media_type) => {
-                (Body::of(plain(text, scope)?), Some(media_type.clone()))
+            BodyTemplate::Text(pieces, media_type) => {
+                let mut text = String::new();
+                for piece in pieces {
+                    text.extend(piece.texts(scope)?);
+                }
+                (Body::of(text), Some(media_type.clone()))
             }
             BodyTemplate::Form(pairs) => {
                 let mut form = String::new();
@@ -321,6 +327,12 @@ impl<'a> Preparing<'a> {
             Auth::KeyOrFile { header: name, .. } => match scope.token {
                 Some(token) => {
                     secret_header(request, &header::AUTHORIZATION, &format!("Bearer {token}"))?
+                }
+                None if field("key").is_empty() => {
+                    return Err(Failure::new(
+                        Kind::Auth,
+                        "the account has neither `key` nor `service_account`",
+                    ));
                 }
                 None => secret_header(request, name, field("key"))?,
             },

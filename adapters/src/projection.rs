@@ -19,6 +19,10 @@ use crate::{
 /// A mapping from one JSON value to one record.
 #[derive(Debug)]
 pub(crate) struct Program {
+    /// Makes the value that everything else is read from.
+    root: Option<Box<Program>>,
+    /// Slots without whose value the answer is not the one documented, and their paths.
+    needs: Vec<(usize, String)>,
     trie: Trie,
     slots: usize,
     /// Slots that gather what a path with `[*]` finds.
@@ -106,9 +110,16 @@ pub(crate) struct Builder {
     gathering: Vec<usize>,
     eaches: Vec<Each>,
     queries: Vec<(usize, Template)>,
+    needs: Vec<(usize, String)>,
 }
 
 impl Builder {
+    /// A place without which the answer is not the one documented.
+    pub(crate) fn need(&mut self, path: Path, text: &str) {
+        let slot = self.slot(path);
+        self.needs.push((slot, text.to_owned()));
+    }
+
     /// A slot for the value at a path below the value that is mapped.
     pub(crate) fn slot(&mut self, path: Path) -> usize {
         let slot = self.next();
@@ -149,6 +160,8 @@ impl Builder {
 
     pub(crate) fn finish(self, expression: Expression) -> Program {
         Program {
+            root: None,
+            needs: self.needs,
             trie: self.trie,
             slots: self.slots,
             gathering: self.gathering,
@@ -177,29 +190,11 @@ impl Trie {
             return self;
         };
         let child = match step {
-            Step::Name(name) => {
-                let at = self
-                    .names
-                    .iter()
-                    .position(|(known, _)| known == name)
-                    .unwrap_or_else(|| {
-                        self.names.push((name.clone(), Self::default()));
-                        self.names.len() - 1
-                    });
-                &mut self.names[at].1
-            }
+            Step::Name(name) => below(&mut self.names, name),
             Step::Index(index) => {
                 // Negative indexes are compiled as queries; see `manifest`.
                 let index = usize::try_from(*index).unwrap_or_default();
-                let at = self
-                    .indexes
-                    .iter()
-                    .position(|(known, _)| *known == index)
-                    .unwrap_or_else(|| {
-                        self.indexes.push((index, Self::default()));
-                        self.indexes.len() - 1
-                    });
-                &mut self.indexes[at].1
+                below(&mut self.indexes, &index)
             }
             Step::Every => self.every.get_or_insert_default(),
         };
@@ -229,6 +224,19 @@ impl Trie {
     }
 }
 
+/// The child under a key, made if it is not there.
+fn below<'t, K: PartialEq + Clone>(children: &'t mut Vec<(K, Trie)>, key: &K) -> &'t mut Trie {
+    let at = match children.iter().position(|(known, _)| known == key) {
+        Some(at) => at,
+        None => {
+            children.push((key.clone(), Trie::default()));
+            children.len() - 1
+        }
+    };
+    #[expect(clippy::indexing_slicing, reason = "found or pushed just now")]
+    &mut children[at].1
+}
+
 /// The values found so far.
 struct Found<'de> {
     slots: Vec<Tree<'de>>,
@@ -236,12 +244,23 @@ struct Found<'de> {
 }
 
 impl Program {
+    /// The same mapping, of what another makes of the answer.
+    pub(crate) fn below(self, root: Option<Self>) -> Self {
+        Self {
+            root: root.map(Box::new),
+            ..self
+        }
+    }
+
     /// Maps a JSON text.
     pub(crate) fn read<'de>(
         &self,
         body: &'de [u8],
         outside: &dyn Surroundings,
     ) -> Result<Tree<'de>, Misread> {
+        if let Some(root) = &self.root {
+            return self.map_within(&root.value(root.read(body, outside)?)?, outside);
+        }
         if !self.queries.is_empty() {
             let value: Value = serde_json::from_slice(body).map_err(|_| Misread::NotJson)?;
             return self.map(&value, outside);
@@ -262,6 +281,27 @@ impl Program {
 
     /// Maps a document.
     pub(crate) fn map(
+        &self,
+        value: &Value,
+        outside: &dyn Surroundings,
+    ) -> Result<Tree<'static>, Misread> {
+        match &self.root {
+            Some(root) => self.map_within(&root.value(root.map(value, outside)?)?, outside),
+            None => self.map_within(value, outside),
+        }
+    }
+
+    /// What a root has made, which must be something.
+    fn value(&self, made: Tree<'_>) -> Result<Value, Misread> {
+        match (made, &self.expression) {
+            (Tree::Absent, Expression::Slot { path, .. } | Expression::Outside { path, .. }) => {
+                Err(Misread::Missing(path.clone()))
+            }
+            (made, _) => Ok(made.json()),
+        }
+    }
+
+    fn map_within(
         &self,
         value: &Value,
         outside: &dyn Surroundings,
@@ -380,10 +420,14 @@ impl Program {
         mut found: Found<'de>,
         outside: &dyn Surroundings,
     ) -> Result<Tree<'de>, Misread> {
-        match found.misread.take() {
-            Some(misread) => Err(misread),
-            None => self.expression.evaluate(&mut found.slots, outside),
+        if let Some(misread) = found.misread.take() {
+            return Err(misread);
         }
+        let missing = |slot: &usize| found.slots.get(*slot).is_none_or(Tree::is_absent);
+        if let Some((_, path)) = self.needs.iter().find(|(slot, _)| missing(slot)) {
+            return Err(Misread::Missing(path.clone()));
+        }
+        self.expression.evaluate(&mut found.slots, outside)
     }
 }
 
@@ -719,3 +763,6 @@ impl<'a> Visitor<'_> for Member<'a> {
         Ok(self.0.name(name))
     }
 }
+
+#[cfg(test)]
+mod tests;

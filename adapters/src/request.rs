@@ -233,7 +233,9 @@ mod tests {
             ENCODED + 1,
             3 * ENCODED + 2,
         ] {
-            let content: Vec<u8> = (0..length).map(|at| (at * 31 % 251) as u8).collect();
+            let content: Vec<u8> = (0..length)
+                .map(|at| u8::try_from(at * 31 % 251).unwrap())
+                .collect();
             let pieces = content.chunks(7_001).map(Bytes::copy_from_slice).collect();
             let blob = Blob::new(
                 Box::new(Memory(pieces)),

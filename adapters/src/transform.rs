@@ -65,6 +65,10 @@ pub(crate) enum Transform {
     UrlEncode,
     /// Escaped for XML.
     Xml,
+    /// What comes before the first of these; all of it where there is none.
+    Before(String),
+    /// As much from the start as fits in so many bytes of UTF-8.
+    Cut(usize),
 }
 
 /// Why a transform has no result: what it got is not what it takes.
@@ -87,7 +91,7 @@ pub(crate) enum Unknown {
 
 impl Transform {
     /// Names, for messages and the reference, with their arguments.
-    pub(crate) const NAMES: [&'static str; 27] = [
+    pub(crate) const NAMES: [&'static str; 29] = [
         "seconds",
         "milliseconds",
         "ticks",
@@ -115,6 +119,8 @@ impl Transform {
         "base64",
         "urlencode",
         "xml",
+        "before(TEXT)",
+        "cut(BYTES)",
     ];
 
     /// Reads one transform as written: `name` or `name(argument)`.
@@ -169,6 +175,17 @@ impl Transform {
             ("base64", None) => Self::Base64,
             ("urlencode", None) => Self::UrlEncode,
             ("xml", None) => Self::Xml,
+            ("before", Some(literal)) => match literal_value(literal) {
+                Value::String(mark) if !mark.is_empty() => Self::Before(mark),
+                _ => {
+                    return Err(Unknown::Argument(
+                        "`before` takes a text: `before(';')`".to_owned(),
+                    ));
+                }
+            },
+            ("cut", Some(bytes)) => Self::Cut(bytes.parse().map_err(|_| {
+                Unknown::Argument("`cut` takes a number of bytes: `cut(5000)`".to_owned())
+            })?),
             _ => {
                 let forms = Self::NAMES
                     .iter()
@@ -274,8 +291,19 @@ impl Transform {
                         .into(),
                 )
             }
-            Self::UrlEncode => mapped(value, |text| crate::template::encode(text))?,
+            Self::UrlEncode => mapped(value, crate::template::encode)?,
             Self::Xml => mapped(value, xml)?,
+            Self::Before(mark) => mapped(value, |text| {
+                text.split(mark.as_str())
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })?,
+            Self::Cut(bytes) => mapped(value, |text| {
+                text.get(..text.floor_char_boundary(*bytes))
+                    .unwrap_or_default()
+                    .to_owned()
+            })?,
         })
     }
 }
@@ -420,6 +448,10 @@ mod tests {
             json!("a&lt;b &amp; &apos;c&apos;"),
         );
         check("urlencode", json!("a b/ü"), json!("a%20b%2F%C3%BC"));
+        check("before('.')", json!("work.movie.old"), json!("work"));
+        check("before('.')", json!("person"), json!("person"));
+        check("cut(4)", json!("aüüü"), json!("aü"));
+        check("cut(80)", json!("short"), json!("short"));
     }
 
     #[test]
@@ -489,7 +521,17 @@ mod tests {
                 "{transform:?} of {input}"
             );
         }
-        for text in ["seconds(1)", "map(nope)", "nope", "join(' '", "join(1)"] {
+        for text in [
+            "seconds(1)",
+            "map(nope)",
+            "nope",
+            "join(' '",
+            "join(1)",
+            "before('')",
+            "before(1)",
+            "cut(-1)",
+            "cut(few)",
+        ] {
             assert!(Transform::parse(text, &BTreeMap::new()).is_err(), "{text}");
         }
     }

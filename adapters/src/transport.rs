@@ -23,6 +23,11 @@ pub trait Transport: Send + Sync {
     async fn send(&self, request: Request, allowed: Duration) -> Result<Response, Evidence>;
     /// Waits.
     async fn pause(&self, time: Duration);
+    /// Does work that keeps a processor busy or reads a file, and returns when it is done. What serves other requests
+    /// meanwhile gives it to a thread of its own; by default it is done where it is asked for.
+    async fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
 }
 
 /// How long before its end a token is replaced.

@@ -7,6 +7,7 @@ use isobar_config::Step as PathStep;
 
 use crate::{
     capability::Contract,
+    conversion::Conversion,
     failure::Kind,
     limits::Limits,
     price::Price,
@@ -40,7 +41,7 @@ pub struct Field {
     pub secret: bool,
     /// Whether it must be given.
     pub required: bool,
-    /// What it is when it is not given.
+    /// What it is when it is not given; `{$.account.name}` in it is a field before it.
     pub default: Option<String>,
     /// What it is for.
     pub doc: String,
@@ -98,16 +99,20 @@ pub struct Operation {
     /// The vendor's own documentation of it.
     pub docs: Option<String>,
     pub(crate) kind: How,
+    /// What recordings are made into before anything else is done, by the input field that holds them.
+    pub(crate) convert: Vec<(&'static str, Conversion)>,
     pub(crate) limits: Limits,
     pub(crate) price: Option<Price>,
     /// Inputs that go in one call.
     pub(crate) batch: Batch,
     /// Models that a caller may name without the vendor.
     pub(crate) models: Vec<String>,
+    /// The model that is used when none is named, where the manifest says.
+    pub(crate) model: Option<String>,
 }
 
 /// How much goes in one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
     /// Inputs; 1 where a call takes a single one.
     pub(crate) most: usize,
@@ -115,15 +120,19 @@ pub(crate) struct Batch {
     pub(crate) bytes: Option<usize>,
     /// Characters of all their texts together.
     pub(crate) characters: Option<usize>,
+    /// An input without this field goes alone: what earlier steps find out in its place is true of it only.
+    pub(crate) alone_unless: Option<String>,
 }
 
-impl Batch {
-    /// One input in a call.
-    pub(crate) const SINGLE: Self = Self {
-        most: 1,
-        bytes: None,
-        characters: None,
-    };
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            most: 1,
+            bytes: None,
+            characters: None,
+            alone_unless: None,
+        }
+    }
 }
 
 /// How an operation is done.
@@ -193,8 +202,8 @@ pub(crate) enum BodyTemplate {
     Multipart(Vec<(String, PartTemplate)>),
     /// A blob as it is.
     Raw(&'static str),
-    /// A text of this media type.
-    Text(Text, String),
+    /// Texts put together, of this media type.
+    Text(Vec<Template>, String),
 }
 
 /// A part of a multipart body.
@@ -257,7 +266,7 @@ pub(crate) struct Errors {
     /// Where seconds to wait may stand in the body.
     pub(crate) retry_after: Option<Vec<PathStep>>,
     /// What is there only when an answer with a good status is an error, and the values that mean that all is well.
-    pub(crate) in_success: Option<(Vec<PathStep>, Vec<String>)>,
+    pub(crate) in_success: Vec<(Vec<PathStep>, Vec<String>)>,
     pub(crate) kinds: Vec<ErrorRule>,
 }
 
@@ -329,7 +338,10 @@ impl Account {
             if let Some(default) = &field.default
                 && !fields.iter().any(|(known, _)| *known == field.name)
             {
-                fields.push((field.name.clone(), default.clone()));
+                let default = fields.iter().fold(default.clone(), |text, (name, value)| {
+                    text.replace(&format!("{{$.account.{name}}}"), value)
+                });
+                fields.push((field.name.clone(), default));
             }
         }
         Self {

@@ -5,15 +5,38 @@ use std::sync::{Arc, OnceLock};
 use include_dir::{Dir, include_dir};
 use isobar_config::{Report, Source};
 
+#[cfg(test)]
+#[path = "vendors/baidu/tests.rs"]
+mod baidu_tests;
+#[path = "vendors/iflytek/hooks.rs"]
+mod iflytek;
+#[cfg(test)]
+#[path = "vendors/iflytek/tests.rs"]
+mod iflytek_tests;
+#[cfg(test)]
+#[path = "vendors/tencent/tests.rs"]
+mod tencent_tests;
+
 use crate::{
+    hook::Hook,
     manifest::{self, Files, Hooks},
     vendor::Vendor,
 };
 
+#[path = "vendors/google/hooks.rs"]
+mod google;
+
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/vendors");
 
 /// Hooks, by vendor.
-const HOOKS: &Hooks = &[];
+const HOOKS: &Hooks = &[
+    (
+        "google",
+        "words_of_speakers",
+        Hook(google::words_of_speakers),
+    ),
+    ("iflytek", "dictation", Hook(iflytek::dictation)),
+];
 
 /// Vendors, compiled.
 #[derive(Debug, Clone, Default)]

@@ -70,12 +70,14 @@ impl Diagnostic {
     }
 
     /// Adds the next step.
+    #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// Adds a "did you mean" when something known is near, or else what is known. `before` mistakes were found already.
+    #[must_use]
     pub fn did_you_mean<'a>(
         self,
         written: &str,

@@ -27,7 +27,7 @@ pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};
 pub use expand::Environment;
 pub use jsonpath::{JsonPath, PathError, Step, TooMuch, steps};
-pub use load::{Loaded, Source, load, load_with};
+pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
     AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Config, Effect, Forward,
     HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin, Outlier,

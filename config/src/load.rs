@@ -42,12 +42,12 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
     load_with(path, &|_| Ok((Catalog::default(), Vec::new())))
 }
 
+/// Says what may be named, for the folder of further manifests if there is one, and which files say so.
+pub type Named = dyn Fn(Option<&Path>) -> Result<(Catalog, Vec<PathBuf>), Report>;
+
 /// The same, where vendors and operations may be named. `catalog` is given the folder of the `adapters` key, if there is
 /// one, and says what may be named and which files say so.
-pub fn load_with(
-    path: &Path,
-    catalog: &dyn Fn(Option<&Path>) -> Result<(Catalog, Vec<PathBuf>), Report>,
-) -> Result<Loaded, Report> {
+pub fn load_with(path: &Path, catalog: &Named) -> Result<Loaded, Report> {
     let unreadable = |path: &Path, error: &io::Error| {
         let source = Source {
             name: path.display().to_string(),

@@ -129,7 +129,7 @@ impl Kind {
             Self::Size => "size",
             Self::Rate => "rate",
             Self::Address => "address",
-            Self::Url => "URL",
+            Self::Url | Self::VendorBase => "URL",
             Self::Match => "match",
             Self::Path => "path pattern",
             Self::TargetPath => "path with parameters",
@@ -140,7 +140,6 @@ impl Kind {
             Self::Condition => "condition",
             Self::AccessLog => "log destination",
             Self::ProbePath => "path",
-            Self::VendorBase => "URL",
         }
     }
 

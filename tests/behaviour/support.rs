@@ -206,7 +206,7 @@ fn line(written: &str, account: &str) -> String {
 
 async fn seen(request: reqwest::RequestBuilder) -> Seen {
     let answer = request
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_mins(1))
         .send()
         .await
         .unwrap();

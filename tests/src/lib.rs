@@ -1,5 +1,14 @@
 //! What end-to-end tests share: a whole gateway on port 0, and clients that say exactly what they are told to.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "a test fails by panicking, and may be slow"
+)]
+
 use std::{
     io,
     net::SocketAddr,
@@ -242,12 +251,14 @@ pub async fn read_answer(stream: &mut TcpStream, patience: Duration) -> String {
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             return false;
         };
-        let lengths = head.lines().filter_map(|line| {
+        let mut lengths = head.lines().filter_map(|line| {
             let (name, value) = line.split_once(':')?;
             let is_length = name.eq_ignore_ascii_case("content-length");
             is_length.then(|| value.trim().parse::<usize>().ok())?
         });
-        lengths.last().is_none_or(|length| body.len() >= length)
+        lengths
+            .next_back()
+            .is_none_or(|length| body.len() >= length)
     })
     .await
 }

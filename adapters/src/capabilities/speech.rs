@@ -74,7 +74,7 @@ pub struct Word {
     pub text: String,
     /// Seconds from the start of the recording.
     pub start: f64,
-    /// Seconds from the start of the recording.
+    /// Seconds from the start of the recording; where the vendor does not tell, the start of the next word.
     pub end: f64,
     /// 0 to 1.
     pub confidence: Option<f64>,
@@ -145,7 +145,7 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
         heard.push(word, None)?;
     }
     let own_words = !heard.words.is_empty();
-    let mut segments = Vec::new();
+    let mut segments: Vec<Segment> = Vec::new();
     for mut segment in fields.items(5) {
         let speaker = segment
             .text(5)
@@ -157,14 +157,19 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
             }
         }
         let inside = heard.words.get(first..).unwrap_or_default();
+        let before = || segments.last().map(|segment| segment.end);
         let start = segment
             .number(1)
             .or(inside.first().map(|word| word.start))
+            .or_else(before)
             .unwrap_or_default();
         let end = segment
             .number(2)
             .or_else(|| segment.number(3).map(|length| start + length))
-            .or(inside.last().map(|word| word.end));
+            .or(inside
+                .last()
+                .map(|word| word.end)
+                .filter(|end| end.is_finite()));
         segments.push(Segment {
             text: segment.text(0).map_or_else(
                 || sentence(inside, &delimiter),
@@ -178,6 +183,13 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
     }
     let mut words = heard.words;
     words.sort_by(|a, b| a.start.total_cmp(&b.start));
+    let media = about
+        .blobs
+        .iter()
+        .find(|(name, _)| *name == "audio")
+        .and_then(|(_, blob)| blob.media().duration);
+    let duration = fields.number(3).or(media).map(round);
+    end_words(&mut words, duration);
     segments.sort_by(|a, b| a.start.total_cmp(&b.start));
     let text = match text {
         Some(text) => text.trim().to_owned(),
@@ -197,16 +209,11 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
             .and_then(|tag| tag.as_str())
             .map(language::canonical)
     };
-    let media = about
-        .blobs
-        .iter()
-        .find(|(name, _)| *name == "audio")
-        .and_then(|(_, blob)| blob.media().duration);
     Ok(Transcript {
         text,
         language: language.or_else(asked),
         confidence: probability(fields.number(2)),
-        duration: fields.number(3).or(media).map(round),
+        duration,
         words,
         segments,
     })
@@ -240,7 +247,7 @@ impl Words {
         let end = word
             .number(2)
             .or_else(|| word.number(3).map(|length| start + length))
-            .unwrap_or(start);
+            .unwrap_or(f64::INFINITY);
         let mut spoken = std::mem::take(&mut self.opening);
         spoken.push_str(text);
         self.words.push(Word {
@@ -254,6 +261,17 @@ impl Words {
                 .or_else(|| inherited.map(str::to_owned)),
         });
         Ok(())
+    }
+}
+
+/// Where no end was told, a word lasts until the next one begins, and the last one until the recording ends.
+fn end_words(words: &mut [Word], duration: Option<f64>) {
+    let mut next = duration;
+    for word in words.iter_mut().rev() {
+        if !word.end.is_finite() {
+            word.end = next.map_or(word.start, |next| next.max(word.start));
+        }
+        next = Some(word.start);
     }
 }
 

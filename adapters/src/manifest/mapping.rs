@@ -5,7 +5,7 @@ use isobar_config::{Diagnostic, Node, Step, Template as ConfigTemplate, Value, s
 use super::reading::{KEPT, Place, Reading};
 use crate::{
     draft::{Draft, Kind},
-    projection::{Builder, Expression, Outside, Path},
+    projection::{Builder, Expression, Outside, Path, Program},
     transform::Transform,
 };
 
@@ -16,7 +16,53 @@ enum Found {
 }
 
 impl Reading<'_> {
-    /// A map of fields as a record of `draft`.
+    /// What `root:` and `needs:` beside the fields say: where everything is read from, and what must be there.
+    ///
+    /// `root: $.body.message.content | parse_json` makes that value the one that all other paths start from, as `$`;
+    /// `needs:` names one place or several without which the answer is not the one documented, for vendors that leave
+    /// out what is 0 or empty.
+    pub(super) fn roots(
+        &mut self,
+        node: &Node,
+        builder: &mut Builder,
+        place: Place<'_>,
+    ) -> Option<Option<Program>> {
+        let root = match node.get("root") {
+            None => None,
+            Some(written) => {
+                let mut root = Builder::default();
+                let text = self.text(written)?;
+                let expression = self.mapped_path(written, text, &mut root, place)?;
+                Some(root.finish(expression))
+            }
+        };
+        let place = Place {
+            item: place.item || root.is_some(),
+            ..place
+        };
+        let needs = node.get("needs").map(|node| {
+            if let Value::List(items) = &node.value {
+                items.iter().collect()
+            } else {
+                vec![node]
+            }
+        });
+        for need in needs.unwrap_or_default() {
+            let text = self.text(need)?;
+            match self.below(need, text, place)? {
+                Found::Below(path) => builder.need(path, text),
+                Found::Outside(_) => self.error(
+                    "E0901",
+                    need,
+                    format!("`{text}` is not a place in the answer's body"),
+                    "write `$.body.name`",
+                ),
+            }
+        }
+        Some(root)
+    }
+
+    /// A map of fields as a record of `draft`; `more` keys in it are read elsewhere.
     pub(super) fn mapping(
         &mut self,
         node: &Node,
@@ -24,9 +70,14 @@ impl Reading<'_> {
         what: &str,
         builder: &mut Builder,
         place: Place<'_>,
-        top: bool,
+        more: &[&str],
     ) -> Expression {
-        let known: Vec<&str> = draft.fields.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = draft
+            .fields
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(more.iter().copied())
+            .collect();
         let mut fields: Vec<Option<Expression>> = draft.fields.iter().map(|_| None).collect();
         for (key, value) in self.record(node, what, &known) {
             let Some((at, (_, kind))) = draft
@@ -38,15 +89,10 @@ impl Reading<'_> {
                 continue;
             };
             let expression = match kind {
-                Kind::Value => self.mapped_value(value, builder, place, top),
-                Kind::Items(inner) => self.mapped_items(
-                    value,
-                    inner,
-                    &format!("`{}`", key.text),
-                    builder,
-                    place,
-                    top,
-                ),
+                Kind::Value => self.mapped_value(value, builder, place),
+                Kind::Items(inner) => {
+                    self.mapped_items(value, inner, &format!("`{}`", key.text), builder, place)
+                }
             };
             if let Some(field) = fields.get_mut(at) {
                 *field = expression;
@@ -63,13 +109,12 @@ impl Reading<'_> {
         what: &str,
         builder: &mut Builder,
         place: Place<'_>,
-        top: bool,
     ) -> Option<Expression> {
         if let Value::List(items) = &node.value {
             return Some(Expression::Items(
                 items
                     .iter()
-                    .map(|item| self.mapping(item, draft, what, builder, place, top))
+                    .map(|item| self.mapping(item, draft, what, builder, place, &[]))
                     .collect(),
             ));
         }
@@ -85,7 +130,7 @@ impl Reading<'_> {
             return None;
         };
         let text = self.text(each)?;
-        let path = self.below(each, text, top)?;
+        let path = self.below(each, text, place)?;
         let Found::Below(Path::Steps(array)) = path else {
             self.error(
                 "E0901",
@@ -117,7 +162,17 @@ impl Reading<'_> {
             }
         };
         Some(builder.each(&array, only, |inner| {
-            self.mapping(item, draft, what, inner, place, false)
+            self.mapping(
+                item,
+                draft,
+                what,
+                inner,
+                Place {
+                    item: true,
+                    ..place
+                },
+                &[],
+            )
         }))
     }
 
@@ -126,7 +181,6 @@ impl Reading<'_> {
         node: &Node,
         builder: &mut Builder,
         place: Place<'_>,
-        top: bool,
     ) -> Option<Expression> {
         use serde_json::Value as Json;
         match &node.value {
@@ -137,7 +191,7 @@ impl Reading<'_> {
             Value::List(choices) => {
                 let choices = choices
                     .iter()
-                    .map(|choice| self.mapped_value(choice, builder, place, top))
+                    .map(|choice| self.mapped_value(choice, builder, place))
                     .collect::<Option<Vec<_>>>()?;
                 Some(Expression::Any(choices))
             }
@@ -150,7 +204,7 @@ impl Reading<'_> {
                 None
             }
             Value::Text(text) if text.starts_with('$') => {
-                self.mapped_path(node, text, builder, place, top)
+                self.mapped_path(node, text, builder, place)
             }
             Value::Text(text) => Some(Expression::Literal(Json::String(text.clone()))),
         }
@@ -162,10 +216,9 @@ impl Reading<'_> {
         text: &str,
         builder: &mut Builder,
         place: Place<'_>,
-        top: bool,
     ) -> Option<Expression> {
         let (path, transforms) = self.piped(node, text)?;
-        let found = self.below(node, path, top)?;
+        let found = self.below(node, path, place)?;
         let path = path.to_owned();
         Some(match found {
             Found::Below(below) => {
@@ -210,17 +263,17 @@ impl Reading<'_> {
     }
 
     /// What a path names: below the body (or the item), or beside it.
-    fn below(&mut self, node: &Node, path: &str, top: bool) -> Option<Found> {
+    fn below(&mut self, node: &Node, path: &str, place: Place<'_>) -> Option<Found> {
         let known = "known: `$.body…`, `$.header.NAME`, `$.status`, `$.kept.NAME`, `$.input.NAME`";
         let Some(steps) = steps(path) else {
-            return self.query(node, path, top);
+            return self.query(node, path, place);
         };
-        if !top {
+        if place.item {
             if steps
                 .iter()
                 .any(|step| matches!(step, Step::Index(index) if *index < 0))
             {
-                return self.query(node, path, top);
+                return self.query(node, path, place);
             }
             return Some(Found::Below(Path::Steps(steps)));
         }
@@ -243,7 +296,7 @@ impl Reading<'_> {
                     .iter()
                     .any(|step| matches!(step, Step::Index(index) if *index < 0)) =>
             {
-                self.query(node, path, top)
+                self.query(node, path, place)
             }
             ("body", _) => Some(Found::Below(Path::Steps(rest.to_vec()))),
             ("status", None) => Some(Found::Outside(Outside::Status)),
@@ -274,12 +327,12 @@ impl Reading<'_> {
     }
 
     /// A path with filters, negative indexes or the like, which is answered from a document.
-    fn query(&mut self, node: &Node, path: &str, top: bool) -> Option<Found> {
+    fn query(&mut self, node: &Node, path: &str, place: Place<'_>) -> Option<Found> {
         // The document is the body itself.
-        let below = if top {
-            path.strip_prefix("$.body").map(|rest| format!("${rest}"))
-        } else {
+        let below = if place.item {
             Some(path.to_owned())
+        } else {
+            path.strip_prefix("$.body").map(|rest| format!("${rest}"))
         };
         let Some(below) = below else {
             self.error(

@@ -1,4 +1,12 @@
 //! One operation of a vendor: steps, bodies, limits, price, and what comes back.
+//!
+//! Keys that more than one vendor asked for, and what they mean:
+//! - `batch: 25`, or `batch: { most: 25, characters: 50000, alone_unless: language }`: how many inputs go in one call, how
+//!   long their texts are together, and the field without which an input goes alone, so that a step can find it out;
+//! - `model: NAME`: what `$.model` is when the caller names none, and what answers then say of themselves;
+//! - `limits: within: { speed: [0.5, 2] }`: least and most of a number;
+//! - `body: { text: { type, content } }`: the content is a text, or a list of pieces put together, absent ones left out;
+//! - `returns: root:` and `needs:`, see [`Reading::roots`].
 
 use std::time::Duration;
 
@@ -11,6 +19,7 @@ use super::{
 };
 use crate::{
     capability::{CONTRACTS, Contract},
+    conversion::Conversion,
     draft::{Draft, Kind},
     engine::ENGINES,
     limits::Limits,
@@ -31,9 +40,13 @@ const REQUEST: [&str; 12] = [
     "auth", "when",
 ];
 /// Keys of an operation; those of a request when it has only one.
-const OPERATION: [&str; 9] = [
-    "docs", "steps", "returns", "limits", "price", "batch", "models", "ignores", "hook",
+const OPERATION: [&str; 11] = [
+    "docs", "convert", "steps", "returns", "limits", "price", "batch", "models", "model",
+    "ignores", "hook",
 ];
+
+/// Keys of `returns` beside the fields.
+const ROOTS: [&str; 2] = ["root", "needs"];
 
 /// An error of one document of a batch.
 pub(crate) static ERROR: Draft = Draft {
@@ -112,14 +125,28 @@ impl Reading<'_> {
         let entries = Entries(self.record(node, "an operation", &known));
         let batch = entries
             .get("batch")
-            .map_or(Batch::SINGLE, |node| self.batch(contract, node));
+            .map_or_else(Batch::default, |node| self.batch(contract, node));
         let several = batch.most > 1;
+        let convert = entries
+            .get("convert")
+            .map(|node| self.conversions(contract, node))
+            .unwrap_or_default();
         let limits = entries
             .get("limits")
             .map(|node| self.limits(contract, node))
             .unwrap_or_default();
         let mut kept = Vec::new();
-        let needs = limits.needs.clone();
+        let model = entries
+            .get("model")
+            .and_then(|node| self.text(node))
+            .map(str::to_owned);
+        // What is given in any case need not be written as optional.
+        let needs: Vec<String> = limits
+            .needs
+            .iter()
+            .cloned()
+            .chain(model.as_ref().map(|_| "model".to_owned()))
+            .collect();
         let mut steps = Vec::new();
         if let Some(list) = entries.get("steps") {
             let before = self.found.len();
@@ -220,13 +247,16 @@ impl Reading<'_> {
             contract,
             docs,
             kind: How::Calls(calls),
+            convert,
             limits,
             price,
             batch,
             models,
+            model,
         })
     }
 
+    /// `25`, or `{ most: 25, characters: 50000, alone_unless: language }`.
     fn engine(
         &mut self,
         contract: &'static Contract,
@@ -258,11 +288,33 @@ impl Reading<'_> {
             contract,
             docs,
             kind: How::Engine(*found),
+            convert: Vec::new(),
             limits,
             price: None,
-            batch: Batch::SINGLE,
+            batch: Batch::default(),
             models: Vec::new(),
+            model: None,
         })
+    }
+
+    /// `{ audio: wav_16k_mono }`.
+    fn conversions(
+        &mut self,
+        contract: &'static Contract,
+        node: &Node,
+    ) -> Vec<(&'static str, Conversion)> {
+        let mut conversions = Vec::new();
+        for (key, value) in self.record(node, "`convert`", contract.blobs) {
+            let Some(field) = contract.blobs.iter().find(|blob| **blob == key.text) else {
+                continue;
+            };
+            let Some(word) = self.choice(value, &Conversion::NAMED.map(|(word, _)| word)) else {
+                continue;
+            };
+            let named = Conversion::NAMED.iter().find(|(known, _)| *known == word);
+            conversions.extend(named.map(|(_, conversion)| (*field, *conversion)));
+        }
+        conversions
     }
 
     /// `25`, or `{ most: 50, bytes: 100KB }`.
@@ -274,11 +326,15 @@ impl Reading<'_> {
                 format!("`{}` takes one input at a time", contract.name),
                 "leave `batch` out",
             );
-            return Batch::SINGLE;
+            return Batch::default();
         }
-        let mut batch = Batch::SINGLE;
+        let mut batch = Batch::default();
         let most = if let Value::Map(_) = node.value {
-            let entries = Entries(self.record(node, "`batch`", &["most", "bytes", "characters"]));
+            let entries = Entries(self.record(
+                node,
+                "`batch`",
+                &["most", "bytes", "characters", "alone_unless"],
+            ));
             batch.bytes = entries
                 .get("bytes")
                 .and_then(|node| self.size(node))
@@ -286,6 +342,22 @@ impl Reading<'_> {
             batch.characters = entries
                 .get("characters")
                 .and_then(|node| self.count(node, 1, usize::MAX));
+            if let Some(node) = entries.get("alone_unless")
+                && let Some(name) = self.text(node)
+            {
+                if !contract.fields().iter().any(|(known, _)| known == name) {
+                    let known: Vec<&str> = contract
+                        .fields()
+                        .iter()
+                        .map(|(name, _)| name.as_str())
+                        .collect();
+                    let message = format!("`{}` has no input `{name}`", contract.name);
+                    self.found.push(
+                        Diagnostic::error("E0902", node.at, message).did_you_mean(name, known, 0),
+                    );
+                }
+                batch.alone_unless = Some(name.to_owned());
+            }
             let Some(most) = entries.get("most") else {
                 self.missing(
                     node,
@@ -552,8 +624,11 @@ impl Reading<'_> {
                 let help = "write `text: { type: application/ssml+xml, content: \"<speak>{$.text | xml}</speak>\" }`";
                 let [media_type, content] = self.needed(value, ["type", "content"], help)?;
                 let media_type = self.text(media_type)?.to_owned();
-                let text = self.text_template(content, place)?;
-                Some(BodyTemplate::Text(text, media_type))
+                let pieces = each(content)
+                    .iter()
+                    .map(|piece| self.flat(piece, place))
+                    .collect::<Option<Vec<_>>>()?;
+                Some(BodyTemplate::Text(pieces, media_type))
             }
         }
     }
@@ -723,10 +798,22 @@ impl Reading<'_> {
                 return Some(Returns::Whole(at, draft.fields.len()));
             }
             let mut builder = Builder::default();
-            let expression = self.mapping(node, draft, "`returns`", &mut builder, place, true);
-            return Some(Returns::Json(Box::new(builder.finish(expression))));
+            let root = self.roots(node, &mut builder, place)?;
+            let place = Place {
+                item: root.is_some(),
+                ..place
+            };
+            let expression = self.mapping(node, draft, "`returns`", &mut builder, place, &ROOTS);
+            return Some(Returns::Json(Box::new(
+                builder.finish(expression).below(root),
+            )));
         }
-        let entries = Entries(self.record(node, "`returns` of a batch", &["results", "errors"]));
+        let [root, needs] = ROOTS;
+        let entries = Entries(self.record(
+            node,
+            "`returns` of a batch",
+            &["results", "errors", root, needs],
+        ));
         let Some(results) = entries.get("results") else {
             self.missing(
                 node,
@@ -739,15 +826,20 @@ impl Reading<'_> {
             self.promised(contract, item);
         }
         let mut builder = Builder::default();
-        let results = self.mapped_items(results, draft, "`results`", &mut builder, place, true)?;
+        let root = self.roots(node, &mut builder, place)?;
+        let place = Place {
+            item: root.is_some(),
+            ..place
+        };
+        let results = self.mapped_items(results, draft, "`results`", &mut builder, place)?;
         let errors = match entries.get("errors") {
-            Some(node) => {
-                Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place, true)?)
-            }
+            Some(node) => Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place)?),
             None => None,
         };
         let expression = crate::projection::Expression::Record(vec![Some(results), errors]);
-        Some(Returns::Json(Box::new(builder.finish(expression))))
+        Some(Returns::Json(Box::new(
+            builder.finish(expression).below(root),
+        )))
     }
 
     /// An answer is made of something.
@@ -769,7 +861,7 @@ impl Reading<'_> {
     }
 
     fn limits(&mut self, contract: &'static Contract, node: &Node) -> Limits {
-        const KEYS: [&str; 11] = [
+        const KEYS: [&str; 12] = [
             "audio",
             "duration",
             "text",
@@ -778,6 +870,7 @@ impl Reading<'_> {
             "channels",
             "languages",
             "cannot",
+            "within",
             "needs",
             "only_with",
             "needs_account",
@@ -865,6 +958,26 @@ impl Reading<'_> {
                     .into_iter()
                     .map(|name| (name, Vec::new()))
                     .collect();
+            }
+        }
+        for (key, node) in entries
+            .get("within")
+            .map(|node| self.map(node, "`within`"))
+            .unwrap_or_default()
+        {
+            if let [least, most] = node.items() {
+                let (least, most) = (self.number(least), self.number(most));
+                limits.within.extend(
+                    least
+                        .zip(most)
+                        .map(|(least, most)| (key.text.clone(), least, most)),
+                );
+            } else {
+                self.wrong(
+                    node,
+                    "a list of two numbers",
+                    "the least and the most: `speed: [0.5, 2]`",
+                );
             }
         }
         limits.needs = entries

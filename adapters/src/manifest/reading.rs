@@ -762,7 +762,7 @@ impl<'a> Reading<'a> {
             }
             return Some(Template::Any(choices));
         }
-        let mut conditions = [None, None];
+        let (mut when, mut unless) = (None, None);
         let mut alone = None;
         let mut members = Vec::with_capacity(entries.len());
         for (key, value) in entries {
@@ -770,7 +770,12 @@ impl<'a> Reading<'a> {
                 "$when" | "$unless" => {
                     let text = self.text(value)?;
                     let reference = self.reference(value, &optional(text), place)?;
-                    conditions[usize::from(key.text == "$unless")] = Some(reference);
+                    let condition = if key.text == "$when" {
+                        &mut when
+                    } else {
+                        &mut unless
+                    };
+                    *condition = Some(reference);
                 }
                 "$value" => alone = Some(self.template(value, place)?),
                 _ => members.push((key.text.clone(), self.template(value, place)?)),
@@ -789,7 +794,6 @@ impl<'a> Reading<'a> {
             }
             None => Template::Object(members),
         };
-        let [when, unless] = conditions;
         if when.is_none() && unless.is_none() {
             return Some(object);
         }

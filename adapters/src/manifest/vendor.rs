@@ -145,6 +145,26 @@ impl Reading<'_> {
                     .map(|(_, value)| *value)
             };
             let default = value("default").and_then(|node| self.scalar(node));
+            if let (Some(node), Some(default)) = (value("default"), &default) {
+                let named: Vec<&str> = default
+                    .split("{$.account.")
+                    .skip(1)
+                    .filter_map(|rest| rest.split('}').next())
+                    .collect();
+                let before: Vec<&str> = fields
+                    .iter()
+                    .map(|field: &Field| field.name.as_str())
+                    .collect();
+                for name in named.into_iter().filter(|name| !before.contains(name)) {
+                    let message = format!("no field before this one is called `{name}`");
+                    self.found
+                        .push(Diagnostic::error("E0902", node.at, message).did_you_mean(
+                            name,
+                            before.iter().copied(),
+                            0,
+                        ));
+                }
+            }
             let optional = value("optional").is_some_and(|node| self.flag(node));
             fields.push(Field {
                 name: key.text.clone(),
@@ -507,18 +527,13 @@ impl Reading<'_> {
         }
         errors.retry_after = value("retry_after").and_then(|node| self.body_steps(node));
         if let Some(node) = value("in_success") {
-            if node.text().is_some() {
-                errors.in_success = self.body_steps(node).map(|steps| (steps, Vec::new()));
+            let signs = if let Value::List(signs) = &node.value {
+                signs.iter().collect()
             } else {
-                self.record(node, "`in_success`", &["path", "unless"]);
-                let unless = node
-                    .get("unless")
-                    .map(|node| self.scalars(node))
-                    .unwrap_or_default();
-                errors.in_success = node
-                    .get("path")
-                    .and_then(|node| self.body_steps(node))
-                    .map(|steps| (steps, unless));
+                vec![node]
+            };
+            for sign in signs {
+                errors.in_success.extend(self.error_sign(sign));
             }
         }
         for rule in value("kinds")
@@ -528,6 +543,27 @@ impl Reading<'_> {
             errors.kinds.extend(self.error_rule(rule));
         }
         errors
+    }
+
+    /// `$.body.path`, or `{ path: $.body.path, unless: [0] }`.
+    fn error_sign(&mut self, node: &Node) -> Option<(Vec<Step>, Vec<String>)> {
+        if node.text().is_some() {
+            return self.body_steps(node).map(|steps| (steps, Vec::new()));
+        }
+        self.record(node, "`in_success`", &["path", "unless"]);
+        let Some(path) = node.get("path") else {
+            self.missing(
+                node,
+                "path",
+                "say where the error stands: `{ path: $.body.code, unless: [0] }`",
+            );
+            return None;
+        };
+        let unless = node
+            .get("unless")
+            .map(|node| self.scalars(node))
+            .unwrap_or_default();
+        self.body_steps(path).map(|steps| (steps, unless))
     }
 
     fn error_rule(&mut self, node: &Node) -> Option<ErrorRule> {

@@ -1,6 +1,6 @@
 //! The doors of capabilities: a client's request → checked inputs, and answers → what the client asked to see.
 //!
-//! Recordings come as `multipart/form-data` in the OpenAI dialect or as the body itself; texts come as JSON, one alone or
+//! Recordings come as `multipart/form-data` in the `OpenAI` dialect or as the body itself; texts come as JSON, one alone or
 //! up to 25 as `documents`.
 
 use std::{fmt::Write as _, io};
@@ -49,15 +49,15 @@ pub(crate) struct Asked {
 pub(crate) enum Shape {
     /// Everything, as the contract has it.
     Full,
-    /// OpenAI's `json`: the text alone.
+    /// `OpenAI`'s `json`: the text alone.
     Json,
     Verbose,
     Text,
     Srt,
     Vtt,
-    /// OpenAI's `diarized_json`.
+    /// `OpenAI`'s `diarized_json`.
     Diarized,
-    /// Server-sent events in the OpenAI dialect.
+    /// Server-sent events in the `OpenAI` dialect.
     Events,
     /// The recording itself.
     Audio,
@@ -241,15 +241,14 @@ impl Reading<'_> {
                 if read > limit {
                     return Err(Unread::Problem(too_large(limit)));
                 }
-                match &mut keeping {
-                    Some(keeping) => keeping.push(piece).await?,
-                    None => {
-                        small += piece.len();
-                        if small > FIELDS {
-                            return Err(bad(413, "the form's fields are too large"));
-                        }
-                        value.extend_from_slice(&piece);
+                if let Some(keeping) = &mut keeping {
+                    keeping.push(piece).await?
+                } else {
+                    small += piece.len();
+                    if small > FIELDS {
+                        return Err(bad(413, "the form's fields are too large"));
                     }
+                    value.extend_from_slice(&piece);
                 }
             }
             match keeping {
@@ -395,7 +394,7 @@ fn named(given: &str, media: Media) -> String {
     }
 }
 
-/// A form in the OpenAI dialect as an input.
+/// A form in the `OpenAI` dialect as an input.
 async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unread> {
     let mut input = Map::new();
     let mut shape = Shape::Json;
@@ -426,7 +425,7 @@ async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unr
             "temperature" => drop(input.insert(name.clone(), number(&name, &value)?)),
             "speakers_max" => drop(input.insert(name.clone(), number(&name, &value)?)),
             "speakers" | "diarize" => {
-                drop(input.insert("speakers".to_owned(), Value::Bool(flag(&name, &value)?)))
+                drop(input.insert("speakers".to_owned(), Value::Bool(flag(&name, &value)?)));
             }
             "words" => drop(input.insert(name.clone(), Value::Bool(flag(&name, &value)?))),
             "timestamp_granularities" => {
@@ -768,7 +767,7 @@ fn usage(output: &Output) -> Value {
     json!({ "type": "duration", "seconds": output.usage.quantity })
 }
 
-/// OpenAI's `verbose_json`.
+/// `OpenAI`'s `verbose_json`.
 fn verbose(answered: &Answered) -> Value {
     let Content::Transcript(transcript) = &answered.output.content else {
         return Value::Null;
@@ -791,7 +790,7 @@ fn verbose(answered: &Answered) -> Value {
     })
 }
 
-/// OpenAI's `diarized_json`.
+/// `OpenAI`'s `diarized_json`.
 fn diarized(answered: &Answered) -> Value {
     let Content::Transcript(transcript) = &answered.output.content else {
         return Value::Null;

@@ -10,6 +10,10 @@ use crate::route::router::Captures;
 
 /// `{ request: { method, host, path, ip, headers, query, params }, client: { name } }`. No header that may hold a
 /// key is in it: what rules and templates see may end in logs and in vendors' requests.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "they are the parts of the document"
+)]
 pub(crate) fn document(
     method: &Method,
     host: &str,

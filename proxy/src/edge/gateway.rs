@@ -90,8 +90,7 @@ impl Gateway {
                 cx.document = serve
                     .needs_document
                     .then(|| describe(session, cx, &plan, route));
-                self.capability(session, cx, &plan, route, serve, &admitted)
-                    .await
+                Box::pin(self.capability(session, cx, &plan, route, serve, &admitted)).await
             }
             Action::Forward(forward) => {
                 cx.document = forward

@@ -51,7 +51,7 @@ const fn refuse<T>(status: u16, reason: &'static str) -> Result<T, Refusal> {
 }
 
 /// Checks a head; `path` excludes the query.
-pub(crate) fn validate<'a>(head: Head<'a>, limits: Limits) -> Result<Valid<'a>, Refusal> {
+pub(crate) fn validate(head: Head<'_>, limits: Limits) -> Result<Valid<'_>, Refusal> {
     size(head, limits)?;
     if *head.method == Method::TRACE || *head.method == Method::CONNECT {
         return refuse(405, "TRACE and CONNECT are not served");

@@ -97,14 +97,13 @@ impl Registry {
     /// How adapters' requests get out; one for each time to connect, so that all accounts share connections.
     pub(crate) fn wire(&self, connect_timeout: Duration) -> reqwest::Result<Arc<dyn Transport>> {
         let mut known = self.wires.lock();
-        let wire = match known.get(&connect_timeout) {
-            Some(wire) => Arc::clone(wire),
-            None => {
-                let wire = Wire::new(connect_timeout, self.resolver.clone(), &self.tls)?;
-                let wire = Arc::new(wire);
-                known.insert(connect_timeout, Arc::clone(&wire));
-                wire
-            }
+        let wire = if let Some(wire) = known.get(&connect_timeout) {
+            Arc::clone(wire)
+        } else {
+            let wire = Wire::new(connect_timeout, self.resolver.clone(), &self.tls)?;
+            let wire = Arc::new(wire);
+            known.insert(connect_timeout, Arc::clone(&wire));
+            wire
         };
         Ok(match &self.progress {
             None => wire,

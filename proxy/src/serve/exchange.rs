@@ -417,8 +417,9 @@ pub(crate) fn unanswered(tried: &[Tried], outcome_unknown: bool) -> Problem {
         })
     };
     let is_late = |reason| matches!(reason, Reason::Fault(fault) if fault.is_timeout());
-    let lost = ended().filter(|(verdict, _)| matches!(verdict, Verdict::Failed | Verdict::Unknown));
-    let Some((_, reason)) = lost.last() else {
+    let mut lost =
+        ended().filter(|(verdict, _)| matches!(verdict, Verdict::Failed | Verdict::Unknown));
+    let Some((_, reason)) = lost.next_back() else {
         return if ended().any(|(_, reason)| is_late(reason)) {
             let detail = "no account could be connected to in time; nothing was sent";
             Problem::new(504, Kind::VendorTimeout, detail)

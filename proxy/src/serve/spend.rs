@@ -56,7 +56,7 @@ mod tests {
         let meter = Meter::new(
             Spend {
                 usd: 1.0,
-                per: Duration::from_secs(60),
+                per: Duration::from_mins(1),
             },
             start,
         );
@@ -64,6 +64,6 @@ mod tests {
         meter.spent(0.6, start);
         assert!(!meter.allows(0.6, start + Duration::from_secs(59)));
         assert!(meter.allows(0.4, start + Duration::from_secs(59)));
-        assert!(meter.allows(0.6, start + Duration::from_secs(60)));
+        assert!(meter.allows(0.6, start + Duration::from_mins(1)));
     }
 }

@@ -82,6 +82,11 @@ impl Transport for Wire {
     async fn pause(&self, time: Duration) {
         tokio::time::sleep(time).await;
     }
+
+    async fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        // Work that panics leaves no result, and its caller says so.
+        let _ = tokio::task::spawn_blocking(work).await;
+    }
 }
 
 impl Wire {

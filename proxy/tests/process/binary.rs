@@ -12,7 +12,7 @@ use isobar_tests::{Seen, eventually, see};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_isobar");

@@ -1,5 +1,14 @@
 //! The binary itself: started, signalled, killed, and looked at from outside.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "a test fails by panicking, and may be slow"
+)]
+
 mod binary;
 mod commands;
 mod memory;

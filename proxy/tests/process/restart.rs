@@ -41,7 +41,7 @@ async fn ask(url: String, number: usize, stop: Arc<AtomicBool>, tally: Arc<Tally
             return;
         }
         let id = format!("{number}-{count}");
-        let body = if number % 2 == 0 {
+        let body = if number.is_multiple_of(2) {
             vec![b'x'; LARGE]
         } else {
             id.clone().into_bytes()
