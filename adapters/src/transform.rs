@@ -179,13 +179,15 @@ impl Transform {
                 Value::String(mark) if !mark.is_empty() => Self::Before(mark),
                 _ => {
                     return Err(Unknown::Argument(
-                        "`before` takes a text: `before(';')`".to_owned(),
+                        "`before` takes a text in quotes".to_owned(),
                     ));
                 }
             },
-            ("cut", Some(bytes)) => Self::Cut(bytes.parse().map_err(|_| {
-                Unknown::Argument("`cut` takes a number of bytes: `cut(5000)`".to_owned())
-            })?),
+            ("cut", Some(bytes)) => Self::Cut(
+                bytes
+                    .parse()
+                    .map_err(|_| Unknown::Argument("`cut` takes a number of bytes".to_owned()))?,
+            ),
             _ => {
                 let forms = Self::NAMES
                     .iter()

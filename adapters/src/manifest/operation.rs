@@ -624,9 +624,14 @@ impl Reading<'_> {
                 let help = "write `text: { type: application/ssml+xml, content: \"<speak>{$.text | xml}</speak>\" }`";
                 let [media_type, content] = self.needed(value, ["type", "content"], help)?;
                 let media_type = self.text(media_type)?.to_owned();
-                let pieces = each(content)
-                    .iter()
-                    .map(|piece| self.flat(piece, place))
+                let pieces: Vec<&Node> = if let Value::List(items) = &content.value {
+                    items.iter().collect()
+                } else {
+                    vec![content]
+                };
+                let pieces = pieces
+                    .into_iter()
+                    .map(|piece| self.template(piece, place))
                     .collect::<Option<Vec<_>>>()?;
                 Some(BodyTemplate::Text(pieces, media_type))
             }
@@ -798,11 +803,7 @@ impl Reading<'_> {
                 return Some(Returns::Whole(at, draft.fields.len()));
             }
             let mut builder = Builder::default();
-            let root = self.roots(node, &mut builder, place)?;
-            let place = Place {
-                item: root.is_some(),
-                ..place
-            };
+            let (root, place) = self.roots(node, &mut builder, place);
             let expression = self.mapping(node, draft, "`returns`", &mut builder, place, &ROOTS);
             return Some(Returns::Json(Box::new(
                 builder.finish(expression).below(root),
@@ -826,11 +827,7 @@ impl Reading<'_> {
             self.promised(contract, item);
         }
         let mut builder = Builder::default();
-        let root = self.roots(node, &mut builder, place)?;
-        let place = Place {
-            item: root.is_some(),
-            ..place
-        };
+        let (root, place) = self.roots(node, &mut builder, place);
         let results = self.mapped_items(results, draft, "`results`", &mut builder, place)?;
         let errors = match entries.get("errors") {
             Some(node) => Some(self.mapped_items(node, &ERROR, "`errors`", &mut builder, place)?),

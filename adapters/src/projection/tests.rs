@@ -130,7 +130,7 @@ impl Recipe {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn one_pass_equals_a_document(recipe in recipes(), value in values()) {
@@ -179,13 +179,13 @@ fn the_built_in_mappings_are_the_same_both_ways() {
     let mut made = 0;
     for program in programs() {
         let strategy = shaped(program, &program.trie);
-        for _ in 0..50 {
+        for _ in 0..20 {
             let value = strategy.new_tree(&mut runner).unwrap().current();
             check(program, &value);
             made += usize::from(both(program, &value).0.is_ok());
         }
     }
-    assert!(made > 200, "only {made} answers of any use");
+    assert!(made > 80, "only {made} answers of any use");
 }
 
 fn programs() -> impl Iterator<Item = &'static Program> {

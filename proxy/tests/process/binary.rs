@@ -188,6 +188,8 @@ impl Running {
 }
 
 pub(crate) fn client() -> reqwest::Client {
+    // The gateway is another process; nobody here has chosen one yet. A second time it is chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none());

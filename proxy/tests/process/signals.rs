@@ -129,6 +129,9 @@ async fn asked_to_stop_it_finishes_what_runs_and_leaves() {
     for signal in ["-TERM", "-INT"] {
         let mut place = Place::new(&rest(1, &a.url()));
         let running = place.start().await;
+        running
+            .says("only loopback is served and any key is accepted")
+            .await;
         a.reset();
         a.always(Fault::Held(gate.clone()));
         let request = tokio::spawn(see(client().get(running.url("/x"))));
