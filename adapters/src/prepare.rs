@@ -50,7 +50,8 @@ impl<'a> Preparing<'a> {
         let account = self.account;
         match &service.auth {
             Auth::KeyOrFile { scope, .. } => {
-                let file = account.field("service_account")?;
+                let has_key = account.field("key").is_some_and(|key| !key.is_empty());
+                let file = account.field("service_account").filter(|_| !has_key)?;
                 Some(
                     key_file::ServiceAccount::parse(file)
                         .map_err(unsigned)

@@ -21,7 +21,7 @@ use crate::{
 pub(crate) struct Program {
     /// Makes the value that everything else is read from.
     root: Option<Box<Program>>,
-    /// Slots without whose value the answer is not the one documented, and their paths.
+    /// Slots and their paths: without a value in one of them the answer is not the one documented.
     needs: Vec<(usize, String)>,
     trie: Trie,
     slots: usize,
@@ -114,7 +114,7 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// A place without which the answer is not the one documented.
+    /// One of the places of which at least one must be there.
     pub(crate) fn need(&mut self, path: Path, text: &str) {
         let slot = self.slot(path);
         self.needs.push((slot, text.to_owned()));
@@ -423,9 +423,12 @@ impl Program {
         if let Some(misread) = found.misread.take() {
             return Err(misread);
         }
-        let missing = |slot: &usize| found.slots.get(*slot).is_none_or(Tree::is_absent);
-        if let Some((_, path)) = self.needs.iter().find(|(slot, _)| missing(slot)) {
-            return Err(Misread::Missing(path.clone()));
+        let missing =
+            |(slot, _): &(usize, String)| found.slots.get(*slot).is_none_or(Tree::is_absent);
+        if let Some((_, first)) = self.needs.first()
+            && self.needs.iter().all(missing)
+        {
+            return Err(Misread::Missing(first.clone()));
         }
         self.expression.evaluate(&mut found.slots, outside)
     }

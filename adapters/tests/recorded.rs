@@ -3,6 +3,13 @@
 //! They are the recordings of the contracts (`ISOBAR_CONTRACTS`), whose long lists are cut: what is checked is what is
 //! left. The examples that the vendors' documentation prints, here in short, are always run.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests and what they share"
+)]
+
 use std::{fs, path::PathBuf, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
@@ -474,7 +481,14 @@ fn speakers_are_told_by_the_last_result_only() {
         .collect();
     assert_eq!(segments, [("hello there", 1.18), ("hi", 1.6)]);
     // Nothing said is an answer without results.
-    assert_eq!(transcript("google", &json!({})).text, "");
+    for silent in [
+        json!({}),
+        json!({ "totalBilledTime": "1s", "requestId": "1" }),
+    ] {
+        assert_eq!(transcript("google", &silent).text, "");
+    }
+    let failure = failure("google", "speech.transcribe", &json!({ "other": 1 }));
+    assert_eq!(failure.kind, Kind::Misread);
 }
 
 #[test]

@@ -13,6 +13,8 @@
 )]
 
 mod failing;
+mod languages;
+mod options;
 mod pools;
 mod speech;
 mod support;
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
     trials.extend(speech::trials());
     trials.extend(text::trials());
     trials.extend(translation::trials());
+    trials.extend(languages::trials());
+    trials.extend(options::trials());
     trials.extend(failing::trials());
     trials.extend(pools::trials());
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -2,7 +2,7 @@
 
 use isobar_config::{Diagnostic, Node, Step, Template as ConfigTemplate, Value, steps};
 
-use super::reading::{Place, Reading};
+use super::reading::{KEPT, Place, Reading};
 use crate::{
     draft::{Draft, Kind},
     projection::{Builder, Expression, Outside, Path, Program},
@@ -19,47 +19,44 @@ impl Reading<'_> {
     /// What `root:` and `needs:` beside the fields say: where everything is read from, and what must be there.
     ///
     /// `root: $.body.message.content | parse_json` makes that value the one that all other paths start from, as `$`;
-    /// `needs:` names one place or several without which the answer is not the one documented, for vendors that leave
-    /// out what is 0 or empty.
-    pub(super) fn roots(
+    /// `needs:` names a place, or several of which one must be there, without which the answer is not the one
+    /// documented; for vendors that leave out what is 0 or empty.
+    pub(super) fn roots<'p>(
         &mut self,
         node: &Node,
         builder: &mut Builder,
-        place: Place<'_>,
-    ) -> Option<Option<Program>> {
-        let root = match node.get("root") {
-            None => None,
-            Some(written) => {
-                let mut root = Builder::default();
-                let text = self.text(written)?;
-                let expression = self.mapped_path(written, text, &mut root, place)?;
-                Some(root.finish(expression))
-            }
-        };
+        place: Place<'p>,
+    ) -> (Option<Program>, Place<'p>) {
+        let root = node.get("root").and_then(|written| {
+            let mut root = Builder::default();
+            let text = self.text(written)?;
+            let expression = self.mapped_path(written, text, &mut root, place)?;
+            Some(root.finish(expression))
+        });
         let place = Place {
-            item: place.item || root.is_some(),
+            item: place.item || node.get("root").is_some(),
             ..place
         };
-        let needs = node.get("needs").map(|node| {
-            if let Value::List(items) = &node.value {
-                items.iter().collect()
-            } else {
-                vec![node]
-            }
-        });
-        for need in needs.unwrap_or_default() {
-            let text = self.text(need)?;
-            match self.below(need, text, place)? {
-                Found::Below(path) => builder.need(path, text),
-                Found::Outside(_) => self.error(
+        let needs: Vec<&Node> = match node.get("needs") {
+            Some(list) if matches!(list.value, Value::List(_)) => list.items().iter().collect(),
+            one => one.into_iter().collect(),
+        };
+        for need in needs {
+            let Some(text) = self.text(need) else {
+                continue;
+            };
+            match self.below(need, text, place) {
+                Some(Found::Below(path)) => builder.need(path, text),
+                Some(Found::Outside(_)) => self.error(
                     "E0901",
                     need,
                     format!("`{text}` is not a place in the answer's body"),
                     "write `$.body.name`",
                 ),
+                None => {}
             }
         }
-        Some(root)
+        (root, place)
     }
 
     /// A map of fields as a record of `draft`; `more` keys in it are read elsewhere.
@@ -246,12 +243,11 @@ impl Reading<'_> {
                     && !place.kept.contains(name)
                 {
                     let message = format!("no step keeps `{name}`");
-                    self.found
-                        .push(Diagnostic::error("E0902", node.at, message).did_you_mean(
-                            name,
-                            place.kept.iter().map(String::as_str),
-                            0,
-                        ));
+                    self.found.push(
+                        Diagnostic::error("E0902", node.at, message)
+                            .help(KEPT)
+                            .did_you_mean(name, place.kept.iter().map(String::as_str), 0),
+                    );
                     return None;
                 }
                 Expression::Outside {
@@ -347,6 +343,8 @@ impl Reading<'_> {
         match ConfigTemplate::parse(&below) {
             Ok(template) => Some(Found::Below(Path::Query(template))),
             Err(error) => {
+                // Said of the path as it was written.
+                let error = ConfigTemplate::parse(path).err().unwrap_or(error);
                 self.error(
                     "E0701",
                     node,

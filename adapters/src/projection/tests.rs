@@ -86,8 +86,11 @@ fn paths() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Debug, Clone)]
 struct Recipe {
     fields: Vec<(Vec<Step>, bool)>,
-    each: Vec<(Vec<Step>, Option<(Vec<Step>, Vec<String>)>, Recipe)>,
+    each: Vec<(Vec<Step>, Option<Only>, Recipe)>,
 }
+
+/// The field of an item, and the words that it may hold.
+type Only = (Vec<Step>, Vec<String>);
 
 fn recipes() -> impl Strategy<Value = Recipe> {
     let fields = || prop::collection::vec((paths(), any::<bool>()), 0..4);
@@ -130,7 +133,7 @@ impl Recipe {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn one_pass_equals_a_document(recipe in recipes(), value in values()) {
@@ -179,13 +182,13 @@ fn the_built_in_mappings_are_the_same_both_ways() {
     let mut made = 0;
     for program in programs() {
         let strategy = shaped(program, &program.trie);
-        for _ in 0..50 {
+        for _ in 0..20 {
             let value = strategy.new_tree(&mut runner).unwrap().current();
             check(program, &value);
             made += usize::from(both(program, &value).0.is_ok());
         }
     }
-    assert!(made > 200, "only {made} answers of any use");
+    assert!(made > 80, "only {made} answers of any use");
 }
 
 fn programs() -> impl Iterator<Item = &'static Program> {

@@ -314,21 +314,18 @@ async fn whatever_is_in_a_key_field_is_one_line_in_the_log_and_no_byte_of_it() {
     assert_eq!(isobar_tests::status_of(&odd), 400);
     running.signal("-TERM").await;
     assert_eq!(running.left().await, Some(0));
-    let log = fs::read(place.path("access.log")).unwrap();
-    let lines: Vec<_> = log
+    let written = fs::read(place.path("access.log")).unwrap();
+    let lines: Vec<_> = written
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .collect();
-    assert_eq!(
-        lines.len(),
-        fields.len(),
-        "one line for each that had a readable head"
-    );
+    // One for each request that had a readable head: not the one with the escape character, but the odd path.
+    assert_eq!(lines.len(), fields.len());
     for line in &lines {
         serde_json::from_slice::<serde_json::Value>(line).unwrap();
     }
     for (field, part) in fields {
-        let told = log.windows(part.len()).any(|window| window == part);
+        let told = written.windows(part.len()).any(|window| window == part);
         assert!(!told, "{} is in the log", field.escape_ascii());
     }
 }

@@ -1,10 +1,13 @@
 //! What the manifests of this vendor cannot say as data.
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 /// With speakers told apart, the last result repeats every word of the recording, now with its speaker: those become
-/// `words`, and the other results keep the text.
+/// `words`, and the other results keep the text. An empty answer is one with no results: nothing was said.
 pub(super) fn words_of_speakers(mut answer: Value) -> Result<Value, &'static str> {
+    if answer.as_object().is_some_and(Map::is_empty) {
+        return Ok(json!({ "results": [] }));
+    }
     let Some(results) = answer.get_mut("results").and_then(Value::as_array_mut) else {
         return Ok(answer);
     };
@@ -17,11 +20,11 @@ pub(super) fn words_of_speakers(mut answer: Value) -> Result<Value, &'static str
                 .is_some_and(|words| words.iter().any(is_told))
         })
         .cloned();
-    if let Some(words) = words {
-        if results.len() > 1 {
-            results.pop();
-        }
-        answer["words"] = words;
+    if words.is_some() && results.len() > 1 {
+        results.pop();
+    }
+    if let (Some(words), Some(answer)) = (words, answer.as_object_mut()) {
+        answer.insert("words".to_owned(), words);
     }
     Ok(answer)
 }
@@ -34,8 +37,6 @@ fn is_told(word: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -62,6 +63,11 @@ mod tests {
         ] {
             assert_eq!(read(plain.clone()), json!({ "results": plain }));
         }
-        assert_eq!(words_of_speakers(json!({})).unwrap(), json!({}));
+        let silent = json!({ "requestId": "1" });
+        assert_eq!(words_of_speakers(silent.clone()).unwrap(), silent);
+        assert_eq!(
+            words_of_speakers(json!({})).unwrap(),
+            json!({ "results": [] })
+        );
     }
 }

@@ -10,11 +10,13 @@ use crate::{
 };
 
 /// Name and gender of each voice; its locale stands in its name.
-const VOICES: [(&str, &str); 14] = [
+const VOICES: [(&str, &str); 16] = [
     ("de-DE-KatjaNeural", "Female"),
     ("de-DE-ConradNeural", "Male"),
     ("en-GB-SoniaNeural", "Female"),
     ("en-GB-RyanNeural", "Male"),
+    ("en-US-AndrewMultilingualNeural", "Male"),
+    ("en-US-AvaMultilingualNeural", "Female"),
     ("en-US-JennyNeural", "Female"),
     ("en-US-GuyNeural", "Male"),
     ("es-ES-ElviraNeural", "Female"),
