@@ -962,6 +962,7 @@ impl Reading<'_> {
             .map(|node| self.map(node, "`within`"))
             .unwrap_or_default()
         {
+            self.known_key(key, &inputs, no_input);
             if let [least, most] = node.items() {
                 let (least, most) = (self.number(least), self.number(most));
                 limits.within.extend(
