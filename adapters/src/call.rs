@@ -886,8 +886,8 @@ pub(crate) fn failure_in(errors: &Errors, response: &Response) -> Option<Failure
             response,
             errors
                 .retry_after
-                .as_ref()
-                .and_then(|steps| follow(&body, steps)),
+                .iter()
+                .find_map(|steps| follow(&body, steps)),
         ),
         evidence: None,
     })

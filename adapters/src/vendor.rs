@@ -263,8 +263,8 @@ pub(crate) struct Errors {
     pub(crate) code: Vec<ErrorPath>,
     /// Where the sentence may stand.
     pub(crate) message: Vec<ErrorPath>,
-    /// Where seconds to wait may stand in the body.
-    pub(crate) retry_after: Option<Vec<PathStep>>,
+    /// Where seconds to wait may stand in the body, first that is there.
+    pub(crate) retry_after: Vec<Vec<PathStep>>,
     /// What is there only when an answer with a good status is an error, and the values that mean that all is well.
     pub(crate) in_success: Vec<(Vec<PathStep>, Vec<String>)>,
     pub(crate) kinds: Vec<ErrorRule>,

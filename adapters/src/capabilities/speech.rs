@@ -144,19 +144,19 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
     for word in fields.items(4) {
         heard.push(word, None)?;
     }
-    let own_words = !heard.words.is_empty();
+    let own_words = !heard.spoken.is_empty();
     let mut segments: Vec<Segment> = Vec::new();
     for mut segment in fields.items(5) {
         let speaker = segment
             .text(5)
             .and_then(|label| heard.speakers.name(&label));
-        let (first, more) = (heard.words.len(), segment.items(6));
+        let (first, more) = (heard.spoken.len(), segment.items(6));
         if !own_words {
             for word in more {
                 heard.push(word, speaker.as_deref())?;
             }
         }
-        let inside = heard.words.get(first..).unwrap_or_default();
+        let inside = heard.spoken.get(first..).unwrap_or_default();
         let before = || segments.last().map(|segment| segment.end);
         let start = segment
             .number(1)
@@ -181,7 +181,7 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
             speaker,
         });
     }
-    let mut words = heard.words;
+    let mut words = heard.spoken;
     words.sort_by(|a, b| a.start.total_cmp(&b.start));
     let media = about
         .blobs
@@ -222,7 +222,7 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
 /// The words so far, and punctuation that waits for the word after it.
 #[derive(Default)]
 struct Words {
-    words: Vec<Word>,
+    spoken: Vec<Word>,
     speakers: Speakers,
     opening: String,
 }
@@ -234,7 +234,7 @@ impl Words {
         if word.text(6).is_some_and(|kind| kind == "punctuation") {
             if word.text(7).is_some_and(|to| to == "next") {
                 self.opening.push_str(text);
-            } else if let Some(last) = self.words.last_mut() {
+            } else if let Some(last) = self.spoken.last_mut() {
                 last.text.push_str(text);
             }
             return Ok(());
@@ -250,7 +250,7 @@ impl Words {
             .unwrap_or(f64::INFINITY);
         let mut spoken = std::mem::take(&mut self.opening);
         spoken.push_str(text);
-        self.words.push(Word {
+        self.spoken.push(Word {
             text: spoken,
             start: round(start),
             end: round(end.max(start)),

@@ -1,4 +1,7 @@
 //! `vendor.yaml`: accounts, hosts, authentication, errors.
+//!
+//! - `account: { endpoint: { default: "https://{$.account.region}.example.com" } }`: a default may name fields before it;
+//! - `errors: retry_after:`: a place in the body, or a list of them of which the first that is there counts.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -529,14 +532,11 @@ impl Reading<'_> {
         if let Some(node) = value("message") {
             errors.message = self.error_paths(node);
         }
-        errors.retry_after = value("retry_after").and_then(|node| self.body_steps(node));
+        for node in value("retry_after").map(one_or_more).unwrap_or_default() {
+            errors.retry_after.extend(self.body_steps(node));
+        }
         if let Some(node) = value("in_success") {
-            let signs = if let Value::List(signs) = &node.value {
-                signs.iter().collect()
-            } else {
-                vec![node]
-            };
-            for sign in signs {
+            for sign in one_or_more(node) {
                 errors.in_success.extend(self.error_sign(sign));
             }
         }
@@ -668,4 +668,12 @@ pub(super) fn outside(text: &str) -> impl Iterator<Item = char> {
             inside = c != '}';
         }
     })
+}
+
+/// The items of a list, or what stands in place of one.
+fn one_or_more(node: &Node) -> Vec<&Node> {
+    match &node.value {
+        Value::List(items) => items.iter().collect(),
+        _ => vec![node],
+    }
 }

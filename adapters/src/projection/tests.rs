@@ -86,8 +86,11 @@ fn paths() -> impl Strategy<Value = Vec<Step>> {
 #[derive(Debug, Clone)]
 struct Recipe {
     fields: Vec<(Vec<Step>, bool)>,
-    each: Vec<(Vec<Step>, Option<(Vec<Step>, Vec<String>)>, Recipe)>,
+    each: Vec<(Vec<Step>, Option<Only>, Recipe)>,
 }
+
+/// The field of an item, and the words that it may hold.
+type Only = (Vec<Step>, Vec<String>);
 
 fn recipes() -> impl Strategy<Value = Recipe> {
     let fields = || prop::collection::vec((paths(), any::<bool>()), 0..4);

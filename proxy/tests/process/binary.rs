@@ -148,11 +148,7 @@ impl Running {
     }
 
     pub(crate) async fn signal(&self, name: &str) {
-        let kill = Command::new("kill")
-            .arg(name)
-            .arg(self.id().to_string())
-            .status();
-        assert!(kill.await.unwrap().success());
+        assert!(send(name, self.id()).await);
     }
 
     /// SIGKILL: no handler runs.
@@ -185,6 +181,13 @@ impl Running {
         let url = format!("http://{}{path}", self.admin);
         see(client().request(method.parse().unwrap(), url)).await
     }
+}
+
+/// Sends a signal; whether there was a process to send it to. A shell has `kill` where no package for it is installed.
+pub(crate) async fn send(name: &str, id: u32) -> bool {
+    let mut kill = Command::new("sh");
+    kill.arg("-c").arg(format!("kill {name} {id}"));
+    kill.output().await.unwrap().status.success()
 }
 
 pub(crate) fn client() -> reqwest::Client {
