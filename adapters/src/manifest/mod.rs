@@ -1,5 +1,7 @@
 //! Manifests: YAML in, compiled vendors out, or every mistake with its place. As strict with our own as with a user's.
 
+#[cfg(test)]
+mod guide;
 mod mapping;
 mod operation;
 mod reading;

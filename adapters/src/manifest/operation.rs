@@ -35,18 +35,55 @@ use crate::{
 };
 
 /// Keys of one request.
-const REQUEST: [&str; 12] = [
+pub(super) const REQUEST: [&str; 13] = [
     "service", "call", "fetch", "query", "headers", "body", "keep", "poll", "socket", "cleanup",
-    "auth", "when",
+    "auth", "when", "unless",
 ];
 /// Keys of an operation; those of a request when it has only one.
-const OPERATION: [&str; 11] = [
+pub(super) const OPERATION: [&str; 11] = [
     "docs", "convert", "steps", "returns", "limits", "price", "batch", "models", "model",
     "ignores", "hook",
 ];
+/// Keys of an operation that is done in this process.
+pub(super) const ENGINE: [&str; 4] = ["engine", "limits", "docs", "ignores"];
+/// Kinds of bodies.
+pub(super) const BODY: [&str; 5] = ["json", "form", "multipart", "raw", "text"];
+/// Keys of `poll`.
+pub(super) const POLL: [&str; 8] = [
+    "every", "up_to", "until", "done", "failed", "not_yet", "code", "message",
+];
+/// Keys of `socket`.
+pub(super) const SOCKET: [&str; 7] = ["blob", "bytes", "pace", "first", "next", "last", "until"];
+/// Keys of `batch`.
+pub(super) const BATCH: [&str; 4] = ["most", "bytes", "characters", "alone_unless"];
+/// Keys of `limits`.
+pub(super) const LIMITS: [&str; 12] = [
+    "audio",
+    "duration",
+    "text",
+    "formats",
+    "sample_rates",
+    "channels",
+    "languages",
+    "cannot",
+    "within",
+    "needs",
+    "only_with",
+    "needs_account",
+];
+/// Keys of `price`.
+pub(super) const PRICE: [&str; 7] = [
+    "usd",
+    "per",
+    "round",
+    "minimum",
+    "models",
+    "per_channel",
+    "source",
+];
 
 /// Keys of `returns` beside the fields.
-const ROOTS: [&str; 2] = ["root", "needs"];
+pub(super) const ROOTS: [&str; 2] = ["root", "needs"];
 
 /// An error of one document of a batch.
 pub(crate) static ERROR: Draft = Draft {
@@ -112,16 +149,20 @@ impl Reading<'_> {
         node: &Node,
         default_service: Option<&Node>,
     ) -> Option<Operation> {
+        let before = self.found.len();
+        if self.offered.contains(&contract.name) {
+            self.key_error(
+                "E0305",
+                key.at,
+                format!("`{}` is given twice", contract.name),
+                "keep one: in vendor.yaml, or in the capability's own file",
+            );
+        }
+        self.offered.push(contract.name);
         if let Some(engine) = node.get("engine") {
             return self.engine(contract, node, engine);
         }
-        let known: Vec<&str> = OPERATION
-            .iter()
-            .chain(&REQUEST)
-            .copied()
-            .chain(["unless"])
-            .collect();
-        let before = self.found.len();
+        let known: Vec<&str> = OPERATION.iter().chain(&REQUEST).copied().collect();
         let entries = Entries(self.record(node, "an operation", &known));
         let batch = entries
             .get("batch")
@@ -149,6 +190,17 @@ impl Reading<'_> {
             .collect();
         let mut steps = Vec::new();
         if let Some(list) = entries.get("steps") {
+            for (key, _) in &entries.0 {
+                if key.text != "service" && REQUEST.contains(&key.text.as_str()) {
+                    self.key_error(
+                        "E0208",
+                        key.at,
+                        format!("`{}` stands beside `steps`", key.text),
+                        "put it into the step that it is for",
+                    );
+                }
+            }
+            let default_service = entries.get("service").or(default_service);
             let before = self.found.len();
             let listed = self.map(list, "`steps`");
             let answers = |node: &Node| node.get("cleanup").is_none();
@@ -168,8 +220,7 @@ impl Reading<'_> {
                     needs: &needs,
                     item: false,
                 };
-                let known: Vec<&str> = REQUEST.iter().copied().chain(["unless"]).collect();
-                let entries = Entries(self.record(node, "a step", &known));
+                let entries = Entries(self.record(node, "a step", &REQUEST));
                 steps.extend(self.step(node, &entries, default_service, place));
                 let names = entries.get("keep").map(Node::entries).unwrap_or_default();
                 kept.extend(names.iter().map(|(key, _)| key.text.clone()));
@@ -263,11 +314,7 @@ impl Reading<'_> {
         node: &Node,
         engine: &Node,
     ) -> Option<Operation> {
-        self.record(
-            node,
-            "an operation in this process",
-            &["engine", "limits", "docs", "ignores"],
-        );
+        self.record(node, "an operation in this process", &ENGINE);
         let name = self.text(engine)?;
         let Some((_, found)) = ENGINES.iter().find(|(known, _)| *known == name) else {
             let mistake =
@@ -330,11 +377,7 @@ impl Reading<'_> {
         }
         let mut batch = Batch::default();
         let most = if let Value::Map(_) = node.value {
-            let entries = Entries(self.record(
-                node,
-                "`batch`",
-                &["most", "bytes", "characters", "alone_unless"],
-            ));
+            let entries = Entries(self.record(node, "`batch`", &BATCH));
             batch.bytes = entries
                 .get("bytes")
                 .and_then(|node| self.size(node))
@@ -586,11 +629,7 @@ impl Reading<'_> {
     }
 
     fn body(&mut self, node: &Node, place: Place<'_>) -> Option<BodyTemplate> {
-        let entries = self.record(
-            node,
-            "`body`",
-            &["json", "form", "multipart", "raw", "text"],
-        );
+        let entries = self.record(node, "`body`", &BODY);
         let [(key, value)] = entries[..] else {
             self.error(
                 "E0208",
@@ -685,13 +724,7 @@ impl Reading<'_> {
     }
 
     fn poll(&mut self, node: &Node) -> Option<Poll> {
-        let entries = Entries(self.record(
-            node,
-            "`poll`",
-            &[
-                "every", "up_to", "until", "done", "failed", "not_yet", "code", "message",
-            ],
-        ));
+        let entries = Entries(self.record(node, "`poll`", &POLL));
         let Some(every) = entries.get("every") else {
             self.missing(node, "every", "say how often to ask: `every: 2s`");
             return None;
@@ -751,10 +784,9 @@ impl Reading<'_> {
     }
 
     fn socket(&mut self, node: &Node, place: Place<'_>) -> Option<Socket> {
-        let keys = ["blob", "bytes", "pace", "first", "next", "last", "until"];
-        self.record(node, "`socket`", &keys);
+        self.record(node, "`socket`", &SOCKET);
         let help = "a socket says which recording goes, in pieces of how many bytes, at what pace, in which messages, until what comes back";
-        let [blob, bytes, pace, first, next, last, until] = self.needed(node, keys, help)?;
+        let [blob, bytes, pace, first, next, last, until] = self.needed(node, SOCKET, help)?;
         let Some(recording) = Self::blob_alone(blob, place) else {
             self.not_a_blob(blob, "blob", place);
             return None;
@@ -858,21 +890,7 @@ impl Reading<'_> {
     }
 
     fn limits(&mut self, contract: &'static Contract, node: &Node) -> Limits {
-        const KEYS: [&str; 12] = [
-            "audio",
-            "duration",
-            "text",
-            "formats",
-            "sample_rates",
-            "channels",
-            "languages",
-            "cannot",
-            "within",
-            "needs",
-            "only_with",
-            "needs_account",
-        ];
-        let entries = Entries(self.record(node, "`limits`", &KEYS));
+        let entries = Entries(self.record(node, "`limits`", &LIMITS));
         let mut limits = Limits::default();
         limits.blob = entries.get("audio").and_then(|node| self.size(node));
         limits.duration = entries
@@ -1006,19 +1024,7 @@ impl Reading<'_> {
 
     /// `{ usd: 0.006, per: minute, round: 1s, minimum: 15s }`; `named` are the models that a caller may name.
     fn price(&mut self, node: &Node, named: &[String]) -> Option<Price> {
-        let entries = Entries(self.record(
-            node,
-            "`price`",
-            &[
-                "usd",
-                "per",
-                "round",
-                "minimum",
-                "models",
-                "per_channel",
-                "source",
-            ],
-        ));
+        let entries = Entries(self.record(node, "`price`", &PRICE));
         if let Some(source) = entries.get("source") {
             self.text(source);
         }

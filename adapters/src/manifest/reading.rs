@@ -30,6 +30,8 @@ pub(super) struct Reading<'a> {
     pub(super) services: Vec<String>,
     /// Tables of languages whose tags were looked at.
     tagged: Vec<Table>,
+    /// Operations read so far.
+    pub(super) offered: Vec<&'static str>,
 }
 
 /// What references may name, where one stands.
@@ -68,6 +70,7 @@ impl<'a> Reading<'a> {
             fields: Vec::new(),
             services: Vec::new(),
             tagged: Vec::new(),
+            offered: Vec::new(),
         }
     }
 

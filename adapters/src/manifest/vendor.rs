@@ -12,16 +12,44 @@ use super::{
     reading::{Place, Reading, each},
 };
 use crate::{
-    capability::CONTRACTS,
+    capability::{CONTRACTS, Contract},
     failure::Kind,
     transform::Table,
     vendor::{Auth, ErrorPath, ErrorRule, Errors, Field, Service, Vendor},
 };
 
-const KEYS: [&str; 11] = [
+/// Keys of `vendor.yaml`, beside the capabilities.
+pub(super) const KEYS: [&str; 11] = [
     "vendor", "title", "docs", "account", "base", "auth", "headers", "services", "hosts", "errors",
     "tables",
 ];
+/// Keys of a field of the account.
+pub(super) const FIELD: [&str; 4] = ["secret", "optional", "default", "doc"];
+/// Keys of a service.
+pub(super) const SERVICE: [&str; 3] = ["base", "auth", "headers"];
+/// Ways to authenticate, beside `none`.
+pub(super) const SCHEMES: [&str; 9] = [
+    "bearer",
+    "header",
+    "query",
+    "basic",
+    "sigv4",
+    "tc3",
+    "key_or_file",
+    "oauth",
+    "signed_query",
+];
+/// Keys of `errors`.
+pub(super) const ERRORS: [&str; 5] = ["code", "message", "retry_after", "in_success", "kinds"];
+/// Keys of a row of `kinds`.
+pub(super) const ROW: [&str; 4] = ["status", "code", "message", "kind"];
+
+/// The capabilities that there are.
+pub(super) fn capabilities() -> Vec<&'static str> {
+    let mut known: Vec<&str> = CONTRACTS.iter().map(Contract::capability).collect();
+    known.dedup();
+    known
+}
 
 impl Reading<'_> {
     /// One vendor from its documents.
@@ -36,7 +64,8 @@ impl Reading<'_> {
             }
             return None;
         };
-        let entries = self.record(node, "a vendor", &KEYS);
+        let known: Vec<&str> = KEYS.into_iter().chain(capabilities()).collect();
+        let entries = self.record(node, "a vendor", &known);
         if !matches!(node.value, Value::Map(_)) {
             return None;
         }
@@ -92,25 +121,19 @@ impl Reading<'_> {
         self.services = usual.then(String::new).into_iter().chain(named).collect();
         let mut operations = Vec::new();
         for (stem, document) in documents.iter().filter(|(stem, _)| stem != "vendor") {
-            if !CONTRACTS
-                .iter()
-                .any(|contract| contract.capability() == stem)
-            {
-                let mut known: Vec<&str> = CONTRACTS
-                    .iter()
-                    .map(crate::capability::Contract::capability)
-                    .collect();
-                known.dedup();
+            if !capabilities().contains(&stem.as_str()) {
                 let message = format!("there is no capability `{stem}`");
-                let mistake = Diagnostic::error("E0907", document.at, message).did_you_mean(
-                    stem,
-                    known.iter().copied(),
-                    0,
-                );
-                self.found.push(mistake);
+                let mistake = Diagnostic::error("E0907", document.at, message);
+                self.found
+                    .push(mistake.did_you_mean(stem, capabilities(), 0));
                 continue;
             }
             operations.extend(self.operations(stem, document));
+        }
+        for capability in capabilities() {
+            if let Some(section) = value(capability) {
+                operations.extend(self.operations(capability, section));
+            }
         }
         Some(Vendor {
             name,
@@ -136,11 +159,7 @@ impl Reading<'_> {
                     "choose another name",
                 );
             }
-            let entries = self.record(
-                node,
-                "an account's field",
-                &["secret", "optional", "default", "doc"],
-            );
+            let entries = self.record(node, "an account's field", &FIELD);
             let value = |name: &str| {
                 entries
                     .iter()
@@ -250,7 +269,7 @@ impl Reading<'_> {
             .map(|node| self.map(node, "`services`"))
             .unwrap_or_default()
         {
-            let entries = self.record(node, "a service", &["base", "auth", "headers"]);
+            let entries = self.record(node, "a service", &SERVICE);
             let value_of = |name: &str| {
                 entries
                     .iter()
@@ -325,17 +344,6 @@ impl Reading<'_> {
     }
 
     fn auth(&mut self, node: &Node) -> Option<Auth> {
-        const SCHEMES: [&str; 9] = [
-            "bearer",
-            "header",
-            "query",
-            "basic",
-            "sigv4",
-            "tc3",
-            "key_or_file",
-            "oauth",
-            "signed_query",
-        ];
         if node.text() == Some("none") {
             return Some(Auth::None);
         }
@@ -510,11 +518,7 @@ impl Reading<'_> {
     }
 
     fn errors(&mut self, node: &Node) -> Errors {
-        let entries = self.record(
-            node,
-            "`errors`",
-            &["code", "message", "retry_after", "in_success", "kinds"],
-        );
+        let entries = self.record(node, "`errors`", &ERRORS);
         let value = |name: &str| {
             entries
                 .iter()
@@ -567,11 +571,7 @@ impl Reading<'_> {
     }
 
     fn error_rule(&mut self, node: &Node) -> Option<ErrorRule> {
-        let entries = self.record(
-            node,
-            "an error's row",
-            &["status", "code", "message", "kind"],
-        );
+        let entries = self.record(node, "an error's row", &ROW);
         let value = |name: &str| {
             entries
                 .iter()
