@@ -187,15 +187,10 @@ impl Operation {
         let tree = match &calls.returns {
             Returns::Whole(at, fields) => {
                 // Some say in JSON what went wrong, and do not say it in the status.
-                let says_json = response
-                    .headers
-                    .get(http::header::CONTENT_TYPE)
-                    .is_some_and(|told| told.as_bytes().starts_with(b"application/json"));
-                if says_json {
-                    return Err(Failure::new(
-                        Kind::Misread,
-                        "the vendor answered JSON where it promises a recording",
-                    ));
+                let told = response.headers.get(http::header::CONTENT_TYPE);
+                if told.is_some_and(|told| told.as_bytes().starts_with(b"application/json")) {
+                    let why = "the vendor answered JSON where it promises a recording";
+                    return Err(Failure::new(Kind::Misread, why));
                 }
                 let mut record = vec![Tree::Absent; *fields];
                 if let Some(field) = record.get_mut(*at) {

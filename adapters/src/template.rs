@@ -85,8 +85,6 @@ pub(crate) enum Template {
     Any(Vec<Template>),
     /// A blob as base64 text.
     Base64(&'static str),
-    /// A blob's bytes.
-    Blob(&'static str),
 }
 
 /// A text with references in it: `Token {$.account.key}`.
@@ -404,7 +402,6 @@ impl Template {
                 out.piece(Piece::Base64(blob.clone()));
                 out.buffer.push(b'"');
             }
-            Self::Blob(name) => return Err(Unrendered::Misplaced(format!("$.{name}"))),
         }
         Ok(true)
     }

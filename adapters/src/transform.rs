@@ -75,6 +75,20 @@ pub(crate) enum Transform {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unfit(pub(crate) &'static str);
 
+/// Why something behind `|` is no transform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unknown {
+    /// There is none of this name that takes what it is given.
+    #[error("`{0}` is not a transform")]
+    Transform(String),
+    /// It names a table that is not there.
+    #[error("there is no table `{0}`")]
+    Table(String),
+    /// What it is given is not what it takes.
+    #[error("{0}")]
+    Argument(String),
+}
+
 impl Transform {
     /// Names, for messages and the reference, with their arguments.
     pub(crate) const NAMES: [&'static str; 29] = [
@@ -110,28 +124,21 @@ impl Transform {
     ];
 
     /// Reads one transform as written: `name` or `name(argument)`.
-    pub(crate) fn parse(text: &str, tables: &BTreeMap<String, Table>) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, tables: &BTreeMap<String, Table>) -> Result<Self, Unknown> {
         let (name, argument) = match text.split_once('(') {
             Some((name, rest)) => {
                 let argument = rest
                     .strip_suffix(')')
-                    .ok_or_else(|| format!("`{text}` has no `)`"))?;
+                    .ok_or_else(|| Unknown::Argument(format!("`{text}` has no `)` at its end")))?;
                 (name.trim(), Some(argument.trim()))
             }
             None => (text.trim(), None),
         };
         let table = |named: &str| {
-            let known = || {
-                tables
-                    .keys()
-                    .map(|name| format!("`{name}`"))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            };
             tables
                 .get(named)
                 .cloned()
-                .ok_or_else(|| format!("there is no table `{named}`; known: {}", known()))
+                .ok_or_else(|| Unknown::Table(named.to_owned()))
         };
         Ok(match (name, argument) {
             ("seconds", None) => Self::Seconds,
@@ -155,7 +162,11 @@ impl Transform {
             ("default", Some(literal)) => Self::Default(literal_value(literal)),
             ("join", Some(literal)) => match literal_value(literal) {
                 Value::String(between) => Self::Join(between),
-                _ => return Err("`join` takes a text in quotes".to_owned()),
+                _ => {
+                    return Err(Unknown::Argument(
+                        "`join` takes a text: `join(', ')`".to_owned(),
+                    ));
+                }
             },
             ("first", None) => Self::First,
             ("parse_json", None) => Self::ParseJson,
@@ -166,14 +177,28 @@ impl Transform {
             ("xml", None) => Self::Xml,
             ("before", Some(literal)) => match literal_value(literal) {
                 Value::String(mark) if !mark.is_empty() => Self::Before(mark),
-                _ => return Err("`before` takes a text in quotes".to_owned()),
+                _ => {
+                    return Err(Unknown::Argument(
+                        "`before` takes a text in quotes".to_owned(),
+                    ));
+                }
             },
             ("cut", Some(bytes)) => Self::Cut(
                 bytes
                     .parse()
-                    .map_err(|_| "`cut` takes a number of bytes".to_owned())?,
+                    .map_err(|_| Unknown::Argument("`cut` takes a number of bytes".to_owned()))?,
             ),
-            _ => return Err(format!("`{text}` is not a transform")),
+            _ => {
+                let forms = Self::NAMES
+                    .iter()
+                    .filter(|form| form.split('(').next() == Some(name));
+                let forms: Vec<String> = forms.map(|form| format!("`{form}`")).collect();
+                return Err(if forms.is_empty() {
+                    Unknown::Transform(name.to_owned())
+                } else {
+                    Unknown::Argument(format!("`{text}` is written {}", forms.join(" or ")))
+                });
+            }
         })
     }
 

@@ -50,7 +50,6 @@ pub struct Field {
 /// One host of a vendor, and how requests to it prove who we are.
 #[derive(Debug)]
 pub(crate) struct Service {
-    pub(crate) name: String,
     /// URL without a trailing slash.
     pub(crate) base: Text,
     pub(crate) auth: Auth,

@@ -5,9 +5,17 @@ use std::sync::{Arc, OnceLock};
 use include_dir::{Dir, include_dir};
 use isobar_config::{Report, Source};
 
+use crate::{
+    hook::Hook,
+    manifest::{self, Files, Hooks},
+    vendor::Vendor,
+};
+
 #[cfg(test)]
 #[path = "vendors/baidu/tests.rs"]
 mod baidu_tests;
+#[path = "vendors/google/hooks.rs"]
+mod google;
 #[path = "vendors/iflytek/hooks.rs"]
 mod iflytek;
 #[cfg(test)]
@@ -16,15 +24,6 @@ mod iflytek_tests;
 #[cfg(test)]
 #[path = "vendors/tencent/tests.rs"]
 mod tencent_tests;
-
-use crate::{
-    hook::Hook,
-    manifest::{self, Files, Hooks},
-    vendor::Vendor,
-};
-
-#[path = "vendors/google/hooks.rs"]
-mod google;
 
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/vendors");
 

@@ -41,6 +41,12 @@ pub use secret::{Secret, hash_key};
 pub use template::{EvalError, Expression, Template, TemplateError};
 pub use units::{duration, size};
 
+/// Keys that an account at any vendor may have, beside the vendor's own fields.
+pub fn account_keys() -> Vec<&'static str> {
+    let fields = table::VENDOR_ACCOUNT.fields.iter();
+    fields.map(|field| field.key).collect()
+}
+
 /// The effective configuration as JSON, for the admin port: secrets and key digests are left out.
 pub fn redacted(config: &Config) -> serde_json::Value {
     serde_json::to_value(config).unwrap_or_default()

@@ -55,6 +55,17 @@ fn assert_current(file: &str, arguments: &[&str]) {
 }
 
 #[test]
+fn the_page_of_vendors_is_current() {
+    assert_current("docs/guide/vendors.md", &["vendors", "--markdown"]);
+}
+
+/// Checks sources with every vendor that is built in.
+fn check(sources: &[Source]) -> (Option<isobar_config::Config>, isobar_config::Report) {
+    let (vendors, _) = isobar_adapters::built_in();
+    isobar_config::check_with(sources, &Anything, &isobar::catalog(vendors))
+}
+
+#[test]
 fn every_configuration_in_the_guide_is_good() {
     let mut whole = 0;
     for page in pages()
@@ -79,7 +90,7 @@ fn every_configuration_in_the_guide_is_good() {
             } else {
                 whole += 1;
             }
-            let (config, report) = isobar_config::check(&sources, &Anything);
+            let (config, report) = check(&sources);
             assert!(
                 config.is_some() && report.is_empty(),
                 "{page}\n{}",
@@ -101,13 +112,10 @@ fn the_shortest_configuration_is_the_first_thing_shown() {
 
 #[test]
 fn a_bad_example_would_be_noticed() {
-    let (config, report) = isobar_config::check(
-        &[
-            source("the rest", REST),
-            source("bad", "limits: { bodi: 1 }"),
-        ],
-        &Anything,
-    );
+    let (config, report) = check(&[
+        source("the rest", REST),
+        source("bad", "limits: { bodi: 1 }"),
+    ]);
     assert!(config.is_none() && report.text(false).contains("did you mean `body`?"));
 }
 

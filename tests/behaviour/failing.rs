@@ -1,5 +1,7 @@
 //! Each class of error at each vendor, for each operation: what fails over, what does not, and what the client is told.
 
+use std::time::Duration;
+
 use isobar_sandbox::faults::{Class, Fault, Rule};
 use libtest_mimic::Trial;
 
@@ -83,10 +85,10 @@ async fn fails_over(operation: &'static str, vendor: String, fault: Fault) {
 async fn answers_at_once(operation: &'static str, vendor: String) {
     let second = format!("{vendor}-2");
     let stand = Stand::start(operation, &[&vendor, &second]).await;
-    stand
-        .sandbox
-        .faults()
-        .set([Rule::at(&vendor, Fault::error(Class::Invalid)).with(&vendor)]);
+    // Not where a token is asked for, which is not the client's input: the first rule that fits decides.
+    let token = Rule::at(&vendor, Fault::Delay(Duration::ZERO)).during("token");
+    let invalid = Rule::at(&vendor, Fault::error(Class::Invalid)).with(&vendor);
+    stand.sandbox.faults().set([token, invalid]);
     let seen = stand.simplest().await;
     assert_eq!(seen.status, 400, "{}", seen.text());
     assert_eq!(seen.problem(), "bad-input");

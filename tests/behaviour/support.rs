@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use isobar::Host;
+use isobar_adapters::{Account, Job};
 use isobar_config::{Environment, Source, check_with};
 use isobar_sandbox::Sandbox;
 use isobar_tests::Seen;
@@ -151,9 +152,32 @@ impl Stand {
             "speech.transcribe" => self.form(WEATHER, &[("response_format", "full"), ("language", "en")]).await,
             "speech.synthesize" => self.json(&serde_json::json!({ "text": "Good morning." })).await,
             "translation.translate" => self.json(&serde_json::json!({ "text": "The weather is good.", "from": "en", "to": "fr" })).await,
-            "text.classify" => self.json(&serde_json::json!({ "text": LONG, "language": "en" })).await,
             "text.language" | "translation.detect" => self.json(&serde_json::json!({ "text": LONG })).await,
-            _ => self.json(&serde_json::json!({ "text": LONG, "language": "en" })).await,
+            _ => {
+                let Texts { long, language, .. } = self.texts();
+                self.json(&serde_json::json!({ "text": long, "language": language })).await
+            }
+        }
+    }
+
+    /// English, unless the vendor does not read it.
+    pub(crate) fn texts(&self) -> &'static Texts {
+        let (vendors, _) = isobar_adapters::built_in();
+        let vendor = vendors.get(&self.vendor).unwrap();
+        let account = Account::new(String::new(), vendor.clone(), None, Vec::new());
+        let input = serde_json::json!({ "text": "Good.", "language": "en" });
+        let job = Job {
+            input: input.as_object().unwrap().clone(),
+            blobs: Vec::new(),
+        };
+        let gap = vendor
+            .operation(self.operation)
+            .unwrap()
+            .gap(&job, &account);
+        if gap.is_some_and(|gap| gap.contains("`language`")) {
+            &CHINESE
+        } else {
+            &ENGLISH
         }
     }
 
@@ -165,6 +189,38 @@ impl Stand {
 
 /// "The weather in London is sunny today. Please call me back at three o'clock."
 pub(crate) const WEATHER: &[u8] = include_bytes!("../../sandbox/fixtures/weather.wav");
+/// Texts in a language that a vendor reads.
+pub(crate) struct Texts {
+    pub(crate) language: &'static str,
+    /// Two that feel good, with one that feels bad between them.
+    pub(crate) moods: [&'static str; 3],
+    pub(crate) long: &'static str,
+    /// A place that the long one names.
+    pub(crate) place: &'static str,
+}
+
+const ENGLISH: Texts = Texts {
+    language: "en",
+    moods: [
+        "The food was great and the staff were wonderful, I love this place.",
+        "The room was dirty and terrible, and I hate the awful noise.",
+        "I love the wonderful food.",
+    ],
+    long: LONG,
+    place: "Berlin",
+};
+
+const CHINESE: Texts = Texts {
+    language: "zh",
+    moods: [
+        "这家酒店很好，我很喜欢。",
+        "房间很差，我很失望。",
+        "我很开心，感谢优质的服务。",
+    ],
+    long: "昨天玛丽亚在北京开了一家新酒店，大家都很开心：食物很好，服务优质，客人非常满意。今天她从上海回来。",
+    place: "北京",
+};
+
 /// Long enough for vendors that want twenty words, with a person, a place and a feeling in it.
 pub(crate) const LONG: &str = "Last week Anna Schmidt opened a new office in Berlin, and everybody was happy: \
     the food was great, the music was wonderful and the weather was good enough for a party on the roof.";

@@ -28,13 +28,16 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 async fn tells_good_from_bad(stand: Stand) {
+    let texts = stand.texts();
     let ask = async |text: &str| {
-        let seen = stand.json(&json!({ "text": text, "language": "en" })).await;
+        let seen = stand
+            .json(&json!({ "text": text, "language": texts.language }))
+            .await;
         assert_eq!(seen.status, 200, "{}", seen.text());
         seen.json()
     };
-    let good = ask("The food was great and the staff were wonderful, I love this place.").await;
-    let bad = ask("The room was dirty and terrible, and I hate the awful noise.").await;
+    let good = ask(texts.moods[0]).await;
+    let bad = ask(texts.moods[1]).await;
     assert_eq!(good["label"], "positive", "{good}");
     assert_eq!(bad["label"], "negative", "{bad}");
     let (high, low) = (
@@ -58,13 +61,9 @@ async fn tells_good_from_bad(stand: Stand) {
 }
 
 async fn takes_many_at_once(stand: Stand) {
-    let texts = [
-        "I love it, it is great.",
-        "I hate it, it is terrible.",
-        "I love the wonderful food.",
-    ];
+    let texts = stand.texts();
     let documents: Vec<Value> = (0..13)
-        .map(|at| json!({ "text": texts[at % 3], "language": "en" }))
+        .map(|at| json!({ "text": texts.moods[at % 3], "language": texts.language }))
         .collect();
     let answer = stand.json(&json!({ "documents": documents })).await.json();
     assert_eq!(answer["errors"], json!([]), "{answer}");
@@ -79,15 +78,18 @@ async fn takes_many_at_once(stand: Stand) {
 
 async fn finds_names_where_they_stand(stand: Stand) {
     // Emoji and Chinese before the names: places are counted in code points.
-    let text = format!("😀 你好 {LONG}");
-    let seen = stand.json(&json!({ "text": text, "language": "en" })).await;
+    let texts = stand.texts();
+    let text = format!("😀 你好 {}", texts.long);
+    let seen = stand
+        .json(&json!({ "text": text, "language": texts.language }))
+        .await;
     assert_eq!(seen.status, 200, "{}", seen.text());
     let answer = seen.json();
     let entities = answer["entities"].as_array().unwrap();
     assert!(
         entities
             .iter()
-            .any(|entity| entity["name"].as_str().unwrap().contains("Berlin")),
+            .any(|entity| entity["name"].as_str().unwrap().contains(texts.place)),
         "{answer}"
     );
     for entity in entities {
@@ -112,14 +114,17 @@ async fn finds_names_where_they_stand(stand: Stand) {
 }
 
 async fn finds_words_of_the_text(stand: Stand) {
-    let seen = stand.json(&json!({ "text": LONG, "language": "en" })).await;
+    let texts = stand.texts();
+    let seen = stand
+        .json(&json!({ "text": texts.long, "language": texts.language }))
+        .await;
     assert_eq!(seen.status, 200, "{}", seen.text());
     let answer = seen.json();
     let phrases = answer["phrases"].as_array().unwrap();
     assert!(!phrases.is_empty(), "{answer}");
     for phrase in phrases {
         let text = phrase["text"].as_str().unwrap().to_lowercase();
-        assert!(LONG.to_lowercase().contains(&text), "{phrase}");
+        assert!(texts.long.to_lowercase().contains(&text), "{phrase}");
     }
 }
 

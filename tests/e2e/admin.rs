@@ -74,6 +74,7 @@ async fn every_promised_metric_is_there_from_the_start_and_has_its_kind() {
         ("isobar_bytes_total", "counter"),
         ("isobar_attempts_total", "counter"),
         ("isobar_attempt_seconds", "histogram"),
+        ("isobar_answers_cut_total", "counter"),
         ("isobar_breaker_state", "gauge"),
         ("isobar_account_in_flight", "gauge"),
         ("isobar_account_available", "gauge"),

@@ -169,6 +169,26 @@ async fn slow_heads_and_idle_connections_are_closed() {
     let took = began.elapsed();
     assert!(took < Duration::from_secs(3), "{took:?}");
 
+    // Nor on a connection that was good before.
+    let mut slow = TcpStream::connect(gateway.address()).await.unwrap();
+    slow.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        .await
+        .unwrap();
+    read_answer(&mut slow, PATIENCE).await;
+    let began = Instant::now();
+    for byte in b"GET / HTTP/1.1\r\nhost: h\r\nx: a head that takes its time, and then some more" {
+        if slow.write_all(&[*byte]).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    assert_eq!(read(&mut slow, PATIENCE).await, "");
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
+
     let mut idle = TcpStream::connect(gateway.address()).await.unwrap();
     idle.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
         .await
@@ -324,6 +344,28 @@ async fn an_old_client_gets_no_chunks() {
             assert_eq!(body, "data: {\"event\":true}\n\n".repeat(3), "{mode}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_stops_no_request_and_is_counted() {
+    let gateway = Gateway::start_whole(
+        "isobar: 1\nlisten: [ { http: \"127.0.0.1:0\" } ]\nadmin: \"127.0.0.1:0\"\n\
+         log: { access: \"file:/dev/full\" }\n\
+         routes: [ { match: \"/*\", respond: { body: hi }, anonymous: true } ]\n",
+    )
+    .await;
+    for _ in 0..20 {
+        assert_eq!(gateway.get("/").await.text(), "hi");
+    }
+    let admin = gateway.host.admin().unwrap();
+    let counted = eventually(PATIENCE, async || {
+        let page = see(reqwest::Client::new().get(format!("http://{admin}/metrics")))
+            .await
+            .text();
+        page.lines()
+            .any(|line| line == "isobar_access_log_dropped 20")
+    });
+    assert!(counted.await);
 }
 
 #[tokio::test]

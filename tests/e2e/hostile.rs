@@ -208,6 +208,41 @@ async fn a_vendors_word_on_our_own_headers_does_not_pass() {
 }
 
 #[tokio::test]
+async fn interim_answers_are_the_vendors_and_ours_to_read_and_not_passed_on() {
+    for mode in ["exchange", "stream"] {
+        let (a, gateway) = behind(mode, NO_AUTH).await;
+        let hints = "HTTP/1.1 103 Hints\r\nisobar-vendor: forged\r\nlink: </x>\r\n\r\n".repeat(3);
+        a.always(Fault::raw(format!(
+            "{hints}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+        )));
+        for version in ["1.0", "1.1"] {
+            let request = format!("GET / HTTP/{version}\r\nHost: h\r\nConnection: close\r\n\r\n");
+            let seen = gateway.raw(request, PATIENCE).await;
+            assert!(
+                seen.starts_with("HTTP/1.1 200") && seen.ends_with("\r\n\r\nok"),
+                "{mode}: {seen}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_before_the_body_was_read_is_the_answer() {
+    for mode in ["exchange", "stream"] {
+        let (a, gateway) = behind(mode, NO_AUTH).await;
+        a.always(Fault::EarlyStatus(403));
+        for size in [100, 900_000] {
+            let seen = see(gateway.request("POST", "/").body(vec![b'x'; size])).await;
+            // The vendor closes while we send. Either its answer was read, or the outcome is unknown; nothing else.
+            let told = (seen.status, seen.problem());
+            let fine = told == (403, String::new()) || told == (502, "outcome-unknown".to_owned());
+            assert!(fine, "{mode} {size}: {seen:?}");
+            assert_eq!(seen.attempts(), "1", "{mode} {size}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_does_not_give_our_key_away() {
     for mode in ["exchange", "stream"] {
         let (a, gateway) = behind(

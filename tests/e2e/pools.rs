@@ -258,6 +258,27 @@ async fn the_outlier_is_ejected_and_never_the_last_one() {
 }
 
 #[tokio::test]
+async fn an_account_whose_answers_break_off_is_left_out_though_they_begin_well() {
+    for mode in ["exchange", "stream"] {
+        let servers = three().await;
+        let members = format!(
+            "members: [a, b], mode: {mode}, outlier: {{ min_requests: 6, eject_for: 1h, max_ejected_percent: 50 }}"
+        );
+        let gateway = pool(&servers, "", &members).await;
+        servers[0].always(Fault::Truncated);
+        let mut cut = 0;
+        for _ in 0..10 {
+            let seen = gateway.get("/bytes/300000").await;
+            assert_eq!(seen.whole, seen.vendor() == "b", "{mode}");
+            cut += u32::from(!seen.whole);
+        }
+        // Each counts as one good and one bad: three are six, half of them bad. A count may come after the client saw it.
+        assert!((3..=8).contains(&cut), "{mode}: {cut} answers broke off");
+        assert_eq!(gateway.get("/").await.vendor(), "b", "{mode}");
+    }
+}
+
+#[tokio::test]
 async fn probes_take_an_account_out_and_back() {
     let servers = three().await;
     let probe = ", breaker: { failures: 1000000 }, probe: { path: /healthz, every: 50ms, timeout: 1s, unhealthy_after: 2, healthy_after: 2 }";

@@ -79,10 +79,10 @@ impl Seen {
 
     /// Last part of a problem document's type.
     pub fn problem(&self) -> String {
-        let kind = self.json()["type"].as_str().unwrap_or_default().to_owned();
-        kind.strip_prefix("urn:isobar:problem:")
-            .unwrap_or_default()
-            .to_owned()
+        let document = self.json();
+        let kind = document.get("type").and_then(serde_json::Value::as_str);
+        let name = kind.and_then(|kind| kind.strip_prefix("urn:isobar:problem:"));
+        name.unwrap_or_default().to_owned()
     }
 }
 
@@ -130,7 +130,7 @@ impl Gateway {
         reason = "a gateway that does not start fails the test"
     )]
     pub async fn start_whole(text: &str) -> Self {
-        let host = Host::start(checked(text), None)
+        let host = Box::pin(Host::start(checked(text), None))
             .await
             .expect("the gateway starts");
         Self::around(host)
@@ -271,7 +271,7 @@ pub async fn read_until(
 ) -> String {
     let mut bytes = Vec::new();
     let _ = tokio::time::timeout(patience, async {
-        let mut piece = [0; 16 * 1024];
+        let mut piece = vec![0; 16 * 1024];
         while let Ok(length @ 1..) = stream.read(&mut piece).await {
             bytes.extend_from_slice(piece.get(..length).unwrap_or_default());
             if is_enough(&String::from_utf8_lossy(&bytes)) {

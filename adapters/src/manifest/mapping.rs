@@ -2,7 +2,7 @@
 
 use isobar_config::{Diagnostic, Node, Step, Template as ConfigTemplate, Value, steps};
 
-use super::reading::{Place, Reading};
+use super::reading::{KEPT, Place, Reading};
 use crate::{
     draft::{Draft, Kind},
     projection::{Builder, Expression, Outside, Path, Program},
@@ -243,12 +243,11 @@ impl Reading<'_> {
                     && !place.kept.contains(name)
                 {
                     let message = format!("no step keeps `{name}`");
-                    self.found
-                        .push(Diagnostic::error("E0902", node.at, message).did_you_mean(
-                            name,
-                            place.kept.iter().map(String::as_str),
-                            0,
-                        ));
+                    self.found.push(
+                        Diagnostic::error("E0902", node.at, message)
+                            .help(KEPT)
+                            .did_you_mean(name, place.kept.iter().map(String::as_str), 0),
+                    );
                     return None;
                 }
                 Expression::Outside {
@@ -344,6 +343,8 @@ impl Reading<'_> {
         match ConfigTemplate::parse(&below) {
             Ok(template) => Some(Found::Below(Path::Query(template))),
             Err(error) => {
+                // Said of the path as it was written.
+                let error = ConfigTemplate::parse(path).err().unwrap_or(error);
                 self.error(
                     "E0701",
                     node,

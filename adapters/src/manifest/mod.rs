@@ -30,15 +30,23 @@ pub(crate) fn compile(folders: &[Files], hooks: &Hooks) -> (Vec<Arc<Vendor>>, Re
     let mut found = Vec::new();
     let mut vendors: BTreeMap<String, Arc<Vendor>> = BTreeMap::new();
     for files in folders {
+        let before = found.len();
         let mut documents = Vec::new();
+        let mut nameless = false;
         for source in &files.sources {
             match parse(&source.text, sources.len()) {
                 Ok(node) => documents.push((stem(&source.name).to_owned(), node)),
-                Err(mistake) => found.push(mistake),
+                Err(mistake) => {
+                    found.push(mistake);
+                    nameless |= stem(&source.name) == "vendor";
+                }
             }
             sources.push(source.clone());
         }
-        let before = found.len();
+        // Without the vendor's own file nothing can be said of the others.
+        if nameless {
+            continue;
+        }
         let mut reading = Reading::new(&mut found, files.folder.clone(), hooks);
         let vendor = reading.vendor(&documents);
         if let Some(vendor) = vendor

@@ -13,7 +13,10 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 use isobar_config::{Diagnostic, Key, Node, Step as PathStep, Value, steps};
 
-use super::reading::{Place, Reading, each, optional};
+use super::{
+    reading::{Place, Reading, TABLES, each, optional},
+    vendor::outside,
+};
 use crate::{
     capability::{CONTRACTS, Contract},
     conversion::Conversion,
@@ -24,6 +27,7 @@ use crate::{
     price::{Price, Unit},
     projection::Builder,
     template::Template,
+    transform::Table,
     vendor::{
         Batch, BodyTemplate, Calls, How, Keep, KeepFrom, Operation, PartTemplate, Poll, Returns,
         Socket, Step, Target,
@@ -117,8 +121,8 @@ impl Reading<'_> {
             .copied()
             .chain(["unless"])
             .collect();
-        let entries = Entries(self.record(node, "an operation", &known));
         let before = self.found.len();
+        let entries = Entries(self.record(node, "an operation", &known));
         let batch = entries
             .get("batch")
             .map_or_else(Batch::default, |node| self.batch(contract, node));
@@ -145,7 +149,18 @@ impl Reading<'_> {
             .collect();
         let mut steps = Vec::new();
         if let Some(list) = entries.get("steps") {
-            for (_, node) in self.map(list, "`steps`") {
+            let before = self.found.len();
+            let listed = self.map(list, "`steps`");
+            let answers = |node: &Node| node.get("cleanup").is_none();
+            if self.found.len() == before && !listed.iter().any(|(_, node)| answers(node)) {
+                self.error(
+                    "E0203",
+                    list,
+                    "no step gives an answer",
+                    "the answer is that of the last step that is not `cleanup: true`",
+                );
+            }
+            for (_, node) in listed {
                 let place = Place {
                     contract: Some(contract),
                     batch: several,
@@ -187,7 +202,9 @@ impl Reading<'_> {
                 None
             }
         };
-        self.unsaid(contract, key, node, &entries, &limits);
+        if self.found.len() == before {
+            self.unsaid(contract, key, node, &entries, &limits);
+        }
         let hook = match entries.get("hook") {
             None => None,
             Some(node) => {
@@ -347,13 +364,15 @@ impl Reading<'_> {
                     "most",
                     "say how many texts go in one call: `batch: { most: 50, bytes: 100KB }`",
                 );
+                batch.most = 2;
                 return batch;
             };
             most
         } else {
             node
         };
-        batch.most = self.count(most, 1, 1_000).unwrap_or(1);
+        // A number that cannot be is not taken for one: what else is said shows that there are several.
+        batch.most = self.count(most, 1, 1_000).unwrap_or(2);
         batch
     }
 
@@ -367,7 +386,7 @@ impl Reading<'_> {
         limits: &Limits,
     ) {
         let mut used = Vec::new();
-        mentions(node, &mut used);
+        mentions(node, false, &mut used);
         let inputs: Vec<&str> = contract
             .fields()
             .iter()
@@ -378,17 +397,26 @@ impl Reading<'_> {
             .get("ignores")
             .map(|node| self.known("E0902", node, &inputs, no_input))
             .unwrap_or_default();
-        for (name, _) in contract.fields() {
-            let said = used.iter().any(|word| word == name)
-                || ignores.contains(name)
-                || limits
-                    .cannot
-                    .iter()
-                    .any(|(field, values)| field == name && values.is_empty())
-                || limits.languages.iter().any(|(field, _)| field == name);
-            if !said {
-                self.key_error("E0909", key.at, format!("nothing is said of the input `{name}`"), format!("use `$.{name}`, or put it under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)"));
-            }
+        let said = |name: &str| {
+            let refused =
+                |(field, values): &(String, Vec<String>)| field == name && values.is_empty();
+            used.iter().any(|word| word == name)
+                || ignores.iter().any(|word| word == name)
+                || limits.cannot.iter().any(refused)
+                || limits.languages.iter().any(|(field, _)| field == name)
+        };
+        let unsaid: Vec<String> = inputs
+            .iter()
+            .filter(|name| !said(name))
+            .map(|name| format!("`{name}`"))
+            .collect();
+        if !unsaid.is_empty() {
+            self.key_error(
+                "E0909",
+                key.at,
+                format!("nothing is said of the input {}", unsaid.join(", ")),
+                "use `$.NAME` in the request, or put the name under `limits: cannot:` (the vendor is passed over) or `ignores:` (it makes no difference)",
+            );
         }
     }
 
@@ -408,7 +436,16 @@ impl Reading<'_> {
                     Target::Address(self.reference(fetch, text, place)?),
                 )
             }
-            _ => {
+            (Some(_), Some(fetch)) => {
+                self.error(
+                    "E0208",
+                    fetch,
+                    "a step either calls a path or fetches an address",
+                    "make two steps of it, under `steps:`",
+                );
+                return None;
+            }
+            (None, None) => {
                 self.missing(
                     node,
                     "call",
@@ -425,7 +462,7 @@ impl Reading<'_> {
             .map(|node| self.map(node, "`headers`"))
             .unwrap_or_default()
         {
-            headers.push((self.header_name(key)?, self.template(node, place)?));
+            headers.push((self.header_name(key)?, self.header_value(node, place)?));
         }
         let body = match entries.get("body") {
             Some(node) => self.body(node, place)?,
@@ -487,7 +524,9 @@ impl Reading<'_> {
         let parts = text.split_once(' ').and_then(|(method, path)| {
             let method = METHODS.into_iter().find(|known| known.as_str() == method)?;
             let path = path.trim();
-            (path.starts_with('/') && !path.contains('?')).then_some((method, path))
+            let stray = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#');
+            let good = path.starts_with('/') && !outside(path).any(stray);
+            good.then_some((method, path))
         });
         let Some((method, path)) = parts else {
             self.error(
@@ -523,6 +562,7 @@ impl Reading<'_> {
                 node.at,
                 format!("the vendor has no service `{name}`"),
             )
+            .help("services stand under `services:` in vendor.yaml; without a name it is the one of `base:`")
             .did_you_mean(name, known, 0);
             self.found.push(mistake);
         }
@@ -541,7 +581,7 @@ impl Reading<'_> {
         let entries = self.map(node, what);
         entries
             .into_iter()
-            .map(|(key, node)| Some((key.text.clone(), self.template(node, place)?)))
+            .map(|(key, node)| Some((key.text.clone(), self.flat(node, place)?)))
             .collect()
     }
 
@@ -572,20 +612,18 @@ impl Reading<'_> {
                 }
                 Some(BodyTemplate::Multipart(parts))
             }
-            "raw" => match self.template(value, place)? {
-                Template::Blob(blob) => Some(BodyTemplate::Raw(blob)),
-                _ => {
-                    self.wrong(value, "a blob of the input", "write `raw: $.audio`");
-                    None
+            "raw" => {
+                let blob = Self::blob_alone(value, place);
+                if blob.is_none() {
+                    self.not_a_blob(value, "raw", place);
                 }
-            },
+                blob.map(BodyTemplate::Raw)
+            }
             _ => {
                 self.record(value, "`text`", &["type", "content"]);
-                let media_type = value
-                    .get("type")
-                    .and_then(|node| self.text(node))?
-                    .to_owned();
-                let content = value.get("content")?;
+                let help = "write `text: { type: application/ssml+xml, content: \"<speak>{$.text | xml}</speak>\" }`";
+                let [media_type, content] = self.needed(value, ["type", "content"], help)?;
+                let media_type = self.text(media_type)?.to_owned();
                 let pieces: Vec<&Node> = if let Value::List(items) = &content.value {
                     items.iter().collect()
                 } else {
@@ -605,10 +643,28 @@ impl Reading<'_> {
             self.record(node, "a part", &["json"]);
             return self.template(json, place).map(PartTemplate::Json);
         }
-        Some(match self.template(node, place)? {
-            Template::Blob(blob) => PartTemplate::File(blob),
-            other => PartTemplate::Field(other),
-        })
+        if let Some(blob) = Self::blob_alone(node, place) {
+            return Some(PartTemplate::File(blob));
+        }
+        self.flat(node, place).map(PartTemplate::Field)
+    }
+
+    fn not_a_blob(&mut self, node: &Node, key: &str, place: Place<'_>) {
+        let blobs = place
+            .contract
+            .map(|contract| contract.blobs)
+            .unwrap_or_default();
+        let help = match blobs {
+            [] => "the operation has no recording; its text goes in `json`, `form` or `text`"
+                .to_owned(),
+            [blob, ..] => format!("write `{key}: $.{blob}`"),
+        };
+        self.error(
+            "E0202",
+            node,
+            "this should be a recording of the input, as it is",
+            help,
+        );
     }
 
     fn keep(&mut self, node: &Node) -> Option<Keep> {
@@ -640,7 +696,16 @@ impl Reading<'_> {
             self.missing(node, "every", "say how often to ask: `every: 2s`");
             return None;
         };
-        let every = self.duration(every)?;
+        let pause = self.duration(every)?;
+        if pause.is_zero() {
+            self.error(
+                "E0204",
+                every,
+                "a job cannot be asked after all the time",
+                "write `500ms` or more",
+            );
+            return None;
+        }
         for (name, other) in [
             ("until", "done"),
             ("done", "until"),
@@ -659,7 +724,7 @@ impl Reading<'_> {
         }
         let up_to = match entries.get("up_to") {
             Some(node) => self.duration(node)?,
-            None => every * 4,
+            None => pause * 4,
         };
         let mut path = |name: &str| match entries.get(name) {
             Some(node) => self.body_steps(node).map(Some),
@@ -674,7 +739,7 @@ impl Reading<'_> {
         };
         let (done, failed, not_yet) = (words("done"), words("failed"), words("not_yet"));
         Some(Poll {
-            every,
+            every: pause,
             up_to,
             until,
             done,
@@ -686,26 +751,14 @@ impl Reading<'_> {
     }
 
     fn socket(&mut self, node: &Node, place: Place<'_>) -> Option<Socket> {
-        let entries = Entries(self.record(
-            node,
-            "`socket`",
-            &["blob", "bytes", "pace", "first", "next", "last", "until"],
-        ));
-        for name in ["blob", "bytes", "pace", "first", "next", "last", "until"] {
-            if entries.get(name).is_none() {
-                self.missing(node, name, "a socket says which blob, in pieces of how many bytes, at what pace, in which messages, until what");
-                return None;
-            }
-        }
-        let Template::Blob(blob) = self.template(entries.get("blob")?, place)? else {
-            self.wrong(
-                entries.get("blob")?,
-                "a blob of the input",
-                "write `blob: $.audio`",
-            );
+        let keys = ["blob", "bytes", "pace", "first", "next", "last", "until"];
+        self.record(node, "`socket`", &keys);
+        let help = "a socket says which recording goes, in pieces of how many bytes, at what pace, in which messages, until what comes back";
+        let [blob, bytes, pace, first, next, last, until] = self.needed(node, keys, help)?;
+        let Some(recording) = Self::blob_alone(blob, place) else {
+            self.not_a_blob(blob, "blob", place);
             return None;
         };
-        let until = entries.get("until")?;
         let [(key, value)] = self.map(until, "`until`")[..] else {
             self.wrong(
                 until,
@@ -720,12 +773,12 @@ impl Reading<'_> {
             _ => serde_json::Value::from(self.scalar(value)?),
         };
         Some(Socket {
-            blob,
-            bytes: self.count(entries.get("bytes")?, 1, 1 << 20)?,
-            pace: self.duration(entries.get("pace")?)?,
-            first: self.template(entries.get("first")?, place)?,
-            next: self.template(entries.get("next")?, place)?,
-            last: self.template(entries.get("last")?, place)?,
+            blob: recording,
+            bytes: self.count(bytes, 1, 1 << 20)?,
+            pace: self.duration(pace)?,
+            first: self.template(first, place)?,
+            next: self.template(next, place)?,
+            last: self.template(last, place)?,
             until: (key.text.split('.').map(str::to_owned).collect(), value),
         })
     }
@@ -739,24 +792,14 @@ impl Reading<'_> {
     ) -> Option<Returns> {
         let draft = contract.draft;
         if !batch {
-            let whole = node
-                .entries()
-                .iter()
-                .find(|(_, value)| value.text() == Some("$.body"));
-            if let Some((key, _)) = whole {
-                let at = draft.fields.iter().position(|(name, _)| *name == key.text);
-                let Some(at) = at else {
-                    self.record(
-                        node,
-                        "`returns`",
-                        &draft
-                            .fields
-                            .iter()
-                            .map(|(name, _)| *name)
-                            .collect::<Vec<_>>(),
-                    );
-                    return None;
-                };
+            self.promised(contract, node);
+            // The whole body is a recording, and nothing else is.
+            let whole = draft.fields.iter().position(|(name, _)| {
+                *name == "audio" && node.get(name).and_then(Node::text) == Some("$.body")
+            });
+            if let Some(at) = whole {
+                let fields: Vec<&str> = draft.fields.iter().map(|(name, _)| *name).collect();
+                self.record(node, "`returns`", &fields);
                 return Some(Returns::Whole(at, draft.fields.len()));
             }
             let mut builder = Builder::default();
@@ -780,6 +823,9 @@ impl Reading<'_> {
             );
             return None;
         };
+        if let Some(item) = results.get("as") {
+            self.promised(contract, item);
+        }
         let mut builder = Builder::default();
         let (root, place) = self.roots(node, &mut builder, place);
         let results = self.mapped_items(results, draft, "`results`", &mut builder, place)?;
@@ -791,6 +837,24 @@ impl Reading<'_> {
         Some(Returns::Json(Box::new(
             builder.finish(expression).below(root),
         )))
+    }
+
+    /// An answer is made of something.
+    fn promised(&mut self, contract: &Contract, node: &Node) {
+        let promised = contract.promised;
+        if matches!(node.value, Value::Map(_))
+            && !promised.iter().any(|name| node.get(name).is_some())
+        {
+            self.missing(
+                node,
+                promised.first().copied().unwrap_or_default(),
+                &format!(
+                    "an answer of `{}` is made of {}",
+                    contract.name,
+                    promised.join(" or ")
+                ),
+            );
+        }
     }
 
     fn limits(&mut self, contract: &'static Contract, node: &Node) -> Limits {
@@ -857,27 +921,26 @@ impl Reading<'_> {
             .unwrap_or_default()
         {
             self.known_key(key, &inputs, no_input);
-            let table = if let Value::List(_) = node.value {
-                Some(
-                    self.scalars(node)
-                        .into_iter()
-                        .map(|tag| (tag.clone(), tag))
-                        .collect(),
-                )
+            let table: Option<Table> = if let Value::List(_) = node.value {
+                let tags = self.scalars(node).into_iter();
+                let rows = tags.map(|tag| (tag.clone(), tag));
+                Some(Table::new(rows.collect()))
             } else {
                 let name = self.text(node).unwrap_or_default().to_owned();
-                let table = self.tables.get(&name).map(|table| (**table).clone());
+                let table = self.tables.get(&name).cloned();
                 if table.is_none() {
                     let known: Vec<String> = self.tables.keys().cloned().collect();
                     self.found.push(
                         Diagnostic::error("E0903", node.at, format!("there is no table `{name}`"))
+                            .help(TABLES)
                             .did_you_mean(&name, known.iter().map(String::as_str), 0),
                     );
                 }
                 table
             };
             if let Some(table) = table {
-                limits.languages.push((key.text.clone(), table));
+                self.tags(node, &table);
+                limits.languages.push((key.text.clone(), (*table).clone()));
             }
         }
         if let Some(node) = entries.get("cannot") {
@@ -959,15 +1022,9 @@ impl Reading<'_> {
         if let Some(source) = entries.get("source") {
             self.text(source);
         }
-        let (Some(usd), Some(per)) = (entries.get("usd"), entries.get("per")) else {
-            self.missing(
-                node,
-                "usd or per",
-                "write `price: { usd: 0.006, per: minute }`",
-            );
-            return None;
-        };
-        let usd = self.number(usd)?;
+        let help = "write `price: { usd: 0.006, per: minute }`";
+        let [usd, per] = self.needed(node, ["usd", "per"], help)?;
+        let usd = self.amount(usd)?;
         let words = self.text(per)?;
         let unit = match words {
             "second" => Unit::Seconds(1.0),
@@ -993,9 +1050,14 @@ impl Reading<'_> {
             (Some(node), Unit::Seconds(_)) => reading
                 .duration(node)
                 .map(|duration: Duration| duration.as_secs_f64()),
-            (Some(node), _) => reading.number(node),
+            (Some(node), _) => reading.amount(node),
         };
         let round = base(self, entries.get("round"), 1.0)?;
+        if let Some(node) = entries.get("round").filter(|_| round <= 0.0) {
+            let help = "write `1s`, or how many characters are counted at a time";
+            self.error("E0911", node, "nothing is rounded to nothing", help);
+            return None;
+        }
         let minimum = base(self, entries.get("minimum"), 0.0)?;
         let mut models = Vec::new();
         for (key, node) in entries
@@ -1005,32 +1067,16 @@ impl Reading<'_> {
         {
             if !named.contains(&key.text) {
                 let message = format!("the operation has no model `{}`", key.text);
-                self.found
-                    .push(Diagnostic::error("E0902", key.at, message).did_you_mean(
-                        &key.text,
-                        named.iter().map(String::as_str),
-                        0,
-                    ));
+                let mistake = Diagnostic::error("E0902", key.at, message)
+                    .help("callers name models that stand under `models:` of the operation")
+                    .did_you_mean(&key.text, named.iter().map(String::as_str), 0);
+                self.found.push(mistake);
             }
-            models.push((key.text.clone(), self.number(node)?));
+            models.push((key.text.clone(), self.amount(node)?));
         }
         let per_channel = entries
             .get("per_channel")
             .is_some_and(|node| self.flag(node));
-        let negative = models
-            .iter()
-            .map(|(_, usd)| *usd)
-            .chain([usd, minimum])
-            .any(|number| !(0.0..1e12).contains(&number));
-        if negative || !(round > 0.0 && round < 1e12) {
-            self.error(
-                "E0911",
-                node,
-                "prices are not negative, and are rounded to more than nothing",
-                "write `usd: 0` for what is free",
-            );
-            return None;
-        }
         Some(Price {
             usd,
             models,
@@ -1040,23 +1086,51 @@ impl Reading<'_> {
             per_channel,
         })
     }
+
+    /// An amount of money or of what is counted.
+    fn amount(&mut self, node: &Node) -> Option<f64> {
+        let number = self.number(node)?;
+        if (0.0..1e12).contains(&number) {
+            return Some(number);
+        }
+        let help = "write `0` for what is free";
+        self.error(
+            "E0911",
+            node,
+            "a price is not negative, nor beyond counting",
+            help,
+        );
+        None
+    }
 }
 
-/// Every `$.name` in a node's texts.
-fn mentions(node: &Node, used: &mut Vec<String>) {
+/// Every input that a node's texts refer to: `$.name`, or where `$.name` is something of the answer, `$.input.name`.
+fn mentions(node: &Node, answer: bool, used: &mut Vec<String>) {
     match &node.value {
         Value::Text(text) => {
             for (at, _) in text.match_indices("$.") {
                 let rest = text.get(at + 2..).unwrap_or_default();
-                let rest = rest.strip_prefix("input.").unwrap_or(rest);
+                let rest = match (rest.strip_prefix("input."), answer) {
+                    (Some(name), _) => name,
+                    (None, true) => continue,
+                    (None, false) => rest,
+                };
                 let end = rest
                     .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
                     .unwrap_or(rest.len());
                 used.push(rest.get(..end).unwrap_or_default().to_owned());
             }
         }
-        Value::List(items) => items.iter().for_each(|item| mentions(item, used)),
-        Value::Map(entries) => entries.iter().for_each(|(_, value)| mentions(value, used)),
+        Value::List(items) => {
+            for item in items {
+                mentions(item, answer, used);
+            }
+        }
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                mentions(value, answer || key.text == "returns", used);
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => {}
     }
 }

@@ -8,10 +8,16 @@ use isobar_config::{Diagnostic, Key, Node, Span, Step, Value, steps};
 use super::{Hooks, mistake};
 use crate::{
     capability::Contract,
+    language,
     template::{BlobFact, Part, Reference, Source, Template, Text},
-    transform::{Table, Transform},
+    transform::{Table, Transform, Unknown},
     vendor::Field,
 };
+
+/// How a step leaves something to those after it.
+pub(super) const KEPT: &str = "a step before this one keeps it: `keep: { id: $.body.id }`";
+/// Where tables are written.
+pub(super) const TABLES: &str = "tables stand under `tables:`, of the vendor or of the capability: `tables: { formats: { mp3: MP3 } }`";
 
 /// What is known while one vendor's manifests are read.
 pub(super) struct Reading<'a> {
@@ -22,6 +28,8 @@ pub(super) struct Reading<'a> {
     pub(super) fields: Vec<Field>,
     /// Names of the services, in order.
     pub(super) services: Vec<String>,
+    /// Tables of languages whose tags were looked at.
+    tagged: Vec<Table>,
 }
 
 /// What references may name, where one stands.
@@ -59,6 +67,7 @@ impl<'a> Reading<'a> {
             tables: BTreeMap::new(),
             fields: Vec::new(),
             services: Vec::new(),
+            tagged: Vec::new(),
         }
     }
 
@@ -115,6 +124,26 @@ impl<'a> Reading<'a> {
 
     pub(super) fn missing(&mut self, node: &Node, key: &str, help: &str) {
         self.error("E0203", node, format!("`{key}` is missing"), help);
+    }
+
+    /// The values of keys that a map must have.
+    pub(super) fn needed<'n, const N: usize>(
+        &mut self,
+        node: &'n Node,
+        names: [&str; N],
+        help: &str,
+    ) -> Option<[&'n Node; N]> {
+        if !matches!(node.value, Value::Map(_)) {
+            return None;
+        }
+        let mut values = Vec::with_capacity(N);
+        for name in names {
+            match node.get(name) {
+                Some(value) => values.push(value),
+                None => self.missing(node, name, help),
+            }
+        }
+        values.try_into().ok()
     }
 
     pub(super) fn text<'n>(&mut self, node: &'n Node) -> Option<&'n str> {
@@ -194,12 +223,18 @@ impl<'a> Reading<'a> {
         match number.filter(|number| (least..=most).contains(number)) {
             Some(number) => Some(number),
             None => {
-                self.error(
-                    "E0204",
-                    node,
-                    "this is not a count that can be used",
-                    format!("a whole number, at least {least} and at most {most}"),
-                );
+                let (message, help) = if most == usize::MAX {
+                    (
+                        format!("this is not a whole number from {least} on"),
+                        "write digits, without quotes",
+                    )
+                } else {
+                    (
+                        format!("this is not a whole number from {least} to {most}"),
+                        "write digits, without quotes",
+                    )
+                };
+                self.error("E0204", node, message, help);
                 None
             }
         }
@@ -327,14 +362,34 @@ impl<'a> Reading<'a> {
         let mut transforms = Vec::new();
         for part in parts {
             match Transform::parse(part.trim(), &self.tables) {
-                Ok(transform) => transforms.push(transform),
-                Err(why) => {
-                    self.error(
-                        "E0903",
-                        node,
-                        why,
-                        format!("transforms are {}", Transform::NAMES.join(", ")),
-                    );
+                Ok(transform) => {
+                    if let Transform::ToLanguage(table) = &transform {
+                        self.tags(node, table);
+                    }
+                    transforms.push(transform);
+                }
+                Err(wrong) => {
+                    let mistake = Diagnostic::error("E0903", node.at, wrong.to_string());
+                    let mistake = match &wrong {
+                        Unknown::Transform(name) => {
+                            let bare = |name: &'static str| name.split('(').next().unwrap_or(name);
+                            let near = mistake.did_you_mean(name, Transform::NAMES.map(bare), 0);
+                            // Where none is near, all of them are shown.
+                            match &near.help {
+                                Some(help) if help.starts_with("did") => near,
+                                _ => near.help(format!(
+                                    "transforms are {}",
+                                    Transform::NAMES.join(", ")
+                                )),
+                            }
+                        }
+                        Unknown::Table(name) => {
+                            let known: Vec<&str> = self.tables.keys().map(String::as_str).collect();
+                            mistake.help(TABLES).did_you_mean(name, known, 0)
+                        }
+                        Unknown::Argument(_) => mistake.help("write `name`, or `name(argument)`"),
+                    };
+                    self.found.push(mistake);
                     return None;
                 }
             }
@@ -385,6 +440,7 @@ impl<'a> Reading<'a> {
                         .collect();
                     let message = format!("accounts of this vendor have no `{second}`");
                     let mistake = Diagnostic::error("E0902", node.at, message)
+                        .help("the fields of an account stand under `account:`")
                         .did_you_mean(&second, known, 0);
                     self.found.push(mistake);
                     return None;
@@ -408,11 +464,9 @@ impl<'a> Reading<'a> {
             "kept" => {
                 if !place.kept.contains(&second) {
                     let message = format!("no step before this one keeps `{second}`");
-                    let mistake = Diagnostic::error("E0902", node.at, message).did_you_mean(
-                        &second,
-                        place.kept.iter().map(String::as_str),
-                        0,
-                    );
+                    let mistake = Diagnostic::error("E0902", node.at, message)
+                        .help(KEPT)
+                        .did_you_mean(&second, place.kept.iter().map(String::as_str), 0);
                     self.found.push(mistake);
                     return None;
                 }
@@ -443,7 +497,16 @@ impl<'a> Reading<'a> {
             let known = BlobFact::NAMES
                 .map(|(name, _)| format!("`$.{blob}.{name}`"))
                 .join(", ");
-            self.error("E0902", node, format!("`{path}` is not a fact of the {blob}"), format!("known: {known}; the {blob} itself goes in `raw:`, in a part, or as `$.{blob} | base64`"));
+            if second.is_empty() {
+                self.error("E0902", node, format!("`$.{blob}` itself cannot stand here"), format!("it goes in `raw:` or in a part of a multipart body, or as a text: `$.{blob} | base64`"));
+            } else {
+                self.error(
+                    "E0902",
+                    node,
+                    format!("nothing is known of the {blob} by the name `{second}`"),
+                    format!("known: {known}"),
+                );
+            }
             return None;
         }
         if place.batch && first == "documents" {
@@ -482,6 +545,15 @@ impl<'a> Reading<'a> {
         text: &str,
         place: Place<'_>,
     ) -> Option<Text> {
+        if text.contains("{ $") {
+            self.error(
+                "E0701",
+                node,
+                "a reference within a text has no blank after its `{`",
+                "write `{$.name}`",
+            );
+            return None;
+        }
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{$") {
@@ -508,7 +580,7 @@ impl<'a> Reading<'a> {
     /// A text where a reference alone may stand for the whole.
     pub(super) fn text_template(&mut self, node: &Node, place: Place<'_>) -> Option<Text> {
         let text = self.text(node)?;
-        if text.starts_with("$.") {
+        if text.starts_with('$') {
             return Some(Text(vec![Part::Reference(
                 self.reference(node, text, place)?,
             )]));
@@ -541,21 +613,13 @@ impl<'a> Reading<'a> {
                 "${literal}"
             ))));
         }
-        if text == "$" && place.item {
-            return Some(Template::Reference(Reference {
-                source: Source::Item(Vec::new()),
-                optional: false,
-                transforms: Vec::new(),
-                text: text.to_owned(),
-            }));
-        }
-        if text.starts_with("$.") || text.starts_with("$[") {
-            if let Some(blob) = self.blob_alone(text, place) {
-                return Some(blob);
+        if text.starts_with('$') {
+            if let Some(blob) = Self::blob_in_base64(text, place) {
+                return Some(Template::Base64(blob));
             }
             return self.reference(node, text, place).map(Template::Reference);
         }
-        if text.contains("{$.") {
+        if text.contains("{$") || text.contains("{ $") {
             return self.interpolated(node, text, place).map(Template::Text);
         }
         Some(Template::Literal(serde_json::Value::String(
@@ -563,20 +627,100 @@ impl<'a> Reading<'a> {
         )))
     }
 
-    /// `$.audio` and `$.audio | base64`.
-    fn blob_alone(&self, text: &str, place: Place<'_>) -> Option<Template> {
-        let (path, encoded) = match text.split_once('|') {
-            Some((path, transform)) if transform.trim() == "base64" => (path.trim(), true),
-            Some(_) => return None,
-            None => (text, false),
-        };
-        let named = path.strip_prefix("$.")?;
-        let blob = place.contract?.blobs.iter().find(|blob| **blob == named)?;
-        Some(if encoded {
-            Template::Base64(blob)
-        } else {
-            Template::Blob(blob)
-        })
+    /// `$.audio | base64`.
+    fn blob_in_base64(text: &str, place: Place<'_>) -> Option<&'static str> {
+        let (path, transform) = text.split_once('|')?;
+        let named = path.trim().strip_prefix("$.")?;
+        let blobs = place.contract?.blobs;
+        let blob = blobs.iter().find(|blob| **blob == named)?;
+        (transform.trim() == "base64").then_some(*blob)
+    }
+
+    /// A node that is a blob as it is: `$.audio`.
+    pub(super) fn blob_alone(node: &Node, place: Place<'_>) -> Option<&'static str> {
+        let named = node.text()?.trim().strip_prefix("$.")?;
+        place
+            .contract?
+            .blobs
+            .iter()
+            .find(|blob| **blob == named)
+            .copied()
+    }
+
+    /// A value where only scalars and lists of them can stand: in a query, a form, a header.
+    pub(super) fn flat(&mut self, node: &Node, place: Place<'_>) -> Option<Template> {
+        let special = ["each", "$any", "$when", "$unless"];
+        if let Value::Map(_) = node.value
+            && !special.iter().any(|key| node.get(key).is_some())
+        {
+            self.wrong(
+                node,
+                "a text, a number or a list of them",
+                "a map has no place here; put `| json` behind a reference to send it as a JSON text",
+            );
+            return None;
+        }
+        self.template(node, place)
+    }
+
+    pub(super) fn header_value(&mut self, node: &Node, place: Place<'_>) -> Option<Template> {
+        if let Some(text) = node.text()
+            && http::HeaderValue::from_str(text).is_err()
+        {
+            self.error(
+                "E0410",
+                node,
+                "this cannot be the value of a header",
+                "leave out line breaks and control characters",
+            );
+            return None;
+        }
+        self.flat(node, place)
+    }
+
+    /// Whether a text can be a name; if not, says so.
+    pub(super) fn name(&mut self, at: Span, text: &str) -> bool {
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let good = (1..=64).contains(&text.len()) && text.bytes().all(sign);
+        if !good {
+            self.key_error(
+                "E0412",
+                at,
+                format!("`{text}` is not a name"),
+                "names have letters, digits, `-` and `_`, at most 64 of them",
+            );
+        }
+        good
+    }
+
+    /// The items of a list.
+    pub(super) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+        if !matches!(node.value, Value::List(_)) {
+            self.wrong(
+                node,
+                "a list",
+                &format!("{what} are written one below the other, each after a `-`"),
+            );
+        }
+        node.items()
+    }
+
+    /// Looks, once, whether callers' languages can be found in a table: its tags must be as theirs are.
+    pub(super) fn tags(&mut self, node: &Node, table: &Table) {
+        if self.tagged.iter().any(|known| Table::ptr_eq(known, table)) {
+            return;
+        }
+        self.tagged.push(Table::clone(table));
+        let wrong = table.keys().map(|tag| (tag, language::canonical(tag)));
+        let wrong = wrong.filter(|(tag, canonical)| *tag != "_" && *tag != canonical);
+        for (tag, canonical) in wrong {
+            self.error(
+                "E0912",
+                node,
+                format!("no caller's language is `{tag}`"),
+                format!("the left side has BCP 47 tags; write `{canonical}`, and the vendor's word to its right"),
+            );
+        }
     }
 
     fn object(
@@ -607,6 +751,7 @@ impl<'a> Reading<'a> {
             });
         }
         if let Some(any) = node.get("$any") {
+            self.record(node, "`$any`", &["$any"]);
             let choices = any
                 .items()
                 .iter()

@@ -37,6 +37,9 @@ impl Reading<'_> {
             return None;
         };
         let entries = self.record(node, "a vendor", &KEYS);
+        if !matches!(node.value, Value::Map(_)) {
+            return None;
+        }
         let value = |name: &str| {
             entries
                 .iter()
@@ -54,7 +57,9 @@ impl Reading<'_> {
                 String::new()
             }
         };
-        if let Some(node) = value("vendor")
+        let named = value("vendor").filter(|node| node.text().is_some());
+        if let Some(node) = named
+            && self.name(node.at, &name)
             && name != self.folder
         {
             let message = format!("the folder of vendor `{name}` is called `{}`", self.folder);
@@ -75,15 +80,16 @@ impl Reading<'_> {
         }
         let services = self.services(node, &value);
         let hosts = value("hosts")
-            .map(|node| self.scalars(node))
+            .map(|node| self.hosts(node))
             .unwrap_or_default();
         let errors = value("errors")
             .map(|node| self.errors(node))
             .unwrap_or_default();
-        self.services = services
-            .iter()
-            .map(|service| service.name.clone())
-            .collect();
+        // What is wrong with a service has been said; operations that name it are not wrong for that.
+        let named = value("services").map(Node::entries).unwrap_or_default();
+        let named = named.iter().map(|(key, _)| key.text.clone());
+        let usual = value("base").is_some() || value("services").is_none();
+        self.services = usual.then(String::new).into_iter().chain(named).collect();
         let mut operations = Vec::new();
         for (stem, document) in documents.iter().filter(|(stem, _)| stem != "vendor") {
             if !CONTRACTS
@@ -120,7 +126,9 @@ impl Reading<'_> {
     fn account_fields(&mut self, node: &Node) -> Vec<Field> {
         let mut fields = Vec::new();
         for (key, node) in self.map(node, "`account`") {
-            if ["vendor", "base", "upstream"].contains(&key.text.as_str()) {
+            self.name(key.at, &key.text);
+            let reserved = isobar_config::account_keys();
+            if key.text == "upstream" || reserved.contains(&key.text.as_str()) {
                 self.key_error(
                     "E0902",
                     key.at,
@@ -175,6 +183,31 @@ impl Reading<'_> {
         fields
     }
 
+    /// Host suffixes; one of a single label would be half of the internet.
+    fn hosts(&mut self, node: &Node) -> Vec<String> {
+        let mut hosts = Vec::new();
+        for item in each(node) {
+            let Some(host) = self.text(item) else {
+                continue;
+            };
+            let labels: Vec<&str> = host.split('.').collect();
+            let good = |label: &&str| {
+                let signs = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+                !label.is_empty() && label.bytes().all(signs)
+            };
+            if labels.len() < 2 || !labels.iter().all(good) {
+                self.error(
+                    "E0408",
+                    item,
+                    format!("`{host}` is not the end of a host's name"),
+                    "write at least two labels, `example.com`: any host below it may be called",
+                );
+            }
+            hosts.push(host.to_ascii_lowercase());
+        }
+        hosts
+    }
+
     pub(super) fn read_tables(&mut self, node: &Node) {
         for (key, node) in self.map(node, "`tables`") {
             let mut table = BTreeMap::new();
@@ -211,9 +244,9 @@ impl Reading<'_> {
         let mut services = Vec::new();
         if let Some(base) = value("base") {
             let (auth, headers) = (value("auth"), value("headers"));
-            services.extend(self.service("", base, auth, headers));
+            services.extend(self.service(base, auth, headers));
         }
-        for (key, node) in value("services")
+        for (_, node) in value("services")
             .map(|node| self.map(node, "`services`"))
             .unwrap_or_default()
         {
@@ -226,7 +259,6 @@ impl Reading<'_> {
             };
             match value_of("base") {
                 Some(base) => services.extend(self.service(
-                    &key.text,
                     base,
                     value_of("auth").or(value("auth")),
                     value_of("headers").or(value("headers")),
@@ -254,7 +286,6 @@ impl Reading<'_> {
 
     fn service(
         &mut self,
-        name: &str,
         base: &Node,
         auth: Option<&Node>,
         headers: Option<&Node>,
@@ -263,6 +294,7 @@ impl Reading<'_> {
         if !["http://", "https://", "ws://", "wss://", "{$.account."]
             .iter()
             .any(|scheme| text.starts_with(scheme))
+            || outside(text).any(|c| c.is_whitespace() || matches!(c, '?' | '#' | '@'))
         {
             self.error(
                 "E0401",
@@ -283,10 +315,9 @@ impl Reading<'_> {
             .unwrap_or_default()
         {
             let name = self.header_name(key)?;
-            read.push((name, self.template(node, Place::VENDOR)?));
+            read.push((name, self.header_value(node, Place::VENDOR)?));
         }
         Some(Service {
-            name: name.to_owned(),
             base,
             auth,
             headers: read,
@@ -308,14 +339,26 @@ impl Reading<'_> {
         if node.text() == Some("none") {
             return Some(Auth::None);
         }
-        let entries = self.record(node, "`auth`", &SCHEMES);
-        let [(key, value)] = entries[..] else {
+        if node.text().is_some() {
             self.error(
                 "E0208",
                 node,
-                "`auth` is exactly one scheme",
-                format!("one of {}", SCHEMES.join(", ")),
+                "`auth` is a scheme with what it needs",
+                "write `auth: { bearer: $.account.key }`, or `auth: none`",
             );
+            return None;
+        }
+        let before = self.found.len();
+        let entries = self.record(node, "`auth`", &SCHEMES);
+        let [(key, value)] = entries[..] else {
+            if self.found.len() == before {
+                self.error(
+                    "E0208",
+                    node,
+                    "`auth` is exactly one scheme",
+                    format!("one of {}", SCHEMES.join(", ")),
+                );
+            }
             return None;
         };
         let place = Place::VENDOR;
@@ -359,13 +402,12 @@ impl Reading<'_> {
             }
             "basic" => {
                 self.record(value, "`basic`", &["user", "password"]);
-                let user = value
-                    .get("user")
-                    .and_then(|node| self.text_template(node, place))?;
-                let password = value
-                    .get("password")
-                    .and_then(|node| self.text_template(node, place))?;
-                Some(Auth::Basic { user, password })
+                let help = "write `basic: { user: $.account.user, password: $.account.password }`";
+                let [user, password] = self.needed(value, ["user", "password"], help)?;
+                Some(Auth::Basic {
+                    user: self.text_template(user, place)?,
+                    password: self.text_template(password, place)?,
+                })
             }
             "sigv4" | "tc3" => {
                 self.record(value, &format!("`{}`", key.text), &["service"]);
@@ -396,14 +438,9 @@ impl Reading<'_> {
             "key_or_file" => {
                 self.record(value, "`key_or_file`", &["header", "scope"]);
                 needs(self, &["key", "service_account"]).then_some(())?;
-                let (Some(header), Some(scope)) = (value.get("header"), value.get("scope")) else {
-                    self.missing(
-                        value,
-                        "header or scope",
-                        "the header that carries the key, and the scope that a token is asked for",
-                    );
-                    return None;
-                };
+                let help =
+                    "the header that carries the key, and the scope that a token is asked for";
+                let [header, scope] = self.needed(value, ["header", "scope"], help)?;
                 let Ok(name) = http::HeaderName::try_from(self.text(header)?) else {
                     self.error(
                         "E0409",
@@ -424,22 +461,12 @@ impl Reading<'_> {
                     "`oauth`",
                     &["url", "client_id", "client_secret", "scope", "send", "use"],
                 );
-                for name in ["url", "client_id", "client_secret"] {
-                    if value.get(name).is_none() {
-                        self.missing(
-                            value,
-                            name,
-                            "client credentials need `url`, `client_id` and `client_secret`",
-                        );
-                        return None;
-                    }
-                }
-                let mut text = |name: &str| {
-                    value
-                        .get(name)
-                        .and_then(|node| self.text_template(node, place))
-                };
-                let (url, id, secret) = (text("url")?, text("client_id")?, text("client_secret")?);
+                let help = "client credentials need `url`, `client_id` and `client_secret`";
+                let [url, id, secret] =
+                    self.needed(value, ["url", "client_id", "client_secret"], help)?;
+                let url = self.text_template(url, place)?;
+                let id = self.text_template(id, place)?;
+                let secret = self.text_template(secret, place)?;
                 let scope = value
                     .get("scope")
                     .and_then(|node| self.text(node))
@@ -456,14 +483,15 @@ impl Reading<'_> {
                     ),
                     Some(node) => {
                         self.record(node, "`use`", &["query"]);
-                        (
-                            Some(
-                                node.get("query")
-                                    .and_then(|node| self.text(node))?
-                                    .to_owned(),
-                            ),
-                            false,
-                        )
+                        let Some(query) = node.get("query") else {
+                            self.missing(
+                                node,
+                                "query",
+                                "name the parameter that carries the token: `use: { query: access_token }`",
+                            );
+                            return None;
+                        };
+                        (Some(self.text(query)?.to_owned()), false)
                     }
                 };
                 Some(Auth::Oauth {
@@ -508,7 +536,10 @@ impl Reading<'_> {
                 errors.in_success.extend(self.error_sign(sign));
             }
         }
-        for rule in value("kinds").map(Node::items).unwrap_or_default() {
+        for rule in value("kinds")
+            .map(|node| self.list(node, "the kinds of errors"))
+            .unwrap_or_default()
+        {
             errors.kinds.extend(self.error_rule(rule));
         }
         errors
@@ -613,12 +644,30 @@ impl Reading<'_> {
                     "E0901",
                     node,
                     format!("`{text}` is not a place in an answer"),
-                    "write `$.body.name` or `$.header['x-name']`",
+                    "write `$.body.name` or `$.header['x-name']`, with names and indexes only",
                 ),
             }
         }
         paths
     }
+}
+
+/// The characters of a text that are not within `{$…}`.
+pub(super) fn outside(text: &str) -> impl Iterator<Item = char> {
+    let mut inside = false;
+    let mut rest = text.char_indices();
+    std::iter::from_fn(move || {
+        loop {
+            let (at, c) = rest.next()?;
+            if text.get(at..).is_some_and(|rest| rest.starts_with("{$")) {
+                inside = true;
+            }
+            if !inside {
+                return Some(c);
+            }
+            inside = c != '}';
+        }
+    })
 }
 
 /// The items of a list, or what stands in place of one.

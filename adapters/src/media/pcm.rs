@@ -1,6 +1,6 @@
 //! Any recording as 16-bit PCM, one channel, 16 kHz, for the vendors that take nothing else.
 //!
-//! Decoding is the one costly thing in this crate (about a second for an hour of MP3): callers keep it off the threads
+//! Decoding is the one costly thing in this crate (some ten seconds for an hour of MP3): callers keep it off the threads
 //! that serve requests. Memory is that of the result and a few packets.
 
 use std::borrow::Cow;

@@ -23,6 +23,7 @@ pub(crate) struct Metrics {
     bytes: IntCounterVec,
     attempts: IntCounterVec,
     attempt_seconds: HistogramVec,
+    cut: IntCounterVec,
     limited: IntCounterVec,
     pub(crate) in_flight: IntGauge,
     pub(crate) connections: IntGauge,
@@ -55,6 +56,8 @@ pub(crate) struct AttemptCounters {
     by_verdict: [IntCounter; Verdict::ALL.len()],
     /// Given up because a later attempt was faster.
     pub(crate) overtaken: IntCounter,
+    /// Answers that began and broke off.
+    pub(crate) cut: IntCounter,
     pub(crate) seconds: Histogram,
 }
 
@@ -104,6 +107,11 @@ impl Metrics {
             attempt_seconds: register.seconds(
                 "isobar_attempt_seconds",
                 "Time from sending to the answer's head.",
+                &["pool", "account"],
+            )?,
+            cut: register.counters(
+                "isobar_answers_cut_total",
+                "Answers that began well and broke off, by pool and account.",
                 &["pool", "account"],
             )?,
             limited: register.counters(
@@ -190,6 +198,7 @@ impl Metrics {
             overtaken: self
                 .attempts
                 .with_label_values(&[pool, account, "overtaken"]),
+            cut: self.cut.with_label_values(&[pool, account]),
             seconds: self.attempt_seconds.with_label_values(&[pool, account]),
         }
     }

@@ -143,7 +143,7 @@ impl Context {
             .find(|(when, _)| match when.holds(document) {
                 Ok(holds) => holds,
                 Err(error) => {
-                    log::warn!(
+                    log::debug!(
                         "a rule of pool `{}` cannot be decided and counts as false: {error}",
                         pool.name
                     );

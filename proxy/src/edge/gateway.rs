@@ -3,7 +3,12 @@
 //! Pingora calls the hooks of `ProxyHttp`; the order of everything we do is in [`Gateway::serve`]. A forwarded request
 //! takes the exchange path (served here) or the stream path (Pingora's pipeline, hooks in `stream.rs`).
 
-use std::{hash::Hasher as _, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    hash::Hasher as _,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -30,7 +35,7 @@ use super::{
     validate, write,
 };
 use crate::{
-    pool::picker::Picker,
+    pool::{Candidate, picker::Picker, settle},
     route::{
         registry::Registry,
         router::{Captures, Found, Subject},
@@ -113,6 +118,8 @@ impl Gateway {
         forward: &Forward,
     ) -> Result<()> {
         expect_continue(session).await?;
+        // Interim answers are read by us, as on the exchange path; what a vendor says in one is not filtered.
+        session.as_downstream_mut().set_ignore_info_resp(true);
         let request = session.req_header();
         let effect = context::effect(forward, &request.method, &request.headers);
         let has_key = request.headers.contains_key(headers::IDEMPOTENCY_KEY);
@@ -349,6 +356,9 @@ impl Gateway {
         counters.seconds.observe(took.as_secs_f64());
         counters.bytes_in.inc_by(bytes_in);
         counters.bytes_out.inc_by(bytes_out);
+        if cx.cut && !cx.gone {
+            note_cut(cx, &plan);
+        }
         if !self.log.is_on() {
             return;
         }
@@ -376,6 +386,19 @@ impl Gateway {
             cut: cx.cut || cx.gone,
             generation: plan.generation,
         });
+    }
+}
+
+/// Holds an answer that broke off against the account that gave it.
+fn note_cut(cx: &Context, plan: &Snapshot) {
+    let (Some((_, forward)), Some(account)) = (context::forward_of(plan, cx.route), &cx.served_by)
+    else {
+        return;
+    };
+    let members = &forward.pool.members;
+    let is_it = |candidate: &&Candidate| Arc::ptr_eq(&candidate.account, account);
+    if let Some(candidate) = members.iter().find(is_it) {
+        settle::broke_off(candidate, members, &forward.pool.outlier, Instant::now());
     }
 }
 

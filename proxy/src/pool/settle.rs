@@ -33,6 +33,22 @@ pub(crate) fn settle(
     if let (Verdict::Refused, Some(wait)) = (verdict, retry_after) {
         account.health.pause(wait.min(LONGEST_PAUSE), now);
     }
+    count(candidate, pool, outlier, failed, now);
+}
+
+/// Notes that an answer which began well broke off. Its attempt is settled already; only ejection still looks at it.
+pub(crate) fn broke_off(
+    candidate: &Candidate,
+    pool: &[Candidate],
+    outlier: &Outlier,
+    now: Instant,
+) {
+    candidate.counters.cut.inc();
+    count(candidate, pool, outlier, true, now);
+}
+
+fn count(candidate: &Candidate, pool: &[Candidate], outlier: &Outlier, failed: bool, now: Instant) {
+    let account = &candidate.account;
     if account.health.count(failed, outlier, now) && may_eject(pool, outlier, now) {
         log::warn!(
             "`{}` fails more than its peers and is left out for {:?}",

@@ -6,6 +6,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::large_futures,
+    clippy::format_push_string,
+    clippy::format_collect,
     reason = "a test fails by panicking, and may be slow"
 )]
 

@@ -11,7 +11,7 @@ use std::{
 use isobar_sandbox::{Fault, Gate, Upstream};
 use isobar_tests::{eventually, see, try_see};
 
-use super::binary::{PATIENCE, Place, Running, client};
+use super::binary::{PATIENCE, Place, Running, client, send};
 
 /// Every part that could be mixed up carries the same mark.
 fn rest(mark: usize, upstream: &str) -> String {
@@ -129,6 +129,9 @@ async fn asked_to_stop_it_finishes_what_runs_and_leaves() {
     for signal in ["-TERM", "-INT"] {
         let mut place = Place::new(&rest(1, &a.url()));
         let running = place.start().await;
+        running
+            .says("only loopback is served and any key is accepted")
+            .await;
         a.reset();
         a.always(Fault::Held(gate.clone()));
         let request = tokio::spawn(see(client().get(running.url("/x"))));
@@ -160,13 +163,10 @@ async fn asked_twice_it_stops_at_once() {
     running.signal("-TERM").await;
     running.says("draining").await;
     // The second signal may come before it is listened for again.
-    let id = running.id().to_string();
+    let id = running.id();
     let left = tokio::spawn(running.left());
     while !left.is_finished() {
-        let _ = tokio::process::Command::new("kill")
-            .args(["-TERM", &id])
-            .output()
-            .await;
+        send("-TERM", id).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(left.await.unwrap(), Some(1));

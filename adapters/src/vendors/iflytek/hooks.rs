@@ -9,6 +9,12 @@ pub(super) fn dictation(messages: Value) -> Result<Value, &'static str> {
     let Value::Array(messages) = messages else {
         return Err("the session has no messages");
     };
+    let status = messages
+        .last()
+        .and_then(|last| last.pointer("/data/status"));
+    if status.and_then(Value::as_i64) != Some(2) {
+        return Err("the session has no end");
+    }
     let mut sentences = BTreeMap::new();
     for result in messages
         .iter()
@@ -46,6 +52,10 @@ mod tests {
 
     fn message(result: &Value) -> Value {
         json!({ "code": 0, "message": "success", "data": { "status": 1, "result": result } })
+    }
+
+    fn end() -> Value {
+        json!({ "code": 0, "data": { "status": 2 } })
     }
 
     fn check(messages: &[Value], text: &str, starts: &[(&str, i64, &str)]) {
@@ -86,6 +96,7 @@ mod tests {
                 message(&said(1, "wr")),
                 message(&said(2, "ong")),
                 message(&better),
+                end(),
             ],
             "right",
             &[("right", 4, "word")],
@@ -101,7 +112,16 @@ mod tests {
             "",
             &[],
         );
-        assert!(dictation(json!({})).is_err());
-        assert!(dictation(Value::from(vec![message(&json!({ "ws": [] }))])).is_err());
+        let unnumbered = message(&json!({ "ws": [] }));
+        let cut_short = message(&json!({ "sn": 1, "ws": [] }));
+        for nonsense in [
+            json!({}),
+            json!([]),
+            json!([{ "unexpected": true }]),
+            json!([cut_short]),
+            json!([unnumbered, end()]),
+        ] {
+            assert!(dictation(nonsense.clone()).is_err(), "{nonsense}");
+        }
     }
 }
