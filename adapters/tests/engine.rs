@@ -327,7 +327,7 @@ fn mistakes_in_the_newer_keys_are_told() {
         |from: &str, to: &str| text(&format!("  returns:{from}"), &format!("  returns:{to}"));
     for (told, wanted) in [
         (text("most: 10, ", ""), "`most` is missing"),
-        (text("most: 10", "most: 0"), "at least 1 and at most 1000"),
+        (text("most: 10", "most: 0"), "a whole number from 1 to 1000"),
         (
             text("alone_unless: language", "alone_unless: lang"),
             "has no input `lang`",
