@@ -15,8 +15,6 @@ const VOICES: [(&str, &str); 16] = [
     ("de-DE-ConradNeural", "Male"),
     ("en-GB-SoniaNeural", "Female"),
     ("en-GB-RyanNeural", "Male"),
-    ("en-US-AndrewMultilingualNeural", "Male"),
-    ("en-US-AvaMultilingualNeural", "Female"),
     ("en-US-JennyNeural", "Female"),
     ("en-US-GuyNeural", "Male"),
     ("es-ES-ElviraNeural", "Female"),
@@ -27,6 +25,8 @@ const VOICES: [(&str, &str); 16] = [
     ("ja-JP-NanamiNeural", "Female"),
     ("zh-CN-XiaoxiaoNeural", "Female"),
     ("zh-CN-YunxiNeural", "Male"),
+    ("en-US-AndrewMultilingualNeural", "Male"),
+    ("en-US-AvaMultilingualNeural", "Female"),
 ];
 
 /// What may be asked for in `X-Microsoft-OutputFormat`.

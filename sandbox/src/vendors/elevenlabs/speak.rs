@@ -24,10 +24,11 @@ const MODELS: [(&str, &str, usize); 6] = [
     ("eleven_monolingual_v1", "Eleven English v1", 10_000),
 ];
 /// Voices, by id and name.
-const VOICES: [(&str, &str); 3] = [
+const VOICES: [(&str, &str); 4] = [
     ("21m00Tcm4TlvDq8ikWAM", "Rachel"),
     ("JBFqnCBsd6RMkjVDRZzb", "George"),
     ("EXAVITQu4vr4xnSDxMaL", "Sarah"),
+    ("pNInz6obpgDQGcFmaJgB", "Adam"),
 ];
 /// Characters that travel in one piece of a stream.
 const PIECE: usize = 24;
