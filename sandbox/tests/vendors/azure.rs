@@ -604,7 +604,7 @@ async fn speech_comes_in_the_form_asked_for() {
             &list[4]["LocaleName"]
         ),
         (
-            &json!("en-US-JennyNeural"),
+            &json!("en-US-AndrewMultilingualNeural"),
             &json!("en-US"),
             &json!("English")
         )

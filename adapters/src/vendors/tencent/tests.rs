@@ -240,3 +240,83 @@ async fn a_recording_comes_back_in_base64() {
         (&json!(101_004), &json!(2), &json!("wav"))
     );
 }
+
+/// Checks a request against the vendor's own description of it.
+fn conforms(described: &serde_json::Value, request: &str, body: &serde_json::Value) {
+    let members = described["objects"][request]["members"].as_array().unwrap();
+    let find = |name: &str| members.iter().find(|member| member["name"] == name);
+    for (name, value) in body.as_object().unwrap() {
+        let member = find(name).unwrap_or_else(|| panic!("{request} has no {name}"));
+        assert_ne!(member["disabled"], true, "{request} has no {name} any more");
+        let fits = match member["type"].as_str().unwrap() {
+            "string" => value.is_string(),
+            "int" => value.is_i64(),
+            "float" => value.is_number(),
+            "list" => value.is_array(),
+            other => panic!("{name} is a {other}"),
+        };
+        assert!(fits, "{request}: {name} is {value}");
+    }
+    for member in members.iter().filter(|member| member["required"] == true) {
+        let name = member["name"].as_str().unwrap();
+        assert!(body.get(name).is_some(), "{request} needs {name}");
+    }
+}
+
+#[tokio::test]
+async fn requests_are_as_the_vendor_describes_them() {
+    let Ok(contracts) = std::env::var("ISOBAR_CONTRACTS") else {
+        eprintln!("skipped: ISOBAR_CONTRACTS does not say where the vendors' descriptions are");
+        return;
+    };
+    for (operation, fields, file, request) in [
+        (
+            "speech.transcribe",
+            json!({ "language": "zh", "keywords": ["a"] }),
+            "speech/tencent-asr",
+            "SentenceRecognitionRequest",
+        ),
+        (
+            "speech.synthesize",
+            json!({ "text": "你好", "format": "pcm", "voice": "tencent/101016" }),
+            "speech/tencent-tts",
+            "TextToVoiceRequest",
+        ),
+        (
+            "text.sentiment",
+            json!({ "text": "你好" }),
+            "language/tencent-nlp",
+            "AnalyzeSentimentRequest",
+        ),
+        (
+            "text.entities",
+            json!({ "text": "你好" }),
+            "language/tencent-nlp",
+            "ParseWordsRequest",
+        ),
+        (
+            "translation.translate",
+            json!({ "text": "你好", "to": "en", "glossary": "g" }),
+            "translation/tencent-tmt",
+            "TextTranslateRequest",
+        ),
+        (
+            "translation.detect",
+            json!({ "text": "你好" }),
+            "translation/tencent-tmt",
+            "LanguageDetectRequest",
+        ),
+    ] {
+        let described = std::fs::read(format!("{contracts}/{file}.tccli.json")).unwrap();
+        let described = serde_json::from_slice(&described).unwrap();
+        let asked = if operation == "speech.transcribe" {
+            recording("tone.wav", &fields)
+        } else {
+            job(&fields)
+        };
+        // Whatever comes back, the request has been made.
+        let transport = Canned::answering([json_answer(&json!({}))]);
+        let _ = ask(operation, asked, &transport).await;
+        conforms(&described, request, &transport.json(0));
+    }
+}
