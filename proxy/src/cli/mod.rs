@@ -4,6 +4,7 @@
 mod call;
 mod check;
 mod demo;
+mod engines;
 mod explain;
 mod key;
 mod logging;
@@ -56,6 +57,8 @@ enum Command {
     Vendors(vendors::Arguments),
     /// Simulate every vendor, to try a configuration without any key
     Sandbox(sandbox::Arguments),
+    /// Run the speech engine of vendor `local` on this machine; `engines install` sets it up
+    Engines(engines::Arguments),
     /// Show a failover between two local servers, then keep serving
     Demo(demo::Arguments),
 }
@@ -92,6 +95,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Call(arguments) => call::run(&arguments),
         Command::Vendors(arguments) => vendors::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
+        Command::Engines(arguments) => engines::run(arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };
