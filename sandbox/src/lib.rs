@@ -6,8 +6,6 @@
 //! Uses none of Isobar's other crates, so that a mistake there cannot hide here. `README.md` beside the manifest says
 //! how a vendor is added.
 
-#![allow(dead_code, reason = "the vendors to come use it")]
-
 mod answer;
 mod answers;
 mod auth;
