@@ -30,7 +30,12 @@ enum Kind {
 pub struct Expression {
     text: Arc<str>,
     program: Arc<Program>,
+    /// Variables that it looks at.
+    names: Arc<[String]>,
 }
+
+/// Names that expressions of a configuration may use.
+const REQUEST: [&str; 2] = ["request", "client"];
 
 /// Why a text is no template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,11 +108,7 @@ impl Template {
                 })
             }
             Kind::Expression(expression) => {
-                let value = expression.evaluate(document)?;
-                value
-                    .json()
-                    .map(Some)
-                    .map_err(|error| EvalError(error.to_string()))
+                expression.value_for(&|name| document.get(name)).map(Some)
             }
         }
     }
@@ -134,8 +135,13 @@ impl Expression {
         &self.text
     }
 
-    /// Compiles CEL, written without its leading `=`.
+    /// Compiles CEL over `request` and `client`, written without its leading `=`.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        Self::parse_over(text, &REQUEST)
+    }
+
+    /// Compiles CEL over these names, written without its leading `=`.
+    pub fn parse_over(text: &str, known: &[&str]) -> Result<Self, TemplateError> {
         let failed = |reason: String| TemplateError::Expression {
             expression: text.trim().to_owned(),
             reason,
@@ -154,26 +160,50 @@ impl Expression {
             let first = errors.errors.first();
             failed(first.map_or_else(String::new, |error| complaint(text, error.pos, &error.msg)))
         })?;
-        let unknown = program
+        let mut names: Vec<String> = program
             .references()
             .variables()
             .into_iter()
-            .find(|name| !["request", "client"].contains(name))
-            .map(str::to_owned);
-        if let Some(name) = unknown {
-            return Err(failed(format!(
-                "there is no `{name}` here; `request` and `client` are known"
-            )));
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            let listed: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+            let listed = match listed.split_last() {
+                Some((last, [])) => format!("{last} is known"),
+                Some((last, others)) => format!("{} and {last} are known", others.join(", ")),
+                None => "no name is known".to_owned(),
+            };
+            return Err(failed(format!("there is no `{name}` here; {listed}")));
         }
         Ok(Self {
             text: text.trim().into(),
             program: Arc::new(program),
+            names: names.into(),
         })
+    }
+
+    /// Variables that it looks at, in alphabetical order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What it is made of.
+    pub fn tree(&self) -> &cel::common::ast::IdedExpr {
+        self.program.expression()
     }
 
     /// Whether the condition holds for `document`, an object with `request` and `client`.
     pub fn holds(&self, document: &Value) -> Result<bool, EvalError> {
-        match self.evaluate(document)? {
+        self.holds_for(&|name| document.get(name))
+    }
+
+    /// Whether the condition holds where its names have these values; a name without one is null.
+    pub fn holds_for<'d>(
+        &self,
+        look: &dyn Fn(&str) -> Option<&'d Value>,
+    ) -> Result<bool, EvalError> {
+        match self.evaluate(look)? {
             Cel::Bool(holds) => Ok(holds),
             other => Err(EvalError(format!(
                 "`{}` is {}, not true or false",
@@ -183,12 +213,22 @@ impl Expression {
         }
     }
 
-    fn evaluate(&self, document: &Value) -> Result<Cel, EvalError> {
+    /// Its value where its names have these values; a name without one is null.
+    pub fn value_for<'d>(
+        &self,
+        look: &dyn Fn(&str) -> Option<&'d Value>,
+    ) -> Result<Value, EvalError> {
+        self.evaluate(look)?
+            .json()
+            .map_err(|error| EvalError(error.to_string()))
+    }
+
+    fn evaluate<'d>(&self, look: &dyn Fn(&str) -> Option<&'d Value>) -> Result<Cel, EvalError> {
         let mut context = Context::default();
-        for name in ["request", "client"] {
+        for name in &*self.names {
             let value =
-                cel::to_value(document.get(name)).map_err(|error| EvalError(error.to_string()))?;
-            context.add_variable_from_value(name, value);
+                cel::to_value(look(name)).map_err(|error| EvalError(error.to_string()))?;
+            context.add_variable_from_value(name.as_str(), value);
         }
         self.program
             .execute(&context)
