@@ -4,12 +4,13 @@
 //! the gateway does, with its pools, deadlines and verdicts, and a test does with canned answers.
 
 mod caller;
+pub mod journal;
 pub mod plan;
+pub mod run;
 mod shape;
 
 pub use caller::{
-    Attempt, CallFailed, Called, Caller, HttpCall, HttpCalled, HttpContent, HttpHead,
-    OperationCall,
+    Attempt, CallFailed, Called, Caller, HttpCall, HttpCalled, HttpContent, HttpHead, OperationCall,
 };
 pub use plan::Plan;
 pub use shape::Shape;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, future::BoxFuture, stream};
+use futures_util::{StreamExt as _, future::BoxFuture, stream, stream::FuturesUnordered};
 use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use isobar_adapters::Blob;
 use isobar_config::Effect as Repeats;
@@ -79,9 +79,9 @@ impl Scope<'_> {
         started: Instant,
         trail: &Trail,
     ) -> Result<Option<Slot>, StepFailed> {
-        let deadline = step
-            .timeout
-            .map_or(self.deadline, |timeout| self.deadline.min(started + timeout));
+        let deadline = step.timeout.map_or(self.deadline, |timeout| {
+            self.deadline.min(started + timeout)
+        });
         let work = self.whole(index, step, deadline, trail);
         if step.timeout.is_none() {
             return work.await;
@@ -152,7 +152,12 @@ impl Scope<'_> {
             None | Some(Value::Null) => Vec::new(),
             Some(_) => {
                 let why = "`each` is not given a list".to_owned();
-                return Err(StepFailed::of(&step.name, blame(one, &each.items), "bad_input", why));
+                return Err(StepFailed::of(
+                    &step.name,
+                    blame(&each.items),
+                    "bad_input",
+                    why,
+                ));
             }
         };
         if items.len() > each.most as usize {
@@ -164,31 +169,20 @@ impl Scope<'_> {
             return Err(StepFailed::of(&step.name, 422, "unsupported", why));
         }
         let indexes: Vec<Value> = (0..items.len()).map(Value::from).collect();
-        let calls = items.iter().zip(&indexes).enumerate().map(|(at, (item, index))| async move {
+        let mut calls = Vec::with_capacity(items.len());
+        for (at, (item, index)) in items.iter().zip(&indexes).enumerate() {
+            let look = Look {
+                item: Some(item),
+                index: Some(index),
+                ..one.look
+            };
             let one = One {
-                look: Look {
-                    item: Some(item),
-                    index: Some(index),
-                    ..one.look
-                },
+                look,
                 item: Some(at),
                 ..one
             };
-            if by_item
-                && let Some(when) = &step.when
-                && !one.look.holds(when).map_err(|error| unworkable(step, &error))?
-            {
-                return Ok(Value::Null);
-            }
-            match self.tries(one).await {
-                Ok(slot) => Ok(slot.json),
-                Err(failed) => match &step.otherwise {
-                    // With items that may fail, what stands in for the step stands in for the item.
-                    _ if each.failed == Failed::Stop => Err(failed),
-                    _ => Ok(Value::Null),
-                },
-            }
-        });
+            calls.push(self.item(one, each.failed, by_item));
+        }
         let mut results = stream::iter(calls).buffered(each.at_once.max(1) as usize);
         let mut list = Vec::with_capacity(items.len());
         while let Some(result) = results.next().await {
@@ -204,6 +198,31 @@ impl Scope<'_> {
         Ok(Slot {
             json: Value::Array(list),
             ..Slot::default()
+        })
+    }
+
+    /// The step for one item; what it is where it failed is the list's to say.
+    fn item<'s>(
+        &'s self,
+        one: One<'s>,
+        failed: Failed,
+        by_item: bool,
+    ) -> BoxFuture<'s, Result<Value, StepFailed>> {
+        Box::pin(async move {
+            if by_item
+                && let Some(when) = &one.step.when
+                && !one
+                    .look
+                    .holds(when)
+                    .map_err(|error| unworkable(one.step, &error))?
+            {
+                return Ok(Value::Null);
+            }
+            match self.tries(one).await {
+                Ok(slot) => Ok(slot.json),
+                Err(error) if failed == Failed::Stop => Err(error),
+                Err(_) => Ok(Value::Null),
+            }
         })
     }
 
@@ -236,12 +255,15 @@ impl Scope<'_> {
         let mut effect = Effect::begin(self, one.index, number, &one.look, undo)
             .map_err(|error| unworkable(one.step, &error))?;
         if let Some(journal) = self.shared.engine.journal {
-            journal.begin(&effect.entry, effect.call.as_ref()).await.map_err(|error| {
-                let mut failed =
-                    StepFailed::of(&one.step.name, 503, "journal", error.to_string());
-                failed.passing = true;
-                failed
-            })?;
+            journal
+                .begin(&effect.entry, effect.call.as_ref())
+                .await
+                .map_err(|error| {
+                    let mut failed =
+                        StepFailed::of(&one.step.name, 503, "journal", error.to_string());
+                    failed.passing = true;
+                    failed
+                })?;
         }
         let at = {
             let mut effects = self.shared.effects.lock();
@@ -286,8 +308,7 @@ impl Scope<'_> {
 
     /// Several ways at once; the first that works counts, and the others are dropped.
     async fn race(&self, ways: &[Work], one: One<'_>) -> Gave {
-        let mut running: stream::FuturesUnordered<_> =
-            ways.iter().map(|way| self.work(way, one)).collect();
+        let mut running: FuturesUnordered<_> = ways.iter().map(|way| self.work(way, one)).collect();
         let mut last = None;
         while let Some(gave) = running.next().await {
             match gave {
@@ -296,7 +317,12 @@ impl Scope<'_> {
             }
         }
         Err(last.unwrap_or_else(|| {
-            StepFailed::of(&one.step.name, 500, "internal", "there is nothing to race".to_owned())
+            StepFailed::of(
+                &one.step.name,
+                500,
+                "internal",
+                "there is nothing to race".to_owned(),
+            )
         }))
     }
 
@@ -304,15 +330,21 @@ impl Scope<'_> {
         let step = one.step;
         let mut input = Map::new();
         let mut blobs = Vec::new();
-        let required = work.contract.required();
         for (name, given) in &work.with {
             if let Some(field) = work.contract.blobs.iter().find(|blob| *blob == name) {
-                let blob = one.look.blob(given).ok_or_else(|| self.missing(one, name, given))?;
+                let blob = one
+                    .look
+                    .blob(given)
+                    .ok_or_else(|| self.missing(one, name, given))?;
                 blobs.push((*field, blob.clone()));
                 continue;
             }
-            match one.look.value(given).map_err(|error| unworkable(step, &error))? {
-                None | Some(Value::Null) if required.contains(&name.as_str()) => {
+            match one
+                .look
+                .value(given)
+                .map_err(|error| unworkable(step, &error))?
+            {
+                None | Some(Value::Null) if work.contract.requires(name) => {
                     return Err(self.missing(one, name, given));
                 }
                 None | Some(Value::Null) => {}
@@ -357,7 +389,11 @@ impl Scope<'_> {
                 blobs.push((name.clone(), blob.clone()));
                 continue;
             }
-            match one.look.value(given).map_err(|error| unworkable(step, &error))? {
+            match one
+                .look
+                .value(given)
+                .map_err(|error| unworkable(step, &error))?
+            {
                 None | Some(Value::Null) => {}
                 Some(value) => {
                     fields.insert(name.clone(), value);
@@ -420,7 +456,7 @@ impl Scope<'_> {
         let (uri, made) = self.uri(http, one)?;
         let mut request = Request::builder().method(http.method.clone()).uri(uri);
         for (name, given) in &http.headers {
-            if let Some(value) = self.header(one, name, given)? {
+            if let Some(value) = header(one, name, given)? {
                 request = request.header(name, value);
             }
         }
@@ -431,20 +467,30 @@ impl Scope<'_> {
         let body = match &http.body {
             HttpBody::None => HttpContent::None,
             HttpBody::Json(given) => {
-                let value = one.look.value(given).map_err(|error| unworkable(step, &error))?;
+                let value = one
+                    .look
+                    .value(given)
+                    .map_err(|error| unworkable(step, &error))?;
                 request = request.header(header::CONTENT_TYPE, "application/json");
                 let json = serde_json::to_vec(&value.unwrap_or_default()).unwrap_or_default();
                 HttpContent::Bytes(json.into())
             }
             HttpBody::Raw(given) => match one.look.blob(given) {
                 Some(blob) => {
-                    let own = http.headers.iter().any(|(name, _)| name == header::CONTENT_TYPE);
+                    let own = http
+                        .headers
+                        .iter()
+                        .any(|(name, _)| name == header::CONTENT_TYPE);
                     if !own {
                         request = request.header(header::CONTENT_TYPE, blob.media_type());
                     }
                     HttpContent::Blob(blob.clone())
                 }
-                None => match one.look.value(given).map_err(|error| unworkable(step, &error))? {
+                None => match one
+                    .look
+                    .value(given)
+                    .map_err(|error| unworkable(step, &error))?
+                {
                     None | Some(Value::Null) => return Err(self.missing(one, "body", given)),
                     Some(Value::String(text)) => HttpContent::Bytes(text.into()),
                     Some(other) => HttpContent::Bytes(other.to_string().into()),
@@ -452,7 +498,12 @@ impl Scope<'_> {
             },
         };
         let request = request.body(()).map_err(|error| {
-            StepFailed::of(&step.name, 400, "bad_input", format!("the request cannot be made: {error}"))
+            StepFailed::of(
+                &step.name,
+                400,
+                "bad_input",
+                format!("the request cannot be made: {error}"),
+            )
         })?;
         self.count(step)?;
         let _turn = self.shared.gate.acquire().await;
@@ -478,58 +529,12 @@ impl Scope<'_> {
     fn uri(&self, http: &Http, one: One<'_>) -> Result<(Uri, bool), StepFailed> {
         let step = one.step;
         let bad = |why: String| StepFailed::of(&step.name, 400, "bad_input", why);
-        let (mut text, made) = match &http.url {
-            Url::Known { texts, parameters } => {
-                let mut url = texts.first().cloned().unwrap_or_default();
-                for (given, text) in parameters.iter().zip(texts.iter().skip(1)) {
-                    let value = scalar(one, given)?.ok_or_else(|| self.missing(one, "url", given))?;
-                    // Alone in its segment it would lead elsewhere, encoded or not.
-                    if value.is_empty() || value == "." || value == ".." {
-                        return Err(bad(format!("`{value}` cannot be part of a path")));
-                    }
-                    url.extend(utf8_percent_encode(&value, KEPT));
-                    url.push_str(text);
-                }
-                (url, false)
-            }
-            Url::Made(given) => {
-                let value = scalar(one, given)?.ok_or_else(|| self.missing(one, "url", given))?;
-                (value, true)
-            }
-        };
-        let mut separator = if text.contains('?') { '&' } else { '?' };
-        for (name, given) in &http.query {
-            let Some(value) = scalar(one, given)? else {
-                continue;
-            };
-            text.push(separator);
-            text.extend(utf8_percent_encode(name, KEPT));
-            text.push('=');
-            text.extend(utf8_percent_encode(&value, KEPT));
-            separator = '&';
-        }
-        let uri: Uri = text.parse().map_err(|_| bad("the URL cannot be read".to_owned()))?;
-        allowed(&uri, &self.plan.hosts).map_err(|why| {
-            let mut failed = bad(why);
-            failed.status = if made { 422 } else { 500 };
-            failed
-        })?;
+        let (text, made) = url_text(http, &one.look).map_err(|error| unworkable(step, &error))?;
+        let uri: Uri = text
+            .parse()
+            .map_err(|_| bad("the URL cannot be read".to_owned()))?;
+        allowed(&uri, &self.plan.hosts).map_err(bad)?;
         Ok((uri, made))
-    }
-
-    fn header(
-        &self,
-        one: One<'_>,
-        name: &HeaderName,
-        given: &Given,
-    ) -> Result<Option<HeaderValue>, StepFailed> {
-        let Some(text) = scalar(one, given)? else {
-            return Ok(None);
-        };
-        HeaderValue::try_from(text).map(Some).map_err(|_| {
-            let why = format!("header `{name}` would have a character that no header may have");
-            StepFailed::of(&one.step.name, 400, "bad_input", why)
-        })
     }
 
     /// Counts a call.
@@ -537,7 +542,10 @@ impl Scope<'_> {
         if self.shared.may_call() {
             return Ok(());
         }
-        let why = format!("the run has made {} calls, which is its limit", self.shared.most_calls);
+        let why = format!(
+            "the run has made {} calls, which is its limit",
+            self.shared.most_calls
+        );
         Err(StepFailed::of(&step.name, 422, "unsupported", why))
     }
 
@@ -581,9 +589,22 @@ impl Scope<'_> {
     }
 }
 
+fn header(
+    one: One<'_>,
+    name: &HeaderName,
+    given: &Given,
+) -> Result<Option<HeaderValue>, StepFailed> {
+    let Some(text) = plain(&one.look, given).map_err(|error| unworkable(one.step, &error))? else {
+        return Ok(None);
+    };
+    HeaderValue::try_from(text).map(Some).map_err(|_| {
+        let why = format!("header `{name}` would have a character that no header may have");
+        StepFailed::of(&one.step.name, 400, "bad_input", why)
+    })
+}
+
 /// Status for a value of the wrong kind: 400 where the caller gave it, 502 where a vendor did.
-fn blame(one: One<'_>, given: &Given) -> u16 {
-    let _ = one;
+fn blame(given: &Given) -> u16 {
     match given {
         Given::Reference(Reference {
             root: Root::Input, ..
@@ -597,17 +618,54 @@ fn unworkable(step: &Step, error: &NoValue) -> StepFailed {
 }
 
 /// A value as it stands in URLs and headers; `None` when it is absent.
-fn scalar(one: One<'_>, given: &Given) -> Result<Option<String>, StepFailed> {
-    let value = one.look.value(given).map_err(|error| unworkable(one.step, &error))?;
-    Ok(match value {
+pub(crate) fn plain(look: &Look<'_>, given: &Given) -> Result<Option<String>, NoValue> {
+    Ok(match look.value(given)? {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) => Some(text),
         Some(value @ (Value::Bool(_) | Value::Number(_))) => Some(value.to_string()),
         Some(Value::Array(_) | Value::Object(_)) => {
-            let why = "a list or an object cannot stand in a URL or a header".to_owned();
-            return Err(StepFailed::of(&one.step.name, 422, "expression", why));
+            return Err(NoValue::because(
+                "a list or an object cannot stand in a URL or a header",
+            ));
         }
     })
+}
+
+/// An HTTP request's URL with its query, and whether its host was made at run time.
+pub(crate) fn url_text(http: &Http, look: &Look<'_>) -> Result<(String, bool), NoValue> {
+    let needed = |given: &Given| {
+        plain(look, given)?.ok_or_else(|| NoValue::because("a part of the URL is absent"))
+    };
+    let (mut text, made) = match &http.url {
+        Url::Known { texts, parameters } => {
+            let mut url = texts.first().cloned().unwrap_or_default();
+            for (given, text) in parameters.iter().zip(texts.iter().skip(1)) {
+                let value = needed(given)?;
+                // Alone in its segment it would lead elsewhere, encoded or not.
+                if matches!(value.as_str(), "" | "." | "..") {
+                    return Err(NoValue {
+                        why: format!("`{value}` cannot be part of a path"),
+                    });
+                }
+                url.extend(utf8_percent_encode(&value, KEPT));
+                url.push_str(text);
+            }
+            (url, false)
+        }
+        Url::Made(given) => (needed(given)?, true),
+    };
+    let mut separator = if text.contains('?') { '&' } else { '?' };
+    for (name, given) in &http.query {
+        let Some(value) = plain(look, given)? else {
+            continue;
+        };
+        text.push(separator);
+        text.extend(utf8_percent_encode(name, KEPT));
+        text.push('=');
+        text.extend(utf8_percent_encode(&value, KEPT));
+        separator = '&';
+    }
+    Ok((text, made))
 }
 
 /// Whether a URL may be called at all.
@@ -620,7 +678,11 @@ pub(crate) fn allowed(uri: &Uri, hosts: &[Host]) -> Result<(), String> {
         return Err("the URL has a user".to_owned());
     }
     let name = authority.host().to_ascii_lowercase();
-    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+    let usual = if uri.scheme_str() == Some("https") {
+        443
+    } else {
+        80
+    };
     let port = authority.port_u16().unwrap_or(usual);
     let fits = |host: &Host| {
         let port_fits = match host.port {
@@ -636,7 +698,9 @@ pub(crate) fn allowed(uri: &Uri, hosts: &[Host]) -> Result<(), String> {
     if hosts.iter().any(fits) {
         Ok(())
     } else {
-        Err(format!("`{authority}` is not one of the composition's `hosts`"))
+        Err(format!(
+            "`{authority}` is not one of the composition's `hosts`"
+        ))
     }
 }
 
@@ -644,7 +708,8 @@ pub(crate) fn allowed(uri: &Uri, hosts: &[Host]) -> Result<(), String> {
 fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
     let status = called.head.status;
     if !status.is_success() && !http.accept.contains(&status.as_u16()) {
-        let refused = status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
+        let refused =
+            status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
         let mut failed = StepFailed::of(
             &step.name,
             if refused { 503 } else { 502 },
@@ -652,7 +717,8 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
             format!("the answer was {status}"),
         );
         failed.passing = refused || status.is_server_error();
-        failed.outcome_unknown = status.is_server_error() && !refused && step.effect != Repeats::Read;
+        failed.outcome_unknown =
+            status.is_server_error() && !refused && step.effect != Repeats::Read;
         failed.retry_after = called
             .head
             .headers
@@ -666,7 +732,13 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
         .headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .map(|text| text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .map(|text| {
+            text.split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+        })
         .unwrap_or_default();
     let broken = |why: String| {
         let mut failed = StepFailed::of(&step.name, 502, "vendor_broken", why);
@@ -706,7 +778,9 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
                 && status.is_success()
                 && let Some(why) = misfit(promised, &body, "$.body")
             {
-                return Err(broken(format!("the answer is not what `returns` promises: {why}")));
+                return Err(broken(format!(
+                    "the answer is not what `returns` promises: {why}"
+                )));
             }
             if let Some(fields) = slot.json.as_object_mut() {
                 fields.insert("body".to_owned(), body);

@@ -4,10 +4,7 @@ use isobar_adapters::Blob;
 use serde_json::{Map, Value};
 
 use super::slot::Slot;
-use crate::{
-    plan::{From, Plan},
-    shape::Shape,
-};
+use crate::{plan::Plan, shape::Shape};
 
 /// An input that is missing or wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +47,10 @@ impl Plan {
                 }
                 continue;
             }
-            match fields.remove(name.as_str()).filter(|value| !value.is_null()) {
+            match fields
+                .remove(name.as_str())
+                .filter(|value| !value.is_null())
+            {
                 Some(value) => {
                     if let Some(why) = misfit(shape, &value, &format!("`{name}`")) {
                         return Err(BadInput(why));
@@ -122,7 +122,9 @@ pub(crate) fn misfit(shape: &Shape, value: &Value, at: &str) -> Option<String> {
     match shape {
         Shape::Any => None,
         Shape::Nothing => (!value.is_null()).then(|| format!("{at} is not nothing")),
-        Shape::Optional(inner) => (!value.is_null()).then(|| misfit(inner, value, at)).flatten(),
+        Shape::Optional(inner) => (!value.is_null())
+            .then(|| misfit(inner, value, at))
+            .flatten(),
         Shape::Bool => (!value.is_boolean()).then(|| is("true or false")).flatten(),
         Shape::Integer => {
             let whole = value.is_i64()
@@ -135,7 +137,10 @@ pub(crate) fn misfit(shape: &Shape, value: &Value, at: &str) -> Option<String> {
             Value::String(text) if choices.is_empty() || choices.contains(text) => None,
             Value::String(text) => {
                 let shown: String = text.chars().take(40).collect();
-                Some(format!("{at} is `{shown}`, which is none of {}", choices.join(", ")))
+                Some(format!(
+                    "{at} is `{shown}`, which is none of {}",
+                    choices.join(", ")
+                ))
             }
             _ => is("a text"),
         },
@@ -151,19 +156,20 @@ pub(crate) fn misfit(shape: &Shape, value: &Value, at: &str) -> Option<String> {
             let Value::Object(members) = value else {
                 return is("an object");
             };
-            let known = fields.iter().find_map(|(name, shape)| {
-                match (members.get(name), shape) {
+            let known = fields
+                .iter()
+                .find_map(|(name, shape)| match (members.get(name), shape) {
                     (Some(member), shape) => misfit(shape, member, &format!("{at}.{name}")),
                     (None, Shape::Optional(_) | Shape::Any | Shape::Nothing) => None,
                     (None, _) => Some(format!("{at} has no `{name}`")),
-                }
-            });
+                });
             known.or_else(|| {
-                let mut more = members.iter().filter(|(name, _)| !fields.contains_key(*name));
+                let mut more = members
+                    .iter()
+                    .filter(|(name, _)| !fields.contains_key(*name));
                 match others {
-                    Some(shape) => more.find_map(|(name, member)| {
-                        misfit(shape, member, &format!("{at}.{name}"))
-                    }),
+                    Some(shape) => more
+                        .find_map(|(name, member)| misfit(shape, member, &format!("{at}.{name}"))),
                     None => more
                         .next()
                         .map(|(name, _)| format!("{at} has `{name}`, which is not known")),
@@ -182,9 +188,4 @@ fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
-}
-
-/// Whether an input comes as a member of a body.
-pub fn in_body(from: &From) -> bool {
-    matches!(from, From::Field | From::Part | From::Body)
 }

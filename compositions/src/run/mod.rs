@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-pub use inputs::BadInput;
+pub use inputs::{BadInput, from_text};
 pub use report::{
     Answer, AnswerBody, Ran, RunFailed, StepFailed, StepOutcome, StepReport, UndoOutcome, Undone,
 };
@@ -333,7 +333,7 @@ impl<'a> Scope<'a> {
                     continue;
                 }
                 if let Some(failed) = &failure {
-                    let came = self.fails_with(user, failed);
+                    let came = Self::came_of(failed);
                     let (ended, report) = self.end(user, came);
                     waiting.push((user, ended, report));
                     continue;
@@ -345,7 +345,7 @@ impl<'a> Scope<'a> {
                     }
                 }
             }
-            for &need in graph.needs(self.plan, index) {
+            for &need in graph.needs.get(index).into_iter().flatten() {
                 let Some(wanted) = state.wanted.get_mut(need) else {
                     continue;
                 };
@@ -364,8 +364,7 @@ impl<'a> Scope<'a> {
     }
 
     /// A step that fails because another did; its own `otherwise` may stand in.
-    fn fails_with(&self, index: usize, failed: &StepFailed) -> Came {
-        let _ = index;
+    fn came_of(failed: &StepFailed) -> Came {
         Came {
             result: Err(failed.clone()),
             started: Instant::now(),
@@ -519,6 +518,8 @@ impl<'a> Scope<'a> {
 
 /// Who needs whom.
 struct Graph {
+    /// Steps that each step waits for: its needs, and the step whose output it may share.
+    needs: Vec<Vec<usize>>,
     /// Steps that need each step.
     users: Vec<Vec<usize>>,
     /// How many steps each waits for.
@@ -533,8 +534,16 @@ impl Graph {
     fn of(plan: &Plan) -> Self {
         let count = plan.steps.len();
         let mut users = vec![Vec::new(); count];
-        for (index, step) in plan.steps.iter().enumerate() {
-            for &need in &step.needs {
+        let needs: Vec<Vec<usize>> = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let twin = step.twin.filter(|twin| !step.needs.contains(twin));
+                step.needs.iter().copied().chain(twin).collect()
+            })
+            .collect();
+        for (index, needs) in needs.iter().enumerate() {
+            for &need in needs {
                 if let Some(users) = users.get_mut(need) {
                     users.push(index);
                 }
@@ -555,7 +564,7 @@ impl Graph {
             in_output(index) || !step.needed || step.effect != isobar_config::Effect::Read
         };
         Self {
-            waits: plan.steps.iter().map(|step| step.needs.len()).collect(),
+            waits: needs.iter().map(Vec::len).collect(),
             wanted: plan
                 .steps
                 .iter()
@@ -572,14 +581,9 @@ impl Graph {
                     in_output(index) || (!step.needed && users.get(index).is_none_or(Vec::is_empty))
                 })
                 .collect(),
+            needs,
             users,
         }
-    }
-
-    fn needs<'p>(&self, plan: &'p Plan, index: usize) -> &'p [usize] {
-        plan.steps
-            .get(index)
-            .map_or(&[][..], |step| step.needs.as_slice())
     }
 }
 
@@ -688,10 +692,12 @@ impl Shared<'_> {
     }
 }
 
-/// Whether a plan, or one that it uses, takes effects back.
-pub(crate) fn has_undo(plan: &Plan) -> bool {
-    plan.steps.iter().any(|step| {
-        step.undo.is_some()
-            || matches!(&step.work, Work::Composition { plan, .. } if has_undo(plan))
-    })
+impl Plan {
+    /// Whether it, or a composition that it uses, takes effects back.
+    pub fn has_undo(&self) -> bool {
+        self.steps.iter().any(|step| {
+            step.undo.is_some()
+                || matches!(&step.work, Work::Composition { plan, .. } if plan.has_undo())
+        })
+    }
 }

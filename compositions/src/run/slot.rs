@@ -85,6 +85,14 @@ pub(crate) struct NoValue {
     pub(crate) why: String,
 }
 
+impl NoValue {
+    pub(crate) fn because(why: &str) -> Self {
+        Self {
+            why: why.to_owned(),
+        }
+    }
+}
+
 /// Everything that a value may look at.
 #[derive(Clone, Copy)]
 pub(crate) struct Look<'a> {

@@ -6,12 +6,11 @@ use std::{
 };
 
 use http::{Request, Uri};
-use isobar_config::Secret;
 use serde_json::{Map, Value};
 
 use super::{
     Engine, Scope,
-    call::allowed,
+    call::{allowed, plain, url_text},
     report::{UndoOutcome, Undone},
     slot::{Ended, Look, NoValue, Slot},
 };
@@ -70,7 +69,13 @@ impl Effect {
     }
 
     /// It happened, with this output.
-    pub(crate) fn happened(&mut self, scope: &Scope<'_>, look: &Look<'_>, slot: &Slot, undo: &Undo) {
+    pub(crate) fn happened(
+        &mut self,
+        scope: &Scope<'_>,
+        look: &Look<'_>,
+        slot: &Slot,
+        undo: &Undo,
+    ) {
         self.happened = true;
         if self.call.is_some() {
             return;
@@ -102,7 +107,16 @@ pub(crate) async fn all(engine: &Engine<'_>, plan: &Plan, effects: Vec<Effect>) 
         let outcome = match (&effect.call, find(plan, &effect.entry.composition, &step)) {
             (Some(call), Some(undo)) => {
                 let work = &undo.work;
-                one(engine.caller, engine.journal, plan, work, &effect.entry, call, TRIES).await
+                one(
+                    engine.caller,
+                    engine.journal,
+                    plan,
+                    work,
+                    &effect.entry,
+                    call,
+                    TRIES,
+                )
+                .await
             }
             _ => {
                 let why = if effect.happened {
@@ -141,7 +155,10 @@ pub async fn recover(
             State::Done(call) | State::Begun(Some(call)) => call,
             State::Begun(None) => {
                 journal
-                    .review(&entry, "the process ended before it was known whether it happened")
+                    .review(
+                        &entry,
+                        "the process ended before it was known whether it happened",
+                    )
                     .await?;
                 continue;
             }
@@ -149,16 +166,23 @@ pub async fn recover(
         };
         let plan = plans(&entry.composition);
         let Some((plan, undo)) = plan.as_deref().and_then(|plan| {
-            let undo = plan.step(&entry.step).and_then(|step| plan.steps.get(step)?.undo.as_ref())?;
+            let undo = plan
+                .step(&entry.step)
+                .and_then(|step| plan.steps.get(step)?.undo.as_ref())?;
             Some((plan, undo))
         }) else {
             journal
-                .review(&entry, "the composition has no such step, or no undo, any more")
+                .review(
+                    &entry,
+                    "the composition has no such step, or no undo, any more",
+                )
                 .await?;
             continue;
         };
         if tries >= MOST_TRIES {
-            journal.review(&entry, "taking it back failed too often").await?;
+            journal
+                .review(&entry, "taking it back failed too often")
+                .await?;
             continue;
         }
         let outcome = one(caller, Some(journal), plan, &undo.work, &entry, &call, 1).await;
@@ -281,7 +305,9 @@ fn head(
     key: &str,
     hosts: &[crate::plan::Host],
 ) -> Result<http::request::Parts, String> {
-    let uri: Uri = url.parse().map_err(|_| "the undo's URL cannot be read".to_owned())?;
+    let uri: Uri = url
+        .parse()
+        .map_err(|_| "the undo's URL cannot be read".to_owned())?;
     allowed(&uri, hosts)?;
     let mut request = Request::builder().method(http.method.clone()).uri(uri);
     for (name, value) in headers {
@@ -308,9 +334,6 @@ fn never(reason: String) -> CallFailed {
 
 /// An undo with its values worked out.
 fn render(work: &Work, look: &Look<'_>) -> Result<UndoCall, NoValue> {
-    let refuse = |why: &str| NoValue {
-        why: why.to_owned(),
-    };
     match work {
         Work::Operation(work) => {
             let mut input = Map::new();
@@ -322,10 +345,10 @@ fn render(work: &Work, look: &Look<'_>) -> Result<UndoCall, NoValue> {
             Ok(UndoCall::Operation { input })
         }
         Work::Http(http) => {
-            let (url, _) = super::call::url_text(http, look)?;
+            let (url, _) = url_text(http, look)?;
             let mut headers = Vec::new();
             for (name, given) in &http.headers {
-                if let Some(value) = super::call::plain(look, given)? {
+                if let Some(value) = plain(look, given)? {
                     headers.push((name.as_str().to_owned(), value));
                 }
             }
@@ -336,17 +359,14 @@ fn render(work: &Work, look: &Look<'_>) -> Result<UndoCall, NoValue> {
                     Some(look.value(given)?.unwrap_or(Value::Null).to_string())
                 }
                 HttpBody::Raw(given) => match look.blob(given) {
-                    Some(_) => return Err(refuse("an undo cannot send a blob")),
-                    None => super::call::plain(look, given)?,
+                    Some(_) => return Err(NoValue::because("an undo cannot send a blob")),
+                    None => plain(look, given)?,
                 },
             };
             Ok(UndoCall::Http { url, headers, body })
         }
         Work::Composition { .. } | Work::Race(_) => {
-            Err(refuse("an undo is an operation or a request"))
+            Err(NoValue::because("an undo is an operation or a request"))
         }
     }
 }
-
-/// Nothing of a credential is ever in an undo that is written down.
-const _: fn(&Secret) = |_| {};
