@@ -29,7 +29,7 @@ pub use expand::Environment;
 pub use jsonpath::{JsonPath, PathError, Step, TooMuch, steps};
 pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
-    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Config, Effect, Forward,
+    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Compositions, Config, Effect, Forward,
     HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin, Outlier,
     PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond, Retry, Route,
     RouteLimits, Rule, Segment, Serve, Setting, Spend, VendorAccount,

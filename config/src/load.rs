@@ -95,6 +95,11 @@ pub fn load_with(path: &Path, catalog: &Named) -> Result<Loaded, Report> {
         return Err(report);
     };
     config.adapters = adapters;
+    for compositions in &mut config.compositions {
+        if let crate::model::Compositions::Path(path) = compositions {
+            *path = folder.join(&*path);
+        }
+    }
     if config.state.is_relative() {
         config.state = folder.join(&config.state);
     }
