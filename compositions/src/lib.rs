@@ -4,12 +4,15 @@
 //! the gateway does, with its pools, deadlines and verdicts, and a test does with canned answers.
 
 mod caller;
+mod check;
+mod library;
 pub mod plan;
 mod shape;
 
 pub use caller::{
-    Attempt, CallFailed, Called, Caller, HttpCall, HttpCalled, HttpContent, HttpHead,
-    OperationCall,
+    Attempt, CallFailed, Called, Caller, HttpCall, HttpCalled, HttpContent, HttpHead, OperationCall,
 };
+pub use check::{Known, KnownAccount, KnownPool, check, is_composition};
+pub use library::library;
 pub use plan::Plan;
-pub use shape::Shape;
+pub use shape::{Shape, operation_output};
