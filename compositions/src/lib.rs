@@ -4,7 +4,9 @@
 //! the gateway does, with its pools, deadlines and verdicts, and a test does with canned answers.
 
 mod caller;
+mod check;
 pub mod journal;
+mod library;
 pub mod plan;
 pub mod run;
 mod shape;
@@ -12,5 +14,7 @@ mod shape;
 pub use caller::{
     Attempt, CallFailed, Called, Caller, HttpCall, HttpCalled, HttpContent, HttpHead, OperationCall,
 };
+pub use check::{Known, KnownAccount, KnownPool, check, is_composition};
+pub use library::library;
 pub use plan::Plan;
-pub use shape::Shape;
+pub use shape::{Shape, operation_output};

@@ -13,6 +13,16 @@ pub trait Environment {
     fn file(&self, path: &Path) -> io::Result<String>;
 }
 
+/// What a text stands for, with its variables put in or as the content of the file that it names, and whether any of it
+/// came from outside.
+pub fn expanded(
+    node: &Node,
+    text: &str,
+    environment: &dyn Environment,
+) -> Result<(String, bool), Diagnostic> {
+    expand(node, text, environment).map(|expanded| (expanded.text, expanded.from_outside))
+}
+
 /// A text with what it named put in.
 pub(crate) struct Expanded {
     pub(crate) text: String,

@@ -3,13 +3,13 @@
 //! A text is a reference when it starts with `$.` or `$[`, an expression when it starts with `=`, and itself otherwise;
 //! a text that really starts so is written `$$.`, `$$[` or `==`.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use cel::{Context, Program, Value as Cel};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::{depth, jsonpath::JsonPath};
+use crate::{depth, jsonpath::JsonPath, names};
 
 /// Longest expression, in bytes.
 const LONGEST: usize = 4_096;
@@ -140,8 +140,8 @@ impl Expression {
         Self::parse_over(text, &REQUEST)
     }
 
-    /// Compiles CEL over these names, written without its leading `=`.
-    pub fn parse_over(text: &str, known: &[&str]) -> Result<Self, TemplateError> {
+    /// Compiles CEL over any names, written without its leading `=`.
+    pub fn parse_free(text: &str) -> Result<Self, TemplateError> {
         let failed = |reason: String| TemplateError::Expression {
             expression: text.trim().to_owned(),
             reason,
@@ -160,13 +160,20 @@ impl Expression {
             let first = errors.errors.first();
             failed(first.map_or_else(String::new, |error| complaint(text, error.pos, &error.msg)))
         })?;
-        let mut names: Vec<String> = program
-            .references()
-            .variables()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        names.sort();
+        let mut free = BTreeSet::new();
+        names::free(program.expression(), &mut Vec::new(), &mut free);
+        let names: Vec<String> = free.into_iter().collect();
+        Ok(Self {
+            text: text.trim().into(),
+            program: Arc::new(program),
+            names: names.into(),
+        })
+    }
+
+    /// Compiles CEL over these names, written without its leading `=`.
+    pub fn parse_over(text: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        let expression = Self::parse_free(text)?;
+        let names = &expression.names;
         if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
             let listed: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
             let listed = match listed.split_last() {
@@ -174,13 +181,19 @@ impl Expression {
                 Some((last, others)) => format!("{} and {last} are known", others.join(", ")),
                 None => "no name is known".to_owned(),
             };
-            return Err(failed(format!("there is no `{name}` here; {listed}")));
+            return Err(TemplateError::Expression {
+                expression: text.trim().to_owned(),
+                reason: format!("there is no `{name}` here; {listed}"),
+            });
         }
-        Ok(Self {
-            text: text.trim().into(),
-            program: Arc::new(program),
-            names: names.into(),
-        })
+        Ok(expression)
+    }
+
+    /// Where a part of its tree stands: bytes from the start of the text that was compiled. Of a selection and a call it
+    /// is where the dot or the bracket stands, of an operation its operator.
+    pub fn place(&self, id: u64) -> Option<usize> {
+        let (start, _) = self.program.source_info().offset_for(id)?;
+        usize::try_from(start).ok()
     }
 
     /// Variables that it looks at, in alphabetical order.
@@ -226,8 +239,7 @@ impl Expression {
     fn evaluate<'d>(&self, look: &dyn Fn(&str) -> Option<&'d Value>) -> Result<Cel, EvalError> {
         let mut context = Context::default();
         for name in &*self.names {
-            let value =
-                cel::to_value(look(name)).map_err(|error| EvalError(error.to_string()))?;
+            let value = cel::to_value(look(name)).map_err(|error| EvalError(error.to_string()))?;
             context.add_variable_from_value(name.as_str(), value);
         }
         self.program
@@ -307,6 +319,31 @@ mod tests {
         assert!(holds("1 + 1").is_err());
         assert!(holds("request.headers.nope == 'x'").is_err());
         assert!(holds("1 / 0 == 1").is_err());
+    }
+
+    #[test]
+    fn names_that_an_expression_makes_itself_are_not_looked_up() {
+        let asked = Expression::parse_free(
+            "people.filter(p, p.age > least).map(p, p.name) + [x.y, {'k': z}[w]] + (has(v.u) ? [1] : [])",
+        )
+        .unwrap();
+        assert_eq!(asked.names(), ["least", "people", "v", "w", "x", "z"]);
+        let listed = Expression::parse("request.list.exists(item, item > 2)").unwrap();
+        assert_eq!(listed.holds(&document()), Ok(true));
+        assert!(Expression::parse("request.list.exists(item, other > 2)").is_err());
+        // Only within: outside its own brackets the name is another one.
+        assert!(Expression::parse("[1].exists(a, a == 1) && a == 1").is_err());
+    }
+
+    #[test]
+    fn parts_of_an_expression_have_places() {
+        let text = " é == heard.text + 1";
+        let expression = Expression::parse_free(text);
+        assert!(expression.is_err());
+        let text = "  'é' == heard.text";
+        let expression = Expression::parse_free(text).unwrap();
+        let place = expression.place(expression.tree().id).unwrap();
+        assert_eq!(&text[place..], "== heard.text");
     }
 
     #[test]

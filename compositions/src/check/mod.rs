@@ -1,0 +1,338 @@
+//! Composition files in, plans out; or every mistake in them, each at its place.
+//!
+//! All files are checked together, since they may use one another. Checking is pure: it asks the outside for variables and
+//! files that credentials name, and for nothing else. What is not known is let through; a mistake is only what would be
+//! wrong in every run.
+
+mod compile;
+mod expression;
+mod graph;
+mod http;
+mod infer;
+mod inputs;
+mod known;
+mod paths;
+mod reading;
+mod reference;
+mod scope;
+mod step;
+pub(crate) mod table;
+mod value;
+mod work;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use isobar_config::{
+    Diagnostic, Environment, Node, Report, Segment, Source, Span, Value, matcher, parse,
+};
+
+pub use known::{Known, KnownAccount, KnownPool};
+
+use self::reading::Reading;
+use crate::plan::Plan;
+
+/// Compositions so far.
+pub(crate) struct Compiled {
+    /// Those that were checked, by name.
+    pub(crate) plans: BTreeMap<String, Arc<Plan>>,
+    /// Names of all.
+    pub(crate) names: Vec<String>,
+    /// Those that are part of a recursion, of which that is told elsewhere.
+    pub(crate) broken: BTreeSet<String>,
+}
+
+/// Checks composition files, which may use one another. Plans are in the files' order, and there are none if anything is
+/// wrong that makes them unusable.
+pub fn check(
+    sources: &[Source],
+    known: &Known,
+    environment: &dyn Environment,
+) -> (Vec<Arc<Plan>>, Report) {
+    let mut reading = Reading {
+        sources,
+        known,
+        environment,
+        found: Vec::new(),
+    };
+    let files = reading.files();
+    let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+    let order = reading.order(&files);
+    let mut compiled = Compiled {
+        plans: BTreeMap::new(),
+        names,
+        broken: order.broken,
+    };
+    let mut plans: Vec<Option<Arc<Plan>>> = vec![None; files.len()];
+    for index in order.files {
+        let Some(file) = files.get(index) else {
+            continue;
+        };
+        let plan = Arc::new(reading.compile(&file.name, &file.node, &compiled));
+        compiled
+            .plans
+            .entry(file.name.clone())
+            .or_insert_with(|| Arc::clone(&plan));
+        if let Some(place) = plans.get_mut(index) {
+            *place = Some(plan);
+        }
+    }
+    reading.routes(&files, &plans);
+    let report = Report::new(sources.to_vec(), reading.found);
+    let plans = if report.has_errors() {
+        Vec::new()
+    } else {
+        plans.into_iter().flatten().collect()
+    };
+    (plans, report)
+}
+
+/// Whether a file is a composition, right or wrong: it has the key at its top.
+pub fn is_composition(text: &str) -> bool {
+    match parse(text, 0) {
+        Ok(node) => node.get("composition").is_some(),
+        Err(_) => text.lines().any(|line| line.starts_with("composition:")),
+    }
+}
+
+/// A file that is a map and has a name.
+struct File {
+    name: String,
+    node: Node,
+}
+
+/// Files so that each comes after those that it uses.
+struct Order {
+    files: Vec<usize>,
+    broken: BTreeSet<String>,
+}
+
+impl Reading<'_> {
+    fn files(&mut self) -> Vec<File> {
+        let mut files: Vec<File> = Vec::new();
+        let mut places: BTreeMap<String, Span> = BTreeMap::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            let node = match parse(&source.text, index) {
+                Ok(node) => node,
+                Err(mistake) => {
+                    self.found.push(mistake);
+                    continue;
+                }
+            };
+            match &node.value {
+                Value::Map(_) => {}
+                Value::Null => {
+                    let at = Span {
+                        source: index,
+                        line: 1,
+                        column: 1,
+                        ..Span::default()
+                    };
+                    let mistake = Diagnostic::error("E0105", at, "the file is empty")
+                        .help("write `composition: NAME`, its `steps` and its `output`");
+                    self.found.push(mistake);
+                    continue;
+                }
+                _ => {
+                    self.wrong(
+                        &node,
+                        "a map",
+                        "write `composition: NAME`, its `steps` and its `output`",
+                    );
+                    continue;
+                }
+            }
+            let mut name = String::new();
+            if let Some(named) = node.get("composition") {
+                name = self
+                    .text(named, "name it: `composition: voice-insights`")
+                    .unwrap_or_default();
+                if matches!(named.value, Value::Text(_) | Value::Integer(_)) {
+                    self.composition_name(named, &name);
+                }
+                if let Some(first) = places.get(&name).copied().filter(|_| !name.is_empty()) {
+                    let file = self
+                        .sources
+                        .get(first.source)
+                        .map_or("", |source| &source.name);
+                    let help = format!(
+                        "the other is in {file}:{}; give one of them another name",
+                        first.line
+                    );
+                    self.error(
+                        "E1017",
+                        named.at,
+                        format!("there is another composition `{name}`"),
+                        help,
+                    );
+                }
+                places.entry(name.clone()).or_insert(named.at);
+            }
+            files.push(File { name, node });
+        }
+        files
+    }
+
+    fn composition_name(&mut self, node: &Node, name: &str) {
+        let good = (1..=64).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && name.starts_with(|first: char| first.is_ascii_alphabetic());
+        if !good {
+            self.error(
+                "E0412",
+                node.at,
+                format!("`{name}` is not a name of a composition"),
+                "names have letters, digits, `-` and `_`, a letter first, at most 64 of them",
+            );
+        }
+    }
+
+    /// Puts files in order, and says which use themselves.
+    fn order(&mut self, files: &[File]) -> Order {
+        let mut uses: Vec<Vec<(usize, Span)>> = Vec::with_capacity(files.len());
+        for file in files {
+            let mut found = Vec::new();
+            used(&file.node, &mut found);
+            let known = found.into_iter().filter_map(|(name, at)| {
+                let index = files.iter().position(|other| other.name == name)?;
+                Some((index, at))
+            });
+            uses.push(known.collect());
+        }
+        let mut order = Order {
+            files: Vec::new(),
+            broken: BTreeSet::new(),
+        };
+        let mut state = vec![0_u8; files.len()];
+        for start in 0..files.len() {
+            let mut way = Vec::new();
+            self.visit(start, files, &uses, &mut state, &mut way, &mut order);
+        }
+        order
+    }
+
+    fn visit(
+        &mut self,
+        index: usize,
+        files: &[File],
+        uses: &[Vec<(usize, Span)>],
+        state: &mut [u8],
+        way: &mut Vec<usize>,
+        order: &mut Order,
+    ) {
+        if state.get(index) != Some(&0) || way.len() > files.len() {
+            return;
+        }
+        if let Some(state) = state.get_mut(index) {
+            *state = 1;
+        }
+        way.push(index);
+        for (next, at) in uses.get(index).into_iter().flatten() {
+            if let Some(from) = way.iter().position(|step| step == next) {
+                let names: Vec<String> = way
+                    .get(from..)
+                    .unwrap_or_default()
+                    .iter()
+                    .chain([next])
+                    .filter_map(|index| files.get(*index))
+                    .map(|file| format!("`{}`", file.name))
+                    .collect();
+                for index in way.get(from..).unwrap_or_default() {
+                    order
+                        .broken
+                        .extend(files.get(*index).map(|file| file.name.clone()));
+                }
+                let message = if names.len() == 2 {
+                    "the composition uses itself".to_owned()
+                } else {
+                    format!("the compositions use each other: {}", names.join(" → "))
+                };
+                self.error(
+                    "E1013",
+                    *at,
+                    message,
+                    "a composition has to end: take the step out, or repeat it by `each`",
+                );
+            } else {
+                self.visit(*next, files, uses, state, way, order);
+            }
+        }
+        way.pop();
+        order.files.push(index);
+    }
+
+    /// Says which compositions answer the same requests.
+    fn routes(&mut self, files: &[File], plans: &[Option<Arc<Plan>>]) {
+        type Route = (Vec<String>, Vec<Option<String>>, bool);
+        let anonymous = |matcher: &isobar_config::Matcher| -> Route {
+            let segments = matcher.path.segments.iter().map(|segment| match segment {
+                Segment::Literal(text) => Some(text.clone()),
+                Segment::Parameter(_) => None,
+            });
+            (
+                matcher.methods.clone(),
+                segments.collect(),
+                matcher.path.rest,
+            )
+        };
+        let mut taken: Vec<(Route, String)> = self
+            .known
+            .routes
+            .iter()
+            .filter_map(|text| {
+                Some((
+                    anonymous(&matcher(text).ok()?),
+                    format!("the route `{text}`"),
+                ))
+            })
+            .collect();
+        for (file, plan) in files.iter().zip(plans) {
+            let (Some(expose), Some(node)) = (
+                plan.as_ref().and_then(|plan| plan.expose.as_ref()),
+                file.node.get("expose"),
+            ) else {
+                continue;
+            };
+            let own = anonymous(&expose.matcher);
+            let clash = taken.iter().find(|((methods, segments, rest), _)| {
+                (methods.is_empty() || methods.iter().any(|method| own.0.contains(method)))
+                    && *segments == own.1
+                    && *rest == own.2
+            });
+            if let Some((_, who)) = clash {
+                let help = format!("{who} answers them; choose another path or method");
+                self.error(
+                    "E1018",
+                    node.at,
+                    format!("`{}` is taken", expose.text),
+                    help,
+                );
+            }
+            taken.push((own, format!("the composition `{}`", file.name)));
+        }
+    }
+}
+
+/// Compositions that a file uses, wherever: `use: composition.NAME`.
+fn used(node: &Node, found: &mut Vec<(String, Span)>) {
+    for (key, value) in node.entries() {
+        if key.text == "use"
+            && let Some(name) = value
+                .text()
+                .and_then(|text| text.strip_prefix("composition."))
+        {
+            found.push((name.to_owned(), value.at));
+        }
+        // Values that steps are given are nothing of ours.
+        if !matches!(key.text.as_str(), "with" | "output" | "otherwise" | "input") {
+            used(value, found);
+        }
+    }
+    for item in node.items() {
+        used(item, found);
+    }
+}
