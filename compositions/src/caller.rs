@@ -8,7 +8,7 @@ use isobar_config::Secret;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::plan::Pool;
+use crate::{plan::Pool, run::Slot};
 
 /// One call of an operation.
 #[derive(Debug)]
@@ -64,12 +64,20 @@ pub enum HttpContent {
 /// An operation's answer, and who gave it.
 #[derive(Debug, Clone)]
 pub struct Called {
-    /// The answer.
-    pub output: Output,
-    /// Account that answered.
-    pub vendor: String,
+    /// The answer: the operation's output with `vendor`, and its blobs.
+    pub output: Slot,
     /// Every attempt, in order; none for an answer that was kept.
     pub attempts: Vec<Attempt>,
+}
+
+impl Called {
+    /// An operation's answer as steps see it.
+    pub fn of(output: &Output, vendor: &str, attempts: Vec<Attempt>) -> Self {
+        Self {
+            output: Slot::of_output(output, vendor),
+            attempts,
+        }
+    }
 }
 
 /// An HTTP answer.

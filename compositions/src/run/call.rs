@@ -370,7 +370,7 @@ impl Scope<'_> {
         match self.shared.engine.caller.operation(call).await {
             Ok(called) => {
                 one.trail.attempts.lock().extend(called.attempts);
-                Ok(Slot::of_output(called.output, called.vendor))
+                Ok(called.output)
             }
             Err(mut failed) => {
                 one.trail.attempts.lock().append(&mut failed.attempts);

@@ -32,21 +32,19 @@ pub(crate) enum Ended {
 
 impl Slot {
     /// An operation's answer.
-    pub(crate) fn of_output(output: Output, vendor: String) -> Self {
-        let mut json = serde_json::to_value(&output).unwrap_or_default();
-        let mut blobs = Vec::new();
-        if let Some(fields) = json.as_object_mut() {
-            if let Content::Speech(speech) = output.content {
-                fields.insert("audio".to_owned(), facts(&speech.audio));
-                blobs.push(("audio".to_owned(), speech.audio));
-            }
-            fields.insert("vendor".to_owned(), Value::String(vendor.clone()));
+    pub(crate) fn of_output(output: &Output, vendor: &str) -> Self {
+        let mut slot = Self {
+            json: serde_json::to_value(output).unwrap_or_default(),
+            blobs: Vec::new(),
+            vendor: Some(vendor.to_owned()),
+        };
+        if let Content::Speech(speech) = &output.content {
+            slot.put("audio", speech.audio.clone());
         }
-        Self {
-            json,
-            blobs,
-            vendor: Some(vendor),
+        if let Some(fields) = slot.json.as_object_mut() {
+            fields.insert("vendor".to_owned(), Value::from(vendor));
         }
+        slot
     }
 
     /// Adds a blob as a member.
