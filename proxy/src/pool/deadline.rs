@@ -11,6 +11,10 @@ impl Deadline {
         Self(start + allowed)
     }
 
+    pub(crate) fn at(moment: Instant) -> Self {
+        Self(moment)
+    }
+
     /// Time left, or none.
     pub(crate) fn left(self, now: Instant) -> Option<Duration> {
         self.0

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
 use isobar_adapters::Vendors;
+use isobar_compositions::Plan;
 use isobar_config::{self as config, Auth, Config};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -15,7 +16,12 @@ use super::{
 use crate::{
     edge::{auth::Clients, validate},
     pool::{Account, Candidate, Credential, Pool, picker::MAX_MEMBERS},
-    serve::{capability::AtVendor, client, vendors},
+    serve::{
+        capability::AtVendor,
+        client,
+        composing::{self, StepPools},
+        vendors::{self, Checked},
+    },
 };
 
 /// Wrong keys that one address may try.
@@ -44,9 +50,12 @@ pub(crate) enum Error {
     Dangling(String),
 }
 
-/// Compiles `config`; state that outlives plans comes from `registry`.
+/// Compiles a checked configuration; state that outlives plans comes from `registry`.
 pub(crate) fn compile(
-    config: Config,
+    Checked {
+        config,
+        compositions,
+    }: Checked,
     registry: &Registry,
     generation: u64,
 ) -> Result<Snapshot, Error> {
@@ -72,10 +81,9 @@ pub(crate) fn compile(
             Some(registry.limit(format!("client/{}", client.name), "client", rate))
         })
         .collect();
-    let routes = config
-        .routes
-        .iter()
-        .map(|route| self::route(route, &config, &accounts, &names, registry));
+    let routes = config.routes.iter().map(|route| {
+        self::route(route, &config, &compositions, &accounts, &names, registry)
+    });
     let routes: Vec<Route> = routes.collect::<Result<_, _>>()?;
     registry
         .space
@@ -93,7 +101,9 @@ pub(crate) fn compile(
         clients: Clients::new(clients),
         client_limits,
         guesses: registry.limit("guesses".to_owned(), "key", GUESSES),
+        step_pools: step_pools(&config, &compositions, &accounts, registry)?,
         accounts,
+        compositions,
         head_limits: validate::Limits {
             bytes: usize::try_from(config.limits.header_bytes.value).unwrap_or(usize::MAX),
             headers: config.limits.headers.value as usize,
@@ -207,6 +217,7 @@ fn base64(bytes: &[u8]) -> String {
 fn route(
     route: &config::Route,
     config: &Config,
+    compositions: &[Arc<Plan>],
     accounts: &[Arc<Account>],
     clients: &HashMap<&str, usize>,
     registry: &Registry,
@@ -223,6 +234,11 @@ fn route(
             )?))
         }
         config::Action::Respond(respond) => Action::Respond(self::respond(respond)?),
+        config::Action::Compose(composition) => {
+            let plan = compositions.iter().find(|plan| plan.name == *composition);
+            let plan = plan.ok_or_else(|| Error::Dangling(composition.clone()))?;
+            Action::Compose(Arc::clone(plan))
+        }
         config::Action::Serve(serve) => {
             let pool = config
                 .pools
@@ -299,6 +315,27 @@ fn forward(
 /// Whether rules or stickiness look into the request document.
 fn needs_document(pool: &config::Pool) -> bool {
     matches!(pool.policy, config::Policy::Sticky { .. }) || !pool.rules.is_empty()
+}
+
+/// The pools that the steps of compositions are served by. Operations that nobody offers have none.
+fn step_pools(
+    config: &Config,
+    compositions: &[Arc<Plan>],
+    accounts: &[Arc<Account>],
+    registry: &Registry,
+) -> Result<StepPools, Error> {
+    let mut pools = StepPools::default();
+    for work in compositions.iter().flat_map(|plan| composing::operations(plan)) {
+        let operation = work.contract.name;
+        if pools.get(operation, &work.pool, work.hedge).is_some() {
+            continue;
+        }
+        if let Some(chosen) = composing::chosen(config, work) {
+            let pool = self::pool(&chosen, operation, accounts, registry)?;
+            pools.put(operation, (work.pool.clone(), work.hedge), pool);
+        }
+    }
+    Ok(pools)
 }
 
 /// A pool as one route uses it; breakers are the operation's.
