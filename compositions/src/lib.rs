@@ -7,6 +7,7 @@ mod caller;
 mod check;
 mod library;
 pub mod plan;
+mod schema;
 mod shape;
 
 pub use caller::{
@@ -15,4 +16,5 @@ pub use caller::{
 pub use check::{Known, KnownAccount, KnownPool, check, is_composition};
 pub use library::library;
 pub use plan::Plan;
+pub use schema::schema;
 pub use shape::{Shape, operation_output};
