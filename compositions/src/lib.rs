@@ -9,6 +9,7 @@ pub mod journal;
 mod library;
 pub mod plan;
 pub mod run;
+mod schema;
 mod shape;
 
 pub use caller::{
@@ -17,4 +18,5 @@ pub use caller::{
 pub use check::{Known, KnownAccount, KnownPool, check, is_composition};
 pub use library::library;
 pub use plan::Plan;
+pub use schema::schema;
 pub use shape::{Shape, operation_output};

@@ -239,12 +239,33 @@ impl Expression {
     fn evaluate<'d>(&self, look: &dyn Fn(&str) -> Option<&'d Value>) -> Result<Cel, EvalError> {
         let mut context = Context::default();
         for name in &*self.names {
-            let value = cel::to_value(look(name)).map_err(|error| EvalError(error.to_string()))?;
+            let value = cel::to_value(look(name).map(Signed))
+                .map_err(|error| EvalError(error.to_string()))?;
             context.add_variable_from_value(name.as_str(), value);
         }
         self.program
             .execute(&context)
             .map_err(|error| EvalError(error.to_string()))
+    }
+}
+
+/// A value whose whole numbers are CEL's `int` wherever they fit: it tells them from `uint`, and `1 + index` would have none
+/// of it.
+struct Signed<'v>(&'v Value);
+
+impl Serialize for Signed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Number(number) => match number.as_i64() {
+                Some(whole) => serializer.serialize_i64(whole),
+                None => number.serialize(serializer),
+            },
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Signed)),
+            Value::Object(fields) => {
+                serializer.collect_map(fields.iter().map(|(name, value)| (name, Signed(value))))
+            }
+            plain => plain.serialize(serializer),
+        }
     }
 }
 
@@ -333,6 +354,14 @@ mod tests {
         assert!(Expression::parse("request.list.exists(item, other > 2)").is_err());
         // Only within: outside its own brackets the name is another one.
         assert!(Expression::parse("[1].exists(a, a == 1) && a == 1").is_err());
+    }
+
+    #[test]
+    fn whole_numbers_are_reckoned_with() {
+        check("= request.list[0] + 1", Some(json!(2)));
+        check("= request.list[2] - request.list[0] * 5", Some(json!(-2)));
+        check("= request.list.map(item, item % 2)", Some(json!([1, 0, 1])));
+        check("= size(request.list) == request.list[2]", Some(json!(true)));
     }
 
     #[test]

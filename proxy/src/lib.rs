@@ -3,6 +3,7 @@
 mod admin;
 mod edge;
 mod host;
+mod journal;
 mod pool;
 mod route;
 mod serve;
@@ -11,5 +12,6 @@ pub use host::{Drained, Host, Reload, ReloadError, StartError};
 pub use route::route_for;
 pub use serve::{
     once::{Outcome, Progress, call},
-    vendors::{all as vendors, catalog, load},
+    compositions,
+    vendors::{Checked, Loaded, all as vendors, catalog, load},
 };

@@ -21,6 +21,7 @@ use crate::{
 impl Reading<'_> {
     /// Makes a plan. Where there are mistakes it is good enough to check others by, and for nothing else.
     pub(crate) fn compile(&mut self, name: &str, node: &Node, compiled: &Compiled) -> Plan {
+        let errors = self.errors();
         self.record(node, &table::FILE);
         let about = node.get("about").and_then(|about| self.about(about));
         let anonymous = node
@@ -85,14 +86,21 @@ impl Reading<'_> {
             ..scope.clone()
         };
         let output = self.output(node, &answer, &mut uses);
-        self.graph(&drafts, &mut made, &uses);
+        // What is not used can be told only where every reference could be read.
+        let is_read =
+            self.errors() == errors && !drafts.iter().any(|draft| draft.work.is_unknown());
+        self.graph(&drafts, &mut made, &uses, is_read);
         for made in &made {
             uses.merge(&made.uses);
             uses.merge(&made.undo);
         }
         for (input, at) in &inputs {
             // A path has its parameters, used or not.
-            if !uses.all_inputs && !uses.inputs.contains(&input.name) && input.from != From::Path {
+            if is_read
+                && !uses.all_inputs
+                && !uses.inputs.contains(&input.name)
+                && input.from != From::Path
+            {
                 self.warning(
                     "E1015",
                     *at,

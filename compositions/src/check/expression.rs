@@ -40,7 +40,11 @@ impl Reading<'_> {
         for mistake in mistakes {
             let whole = self.part(node, 0, node.text().map_or(0, str::len));
             let (id, length) = mistake.at();
-            let at = place(id).map_or(whole, |start| self.part(node, start, length));
+            let at = place(id).map_or(whole, |start| {
+                let (start, length) =
+                    named(node.text().unwrap_or_default(), start, length, &mistake);
+                self.part(node, start, length)
+            });
             self.mistake(mistake, at, scope);
         }
         for (root, path, id) in looked {
@@ -148,5 +152,29 @@ impl Reading<'_> {
                 None
             }
         }
+    }
+}
+
+/// Where a name stands of which the tree knows the dot before it or the bracket behind it.
+fn named(text: &str, start: usize, length: usize, mistake: &Mistake) -> (usize, usize) {
+    let from = text.get(start..).unwrap_or_default();
+    match mistake {
+        Mistake::Member { name, .. } => {
+            let blanks = |text: &str| text.len() - text.trim_start().len();
+            let dot = usize::from(from.starts_with('.'));
+            let start = start + dot + blanks(from.get(dot..).unwrap_or_default());
+            let there = text
+                .get(start..)
+                .is_some_and(|text| text.starts_with(name.as_str()));
+            (start, if there { name.len() } else { length })
+        }
+        Mistake::Function { name, .. } => {
+            let before = text.get(..start).unwrap_or_default();
+            match before.strip_suffix(name.as_str()) {
+                Some(before) if from.starts_with('(') => (before.len(), name.len()),
+                _ => (start, length),
+            }
+        }
+        _ => (start, length),
     }
 }

@@ -13,7 +13,13 @@ use crate::plan::{Given, HttpBody, OperationWork, Plan, Step, Url, Work};
 
 impl Reading<'_> {
     /// Fills in what follows from references, and says what is wrong with all of it. `output` is what the answer looks at.
-    pub(crate) fn graph(&mut self, drafts: &[Draft<'_>], made: &mut [Made], output: &Uses) {
+    pub(crate) fn graph(
+        &mut self,
+        drafts: &[Draft<'_>],
+        made: &mut [Made],
+        output: &Uses,
+        is_read: bool,
+    ) {
         for made in made.iter_mut() {
             let mut needs: BTreeSet<usize> = made.uses.steps.keys().copied().collect();
             needs.extend(made.after.iter().map(|(index, _)| *index));
@@ -32,7 +38,9 @@ impl Reading<'_> {
         for (index, made) in made.iter_mut().enumerate() {
             made.step.needed = needed.contains(&index);
         }
-        self.unused(drafts, made, &needed);
+        if is_read {
+            self.unused(drafts, made, &needed);
+        }
         self.undone(drafts, made, &before);
         twins(made);
     }

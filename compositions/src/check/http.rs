@@ -375,7 +375,7 @@ impl Reading<'_> {
                 },
                 blobs: false,
             };
-            self.fit(node, &valued.shape, want);
+            self.fit(node, &valued.shape, want, Some(scope));
         }
         valued.given
     }

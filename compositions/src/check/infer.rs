@@ -338,7 +338,15 @@ impl<'s> Infer<'s> {
                 {
                     self.kind(id, "this divides by zero", "divide by another number");
                 }
-                self.arithmetic(id, left, right)
+                let made = self.arithmetic(id, left, right);
+                if call.func_name == operators::MODULO && made == Shape::Number {
+                    self.kind(
+                        id,
+                        "`%` is of whole numbers only",
+                        "make whole numbers of them first: `int(…)`",
+                    );
+                }
+                made
             }
             (operators::NEGATE, None, [one]) => {
                 let shape = self.operand(id, one);
@@ -429,7 +437,7 @@ impl<'s> Infer<'s> {
             (
                 Shape::Integer | Shape::Number | Shape::Any,
                 Shape::Integer | Shape::Number | Shape::Any,
-            ) => self.numbers(&one, &two),
+            ) => self.numbers(id, &one, &two),
             _ => {
                 let message = format!("{one} and {two} cannot be added");
                 let help = "make a text of a number first: `'…' + string(…)`; a list is joined to a list: `[…] + […]`";
@@ -446,15 +454,23 @@ impl<'s> Infer<'s> {
                 return Shape::Any;
             }
         }
-        self.numbers(&one, &two)
+        self.numbers(id, &one, &two)
     }
 
-    /// The number that two numbers make.
-    fn numbers(&self, one: &Shape, two: &Shape) -> Shape {
+    /// The number that two numbers make. The evaluator has none for a whole one and another.
+    fn numbers(&mut self, id: u64, one: &Shape, two: &Shape) -> Shape {
         match (one, two) {
             (Shape::Any, _) | (_, Shape::Any) => Shape::Any,
-            (Shape::Integer, Shape::Integer) => Shape::Integer,
-            _ => Shape::Number,
+            (one, two) if one == two => one.clone(),
+            _ => {
+                let help = "make both of one kind: write `100.0` for `100`, or `double(…)` around a whole number";
+                self.kind(
+                    id,
+                    "a whole number and a number are not reckoned together",
+                    help,
+                );
+                Shape::Number
+            }
         }
     }
 
@@ -822,3 +838,6 @@ fn there(names: &[String], found: &mut Vec<Vec<String>>) {
         found.extend(names.get(..end).map(<[String]>::to_vec));
     }
 }
+
+#[cfg(test)]
+mod tests;

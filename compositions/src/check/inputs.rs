@@ -133,25 +133,19 @@ impl Reading<'_> {
                         .iter()
                         .all(|(key, _)| table::INPUT.keys().any(|known| known == key.text)));
         if !long {
-            let (shape, most) = self.kind_of(node, true)?;
-            return self.placed(key, shape, most, None, None, node, expose, body);
+            let kind = self.kind_of(node, true);
+            return self.placed(key, kind, None, None, node, expose, body);
         }
-        let before = self.found.len();
         self.record(node, &table::INPUT);
-        let known = node.get("type").and_then(|node| self.kind_of(node, true));
-        let (shape, most) = known.unwrap_or((Shape::Any, None));
-        let from = match node.get("from") {
-            Some(from) => Some((self.word(from, &FROM)?, from.at)),
-            None => None,
-        };
+        let kind = node.get("type").and_then(|node| self.kind_of(node, true));
+        let from = node
+            .get("from")
+            .and_then(|from| Some((self.word(from, &FROM)?, from.at)));
         let name = match node.get("name") {
             Some(name) => Some((self.text(name, "write its name in the request")?, name.at)),
             None => None,
         };
-        if self.found.len() > before && node.get("type").is_none() {
-            return None;
-        }
-        let mut draft = self.placed(key, shape, most, from, name, node, expose, body)?;
+        let mut draft = self.placed(key, kind, from, name, node, expose, body)?;
         draft.input.about = node.get("about").and_then(|about| self.about(about));
         if let Some(default) = node.get("default") {
             draft.input.default = self.default(default, &draft.input, key);
@@ -182,14 +176,16 @@ impl Reading<'_> {
     fn placed(
         &mut self,
         key: &Key,
-        shape: Shape,
-        most: Option<u64>,
+        kind: Option<(Shape, Option<u64>)>,
         from: Option<(&str, Span)>,
         name: Option<(String, Span)>,
         node: &Node,
         expose: Option<&Expose>,
         body: u64,
     ) -> Option<Draft> {
+        // Of what is wrong with its type it was told.
+        let is_known = kind.is_some();
+        let (shape, most) = kind.unwrap_or((Shape::Any, None));
         let in_path = expose.is_some_and(|expose| parameters(expose).any(|name| *name == key.text));
         let bodiless = expose.is_some_and(|expose| {
             let methods = &expose.matcher.methods;
@@ -250,7 +246,7 @@ impl Reading<'_> {
             }
             _ => None,
         };
-        if let Some((message, help)) = wrong {
+        if let Some((message, help)) = wrong.filter(|_| is_known) {
             self.error("E1027", from_at, message, help);
         }
         if let Some(most) = most
@@ -269,6 +265,7 @@ impl Reading<'_> {
         Some(Draft {
             input: Input {
                 name: key.text.clone(),
+                key: named.clone(),
                 shape,
                 from,
                 default: None,

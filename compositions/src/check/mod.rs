@@ -42,6 +42,8 @@ pub(crate) struct Compiled {
     pub(crate) names: Vec<String>,
     /// Those that are part of a recursion, of which that is told elsewhere.
     pub(crate) broken: BTreeSet<String>,
+    /// The one that is being checked.
+    pub(crate) own: String,
 }
 
 /// Checks composition files, which may use one another. Plans are in the files' order, and there are none if anything is
@@ -64,12 +66,14 @@ pub fn check(
         plans: BTreeMap::new(),
         names,
         broken: order.broken,
+        own: String::new(),
     };
     let mut plans: Vec<Option<Arc<Plan>>> = vec![None; files.len()];
     for index in order.files {
         let Some(file) = files.get(index) else {
             continue;
         };
+        compiled.own.clone_from(&file.name);
         let plan = Arc::new(reading.compile(&file.name, &file.node, &compiled));
         compiled
             .plans

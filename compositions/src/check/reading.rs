@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use http::HeaderName;
-use isobar_config::{Diagnostic, Environment, Key, Node, Source, Span, Value, duration, size};
+use isobar_config::{
+    Diagnostic, Environment, Key, Node, Severity, Source, Span, Value, duration, size,
+};
 
 use super::{known::Known, table::Record};
 
@@ -36,6 +38,14 @@ impl Reading<'_> {
     ) {
         self.found
             .push(Diagnostic::warning(code, at, message).help(help));
+    }
+
+    /// How many errors were found so far.
+    pub(crate) fn errors(&self) -> usize {
+        let found = self.found.iter();
+        found
+            .filter(|mistake| mistake.severity == Severity::Error)
+            .count()
     }
 
     /// A name that is not known. `help` is the next step where nothing is known.

@@ -277,7 +277,7 @@ impl Reading<'_> {
                         shape: &Shape::List(Box::new(Shape::Any)),
                         blobs: false,
                     };
-                    self.fit(list, &valued.shape, want);
+                    self.fit(list, &valued.shape, want, Some(scope));
                 }
                 inner.item()
             }

@@ -99,13 +99,13 @@ impl Reading<'_> {
                         }
                     }
                 };
-                self.fit(node, &valued.shape, want);
+                self.fit(node, &valued.shape, want, Some(scope));
                 valued
             }
             _ => {
                 let literal = self.literal(node);
                 let shape = literal_shape(&literal);
-                self.fit(node, &shape, want);
+                self.fit(node, &shape, want, Some(scope));
                 Valued {
                     given: Given::Literal(literal),
                     shape,
@@ -227,7 +227,13 @@ impl Reading<'_> {
     }
 
     /// Says what does not fit, of a value that is one node. Whether it fits.
-    pub(crate) fn fit(&mut self, node: &Node, shape: &Shape, want: Want<'_>) -> bool {
+    pub(crate) fn fit(
+        &mut self,
+        node: &Node,
+        shape: &Shape,
+        want: Want<'_>,
+        scope: Option<&Scope<'_>>,
+    ) -> bool {
         if shape.is_blob() && !want.shape.is_blob() {
             if want.blobs && *want.shape.present() == Shape::Any {
                 return true;
@@ -255,13 +261,13 @@ impl Reading<'_> {
         match shape.fits(want.shape) {
             Ok(()) => true,
             Err(misfit) => {
-                self.misfit(node, &misfit, want);
+                self.misfit(node, &misfit, want, scope);
                 false
             }
         }
     }
 
-    fn misfit(&mut self, node: &Node, misfit: &Misfit, want: Want<'_>) {
+    fn misfit(&mut self, node: &Node, misfit: &Misfit, want: Want<'_>, scope: Option<&Scope<'_>>) {
         let (text, what) = (shown(node), want.what);
         let below = |within: &str| {
             if within.is_empty() {
@@ -297,7 +303,7 @@ impl Reading<'_> {
                     "E1010",
                     node.at,
                     format!("{} may be absent, and {what} must be there", below(within)),
-                    absent(node, wanted),
+                    absent(node, wanted, scope),
                 );
             }
             Misfit::Missing { within, name } => {
@@ -325,7 +331,7 @@ impl Reading<'_> {
         let literal = self.literal(node);
         if self.found.len() == before {
             let shape = literal_shape(&literal);
-            self.fit(node, &shape, want);
+            self.fit(node, &shape, want, None);
         }
         literal
     }
@@ -368,7 +374,7 @@ fn mended(wanted: &Shape) -> &'static str {
 }
 
 /// How to give a value for when one is absent.
-fn absent(node: &Node, wanted: &Shape) -> String {
+fn absent(node: &Node, wanted: &Shape, scope: Option<&Scope<'_>>) -> String {
     let fallback = match wanted.present() {
         Shape::Text(words) => words
             .first()
@@ -382,13 +388,28 @@ fn absent(node: &Node, wanted: &Shape) -> String {
     };
     let path = node.text().and_then(|text| text.strip_prefix("$."));
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-    match path {
-        Some(path) if path.contains('.') && path.chars().all(plain) => format!(
-            "say what it is then: `= has({path}) ? {path} : {fallback}`; or skip this step, too: `when: \"= has({path})\"`"
-        ),
-        _ => format!(
+    let Some(path) = path.filter(|path| path.contains('.') && path.chars().all(plain)) else {
+        return format!(
             "say what it is then, as in `= has(step.field) ? step.field : {fallback}`; or skip this step, too, by `when`"
-        ),
+        );
+    };
+    // A step that was skipped has no fields; one that ran may have null in them.
+    let root = path.split('.').next().unwrap_or_default();
+    let skipped = scope.is_some_and(|scope| {
+        let mut steps = scope.steps.iter();
+        steps.any(|step| step.name == root && step.when.is_some())
+    });
+    let there = if skipped || root == "input" {
+        format!("has({path})")
+    } else {
+        format!("has({path}) && {path} != null")
+    };
+    if wanted.is_blob() {
+        format!("skip this step when it is: `when: \"= {there}\"`")
+    } else {
+        format!(
+            "say what it is then: `= {there} ? {path} : {fallback}`; or skip this step, too: `when: \"= {there}\"`"
+        )
     }
 }
 

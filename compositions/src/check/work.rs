@@ -169,6 +169,7 @@ impl Reading<'_> {
                 if !compiled.broken.contains(wanted) {
                     let at = self.part(work, "composition.".len(), wanted.len());
                     let known = compiled.names.iter().map(String::as_str);
+                    let known = known.filter(|name| *name != compiled.own);
                     self.unknown(
                         "E1004",
                         at,

@@ -14,6 +14,11 @@ pub(crate) fn shape(schema: &Value) -> Shape {
     read(schema, schema, 0)
 }
 
+/// The shape that a part of a schema allows.
+pub(crate) fn shape_within(part: &Value, whole: &Value) -> Shape {
+    read(part, whole, 0)
+}
+
 fn read(schema: &Value, whole: &Value, depth: usize) -> Shape {
     if depth > DEEPEST {
         return Shape::Any;

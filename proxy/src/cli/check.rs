@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     let path = arguments.path.as_ref().unwrap_or(&arguments.source.config);
     let (summary, report) = match isobar::load(path) {
-        Ok(loaded) => (Some(summary(&loaded.config)), loaded.report),
+        Ok(loaded) => (Some(summary(&loaded.checked.config)), loaded.report),
         Err(report) => (None, report),
     };
     let mut out = io::stdout().lock();

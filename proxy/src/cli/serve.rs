@@ -46,7 +46,7 @@ pub(super) fn run(arguments: Arguments) -> io::Result<ExitCode> {
     };
     io::stderr().write_all(loaded.report.text(style.is_coloured()).as_bytes())?;
     let runtime = runtime(arguments.threads.map(std::num::NonZeroUsize::get))?;
-    runtime.block_on(serve(loaded.config, arguments, style))
+    runtime.block_on(serve(loaded.checked, arguments, style))
 }
 
 /// The runtime that serves requests.

@@ -70,6 +70,11 @@ impl Store {
     }
 }
 
+/// Whether a state folder has a store.
+pub(crate) fn exists(folder: &Path) -> bool {
+    folder.join(FILE).exists()
+}
+
 /// Seconds since 1970.
 fn now() -> i64 {
     let since = std::time::SystemTime::now()

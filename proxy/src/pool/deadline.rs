@@ -15,6 +15,10 @@ impl Deadline {
         Self(moment)
     }
 
+    pub(crate) fn moment(self) -> Instant {
+        self.0
+    }
+
     /// Time left, or none.
     pub(crate) fn left(self, now: Instant) -> Option<Duration> {
         self.0

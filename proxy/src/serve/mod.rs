@@ -5,6 +5,8 @@ pub(crate) mod body;
 pub(crate) mod cached;
 pub(crate) mod capability;
 pub(crate) mod client;
+pub(crate) mod composing;
+pub mod compositions;
 pub(crate) mod exchange;
 pub(crate) mod once;
 pub(crate) mod outgoing;
