@@ -11,7 +11,7 @@ mod serve;
 pub use host::{Drained, Host, Reload, ReloadError, StartError};
 pub use route::route_for;
 pub use serve::{
-    once::{Outcome, Progress, call},
     compositions,
+    once::{Outcome, Progress, call},
     vendors::{Checked, Loaded, all as vendors, catalog, load},
 };

@@ -15,8 +15,8 @@ use crate::{
     document::{Node, Value},
     load::Source,
     model::{
-        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config, KeyDigest, Listen,
-        Log, Pool, PoolId, Probe, Rate, Route, Setting, Spend, VendorAccount,
+        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config,
+        KeyDigest, Listen, Log, Pool, PoolId, Probe, Rate, Route, Setting, Spend, VendorAccount,
     },
     place::{Location, Span},
     secret::{Secret, hash_key},

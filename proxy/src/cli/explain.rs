@@ -122,6 +122,7 @@ fn text(config: &Config, route: &Route, style: Style) -> String {
                 &format!("{} with {bytes} bytes, at once", respond.status),
             );
         }
+        Action::Compose(name) => page.line("runs", &format!("the composition `{name}`")),
         Action::Serve(serve) => {
             if let Some(pool) = config.pools.get(serve.pool.0) {
                 served(&mut page, config, serve, pool);
@@ -523,7 +524,7 @@ fn document(config: &Config, route: &Route) -> Value {
     };
     let pool = match &route.action {
         Action::Forward(forward) => config.pools.get(forward.pool.0).map(|pool| (forward, pool)),
-        Action::Respond(_) | Action::Serve(_) => None,
+        Action::Respond(_) | Action::Serve(_) | Action::Compose(_) => None,
     };
     let forward = pool.map(|(forward, pool)| {
         let rules: Vec<Value> = pool

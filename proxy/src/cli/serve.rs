@@ -59,7 +59,7 @@ pub(super) fn runtime(threads: Option<usize>) -> io::Result<tokio::runtime::Runt
 }
 
 async fn serve(
-    config: isobar_config::Config,
+    checked: isobar::Checked,
     arguments: Arguments,
     style: Style,
 ) -> io::Result<ExitCode> {
@@ -67,8 +67,11 @@ async fn serve(
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (summary, open) = (check::summary(&config), config.clients.is_none());
-    let host = Host::start(config, Some(arguments.source.config))
+    let (summary, open) = (
+        check::summary(&checked.config),
+        checked.config.clients.is_none(),
+    );
+    let host = Host::start(checked, Some(arguments.source.config))
         .await
         .map_err(io::Error::other)?;
     let out = || io::stderr().lock();

@@ -427,7 +427,7 @@ fn named(given: &str, media: Media) -> String {
 }
 
 /// A form in the `OpenAI` dialect as an input.
-async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unread> {
+async fn recording(contract: &'static Contract, mut form: Form) -> Result<Asked, Unread> {
     let mut input = Map::new();
     let mut shape = Shape::Json;
     let (mut extra, mut keywords, mut stream) = (false, Vec::new(), false);
@@ -513,7 +513,10 @@ async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unr
         shape = Shape::Events;
     }
     let input = contract.check(&input).map_err(|why| bad(400, &why))?;
-    let file = form.files.pop().map(|(_, file)| file)
+    let file = form
+        .files
+        .pop()
+        .map(|(_, file)| file)
         .ok_or_else(|| bad(400, "the form has no `file`"))?;
     if file.kept.length() == 0 {
         return Err(bad(400, "the recording is empty"));

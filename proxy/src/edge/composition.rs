@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method};
 use isobar_adapters::Blob;
 use isobar_compositions::{
     Plan, Shape,
     plan::From,
-    run::{Answer, AnswerBody, Ask, Engine, Ran, RunFailed, Slot, UndoOutcome, Unwatched, Watch, from_text},
+    run::{
+        Answer, AnswerBody, Ask, Engine, Ran, RunFailed, Slot, UndoOutcome, Unwatched, Watch,
+        from_text,
+    },
 };
 use parking_lot::Mutex;
 use pingora_core::{Error, ErrorType, Result};
@@ -85,9 +88,14 @@ impl Gateway {
         };
         let scope = format!("{client}/{}", plan.name);
         if let (Some(store), Some(key), Some(keeping)) = (&store, &given, &plan.idempotency) {
-            match store.begin_answer(&scope, key, &print, &id, keeping.keep).await {
+            match store
+                .begin_answer(&scope, key, &print, &id, keeping.keep)
+                .await
+            {
                 Ok(Begun::New) => {}
-                Ok(Begun::Answered(kept)) => return write::kept(session, cx, kept).await.map(|()| true),
+                Ok(Begun::Answered(kept)) => {
+                    return write::kept(session, cx, kept).await.map(|()| true);
+                }
                 Ok(Begun::Running) => {
                     let why = "a request with this key is still running, or is being taken back";
                     let mut problem = Problem::new(409, Kind::Running, why);
@@ -193,22 +201,34 @@ impl Gateway {
             .await
         });
         write::event_head(session, cx).await?;
-        while let Some((name, value)) = attended(session, parts.recv()).await.inspect_err(|_| cx.gone = true)? {
+        while let Some((name, value)) = attended(session, parts.recv())
+            .await
+            .inspect_err(|_| cx.gone = true)?
+        {
             write::event(session, &name, &value).await?;
         }
         let ended = task.await;
         drop(stop);
         let Ok(Ended { ran, id, tried }) = ended else {
-            return Err(Error::explain(ErrorType::InternalError, "the run ended badly"));
+            return Err(Error::explain(
+                ErrorType::InternalError,
+                "the run ended badly",
+            ));
         };
         cx.tried = tried;
         let (name, value) = match ran.result {
-            Ok(_) => ("done", json!({ "run": id, "degraded": ran.degraded, "steps": ran.steps })),
+            Ok(_) => (
+                "done",
+                json!({ "run": id, "degraded": ran.degraded, "steps": ran.steps }),
+            ),
             Err(failed) => {
                 let problem = problem(failed, &ran.undone);
                 let document = problem.document(&cx.trace.id(), &[]);
                 cx.problem = Some(problem);
-                ("error", serde_json::from_slice(&document).unwrap_or_default())
+                (
+                    "error",
+                    serde_json::from_slice(&document).unwrap_or_default(),
+                )
             }
         };
         write::event(session, name, &value).await?;
@@ -226,7 +246,8 @@ impl Gateway {
         admitted: &Admitted,
     ) -> Result<(Slot, Vec<u8>), Unread> {
         let request = session.req_header().clone();
-        let query = query_fields(request.uri.query().unwrap_or_default()).map_err(Unread::Problem)?;
+        let query =
+            query_fields(request.uri.query().unwrap_or_default()).map_err(Unread::Problem)?;
         let captures = Captures::of(&route.pattern, &cx.path);
         let mut fields = Map::new();
         let mut blobs = Vec::new();
@@ -238,7 +259,10 @@ impl Gateway {
                     found.map(|(_, value)| value.clone())
                 }
                 From::Path => {
-                    let found = captures.parameters.iter().find(|(name, _)| *name == input.key);
+                    let found = captures
+                        .parameters
+                        .iter()
+                        .find(|(name, _)| *name == input.key);
                     found
                         .map(|(_, value)| {
                             percent_encoding::percent_decode_str(value)
@@ -267,7 +291,16 @@ impl Gateway {
             length: admitted.length,
             limit: route.limits.body,
         };
-        body(session, plan, admitted, &reading, &request.headers, &mut fields, &mut blobs).await?;
+        body(
+            session,
+            plan,
+            admitted,
+            &reading,
+            &request.headers,
+            &mut fields,
+            &mut blobs,
+        )
+        .await?;
         let print = fingerprint(&request.method, &fields, &blobs);
         let most = blobs.iter().find_map(|(name, blob): &(String, Blob)| {
             let input = plan.inputs.iter().find(|input| input.name == *name)?;
@@ -276,7 +309,9 @@ impl Gateway {
         if let Some(most) = most {
             return Err(Unread::Problem(too_large(most)));
         }
-        let slot = plan.accept(fields, blobs).map_err(|error| bad(error.to_string()))?;
+        let slot = plan
+            .accept(fields, blobs)
+            .map_err(|error| bad(error.to_string()))?;
         Ok((slot, print))
     }
 }
@@ -304,16 +339,21 @@ async fn body(
         };
         if *shape == Shape::Blob {
             let kept = reading.kept(session).await?;
-            blobs.push((whole.name.clone(), capability::blob_of(kept, &whole.name, media_type).await?));
+            blobs.push((
+                whole.name.clone(),
+                capability::blob_of(kept, &whole.name, media_type).await?,
+            ));
             return Ok(());
         }
         let bytes = reading.bytes(session).await?;
         let value = match shape {
             Shape::Text(_) => {
-                let text = std::str::from_utf8(&bytes).map_err(|_| bad(400, "the body is not UTF-8".to_owned()))?;
+                let text = std::str::from_utf8(&bytes)
+                    .map_err(|_| bad(400, "the body is not UTF-8".to_owned()))?;
                 Value::from(text)
             }
-            _ => strict::value(&bytes).map_err(|why| bad(400, format!("the body is not JSON: {why}")))?,
+            _ => strict::value(&bytes)
+                .map_err(|why| bad(400, format!("the body is not JSON: {why}")))?,
         };
         fields.insert(whole.name.clone(), value);
         return Ok(());
@@ -324,7 +364,9 @@ async fn body(
                 .iter()
                 .any(|input| input.from == From::Part && input.key == name)
         };
-        let form = reading.form(session, headers, &parts, plan.inputs.len()).await?;
+        let form = reading
+            .form(session, headers, &parts, plan.inputs.len())
+            .await?;
         for (name, text) in form.fields {
             let input = plan
                 .inputs
@@ -358,7 +400,10 @@ async fn body(
             .filter(|input| input.from == From::Part)
             .map(|input| format!("`{}`", input.key))
             .collect();
-        let why = format!("send a form (`multipart/form-data`) with {} as a file", parts.join(", "));
+        let why = format!(
+            "send a form (`multipart/form-data`) with {} as a file",
+            parts.join(", ")
+        );
         return Err(bad(415, why));
     }
     let is_json = media_type.is_empty() || media_type == "application/json" || media_type.ends_with("+json")
@@ -371,7 +416,8 @@ async fn body(
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
     }
-    let value = strict::value(&bytes).map_err(|why| bad(400, format!("the body is not JSON: {why}")))?;
+    let value =
+        strict::value(&bytes).map_err(|why| bad(400, format!("the body is not JSON: {why}")))?;
     let Value::Object(members) = value else {
         return Err(bad(400, "the body is not a JSON object".to_owned()));
     };
@@ -507,7 +553,13 @@ async fn settle(store: &Store, id: &str, key: Option<&(String, String)>, ran: &R
     let done = match kept {
         Some(kept) => store.keep_answer(scope, key, &kept).await,
         // What happened in a run that needs a person must not happen again under the same key.
-        None if ran.undone.iter().any(|undone| undone.outcome == UndoOutcome::NeedsReview) => Ok(()),
+        None if ran
+            .undone
+            .iter()
+            .any(|undone| undone.outcome == UndoOutcome::NeedsReview) =>
+        {
+            Ok(())
+        }
         None => store.forget_answer(scope, key).await,
     };
     if let Err(error) = done {
@@ -518,7 +570,10 @@ async fn settle(store: &Store, id: &str, key: Option<&(String, String)>, ran: &R
 /// An answer as it is kept.
 fn kept(answer: &Answer, id: &str) -> Option<Kept> {
     let (media_type, body) = match &answer.body {
-        AnswerBody::Json(json) => ("application/json".to_owned(), serde_json::to_vec(json).ok()?),
+        AnswerBody::Json(json) => (
+            "application/json".to_owned(),
+            serde_json::to_vec(json).ok()?,
+        ),
         AnswerBody::Blob(blob) if blob.length() <= LARGEST_KEPT => {
             (blob.media_type().to_owned(), blob.to_bytes().ok()?.to_vec())
         }

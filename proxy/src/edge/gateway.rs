@@ -458,7 +458,11 @@ pub(crate) fn too_large(limit: u64) -> Problem {
 }
 
 /// Answers with a problem and ends the request.
-pub(super) async fn refuse(session: &mut Session, cx: &mut Context, problem: Problem) -> Result<bool> {
+pub(super) async fn refuse(
+    session: &mut Session,
+    cx: &mut Context,
+    problem: Problem,
+) -> Result<bool> {
     write::problem(session, cx, problem).await?;
     Ok(true)
 }

@@ -93,7 +93,10 @@ mod tests {
     #[test]
     fn what_it_takes_is_what_the_parser_takes_but_for_names_that_stand_twice() {
         let text = r#"{"a":[1,-2,3.5,null,true,"x",{"b":18446744073709551615}]}"#;
-        assert_eq!(value(text.as_bytes()).unwrap(), json!({ "a": [1, -2, 3.5, null, true, "x", { "b": u64::MAX }] }));
+        assert_eq!(
+            value(text.as_bytes()).unwrap(),
+            json!({ "a": [1, -2, 3.5, null, true, "x", { "b": u64::MAX }] })
+        );
         for hostile in [
             r#"{"a":1,"a":2}"#.to_owned(),
             r#"{"a":[{"b":1,"b":1}]}"#.to_owned(),

@@ -34,8 +34,14 @@ pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
                         );
                     }
                     told = count;
-                    registry.metrics.open_effects.set(i64::try_from(count.0).unwrap_or(i64::MAX));
-                    registry.metrics.review_effects.set(i64::try_from(count.1).unwrap_or(i64::MAX));
+                    registry
+                        .metrics
+                        .open_effects
+                        .set(i64::try_from(count.0).unwrap_or(i64::MAX));
+                    registry
+                        .metrics
+                        .review_effects
+                        .set(i64::try_from(count.1).unwrap_or(i64::MAX));
                 }
                 Err(error) => log::error!("{error}"),
             }

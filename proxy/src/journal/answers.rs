@@ -154,7 +154,12 @@ mod tests {
         let store = Store::open(folder.path()).await.unwrap();
         let begin = |print: &'static [u8], run: &'static str| {
             let store = store.clone();
-            async move { store.begin_answer("shop", "k", print, run, DAY).await.unwrap() }
+            async move {
+                store
+                    .begin_answer("shop", "k", print, run, DAY)
+                    .await
+                    .unwrap()
+            }
         };
         assert_eq!(begin(b"1", "a").await, Begun::New);
         assert_eq!(begin(b"1", "b").await, Begun::Running);
@@ -185,7 +190,9 @@ mod tests {
     async fn an_answer_is_forgotten_when_its_time_is_over() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
-        let begun = store.begin_answer("shop", "k", b"1", "a", Duration::ZERO).await;
+        let begun = store
+            .begin_answer("shop", "k", b"1", "a", Duration::ZERO)
+            .await;
         assert_eq!(begun.unwrap(), Begun::New);
         store.keep_answer("shop", "k", &kept("yes")).await.unwrap();
         store.sweep_answers().await.unwrap();

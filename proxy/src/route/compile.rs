@@ -81,9 +81,10 @@ pub(crate) fn compile(
             Some(registry.limit(format!("client/{}", client.name), "client", rate))
         })
         .collect();
-    let routes = config.routes.iter().map(|route| {
-        self::route(route, &config, &compositions, &accounts, &names, registry)
-    });
+    let routes = config
+        .routes
+        .iter()
+        .map(|route| self::route(route, &config, &compositions, &accounts, &names, registry));
     let routes: Vec<Route> = routes.collect::<Result<_, _>>()?;
     registry
         .space
@@ -325,7 +326,10 @@ fn step_pools(
     registry: &Registry,
 ) -> Result<StepPools, Error> {
     let mut pools = StepPools::default();
-    for work in compositions.iter().flat_map(|plan| composing::operations(plan)) {
+    for work in compositions
+        .iter()
+        .flat_map(|plan| composing::operations(plan))
+    {
         let operation = work.contract.name;
         if pools.get(operation, &work.pool, work.hedge).is_some() {
             continue;

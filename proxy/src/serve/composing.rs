@@ -39,7 +39,12 @@ type Choice = (plan::Pool, Option<Duration>);
 pub(crate) struct StepPools(HashMap<&'static str, Vec<(Choice, Arc<Pool>)>>);
 
 impl StepPools {
-    pub(crate) fn get(&self, operation: &str, pool: &plan::Pool, hedge: Option<Duration>) -> Option<&Arc<Pool>> {
+    pub(crate) fn get(
+        &self,
+        operation: &str,
+        pool: &plan::Pool,
+        hedge: Option<Duration>,
+    ) -> Option<&Arc<Pool>> {
         let choices = self.0.get(operation)?;
         choices
             .iter()
@@ -48,7 +53,10 @@ impl StepPools {
     }
 
     pub(crate) fn put(&mut self, operation: &'static str, choice: Choice, pool: Pool) {
-        self.0.entry(operation).or_default().push((choice, Arc::new(pool)));
+        self.0
+            .entry(operation)
+            .or_default()
+            .push((choice, Arc::new(pool)));
     }
 }
 
@@ -67,7 +75,10 @@ pub(crate) fn chosen(config: &config::Config, work: &plan::OperationWork) -> Opt
         plan::Pool::Named(name) => config.pools.iter().find(|pool| pool.name == *name)?.clone(),
         plan::Pool::Accounts(names) => {
             let member = |name: &String| {
-                let at = config.accounts.iter().position(|account| account.name == *name)?;
+                let at = config
+                    .accounts
+                    .iter()
+                    .position(|account| account.name == *name)?;
                 Some(config::Member {
                     account: config::AccountId(at),
                     weight: 1,
@@ -143,7 +154,11 @@ impl Caller for Composer {
             Ok(input) => input,
             Err(why) => return refuse(400, Kind::BadInput, format!("`{}`: {why}", contract.name)),
         };
-        let Some(pool) = self.plan.step_pools.get(contract.name, call.pool, call.hedge) else {
+        let Some(pool) = self
+            .plan
+            .step_pools
+            .get(contract.name, call.pool, call.hedge)
+        else {
             let detail = format!("no account of the configuration offers `{}`", contract.name);
             return refuse(503, Kind::NoAccount, detail);
         };
@@ -178,7 +193,11 @@ impl Caller for Composer {
             Err(problem) => return Err(failed(problem, attempts)),
         };
         match served.first() {
-            Some(Ok(answered)) => Ok(Called::of(&answered.output, answered.account.name(), attempts)),
+            Some(Ok(answered)) => Ok(Called::of(
+                &answered.output,
+                answered.account.name(),
+                attempts,
+            )),
             Some(Err(failure)) => Err(failed(capability::problem_of(failure.clone()), attempts)),
             None => refuse(500, Kind::Internal, "there is no answer".to_owned()),
         }
@@ -190,12 +209,15 @@ impl Caller for Composer {
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let lost = |evidence| lost(&host, evidence);
         if call.made {
-            self.not_private(name).await.map_err(|why| {
-                failed(Problem::new(422, Kind::Unsupported, why), Vec::new())
-            })?;
+            self.not_private(name)
+                .await
+                .map_err(|why| failed(Problem::new(422, Kind::Unsupported, why), Vec::new()))?;
         }
         let wire = self.registry.wire(CONNECT).map_err(|error| {
-            failed(Problem::new(500, Kind::Internal, error.to_string()), Vec::new())
+            failed(
+                Problem::new(500, Kind::Internal, error.to_string()),
+                Vec::new(),
+            )
         })?;
         let mut head = call.head;
         if let Some(authority) = head.uri.authority()
@@ -342,8 +364,18 @@ mod tests {
     #[test]
     fn addresses_of_this_network_are_told_from_those_of_the_internet() {
         for private in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0", "100.64.0.1",
-            "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "224.0.0.1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "::1",
+            "fe80::1",
+            "fd00::1",
+            "::ffff:10.0.0.1",
+            "224.0.0.1",
         ] {
             assert!(is_private(private.parse().unwrap()), "{private}");
         }

@@ -15,10 +15,7 @@ use isobar_config::{
 use super::vendors::{self, Checked};
 
 /// Adds a configuration's compositions to it. `files` gets every file that was read.
-pub(crate) fn add(
-    config: Config,
-    files: &mut Vec<PathBuf>,
-) -> Result<(Checked, Report), Report> {
+pub(crate) fn add(config: Config, files: &mut Vec<PathBuf>) -> Result<(Checked, Report), Report> {
     let mut sources = Vec::new();
     for named in &config.compositions {
         match named {
@@ -44,6 +41,43 @@ pub(crate) fn add(
         return Err(report);
     }
     Ok((with(config, plans), report))
+}
+
+/// Checks a composition file, or a folder that has nothing else, by itself or beside a configuration; `None` when it is no
+/// composition.
+pub fn alone(
+    path: &Path,
+    config: Option<&Path>,
+) -> Option<Result<(Vec<Arc<Plan>>, Report), Report>> {
+    let read = read(path).ok()?;
+    if read.is_empty() || !read.iter().all(|(_, text)| is_composition(text)) {
+        return None;
+    }
+    let sources: Vec<Source> = read
+        .into_iter()
+        .map(|(file, text)| Source {
+            name: file.display().to_string(),
+            text,
+        })
+        .collect();
+    let known = match config.map(vendors::load) {
+        None => Known::default(),
+        Some(Err(report)) => return Some(Err(report)),
+        Some(Ok(loaded)) => match known(&loaded.checked.config) {
+            Ok(mut known) => {
+                // Its own route may stand there already.
+                known.routes.clear();
+                known
+            }
+            Err(report) => return Some(Err(report)),
+        },
+    };
+    let (plans, report) = check(&sources, &known, &System);
+    Some(if report.has_errors() {
+        Err(report)
+    } else {
+        Ok((plans, report))
+    })
 }
 
 /// The compositions that come with the program.
@@ -154,7 +188,11 @@ pub fn read(path: &Path) -> io::Result<Vec<(PathBuf, String)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path)? {
         let file = entry?.path();
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
         let test = name.ends_with(".test.yaml") || name.ends_with(".test.yml");
         if !yaml || test || name.starts_with('.') || !file.is_file() {
