@@ -13,5 +13,6 @@ pub use route::route_for;
 pub use serve::{
     compositions,
     once::{Outcome, Progress, call},
+    running::run,
     vendors::{Checked, Loaded, all as vendors, catalog, load},
 };

@@ -5,8 +5,10 @@ mod call;
 mod check;
 mod demo;
 mod explain;
+mod insights;
 mod key;
 mod logging;
+mod run;
 mod sandbox;
 mod serve;
 mod style;
@@ -52,11 +54,13 @@ enum Command {
     Key(key::Arguments),
     /// Call one operation, such as `speech.transcribe`, with the accounts of a configuration
     Call(call::Arguments),
+    /// Run one composition with the accounts of a configuration
+    Run(run::Arguments),
     /// List the vendors: who offers what, within which limits, at which price
     Vendors(vendors::Arguments),
     /// Simulate every vendor, to try a configuration without any key
     Sandbox(sandbox::Arguments),
-    /// Show a failover between two local servers, then keep serving
+    /// Show failovers and a composition in front of local servers, then keep serving
     Demo(demo::Arguments),
 }
 
@@ -90,6 +94,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema(&arguments),
         Command::Call(arguments) => call::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Vendors(arguments) => vendors::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),

@@ -11,6 +11,7 @@ pub(crate) mod exchange;
 pub(crate) mod once;
 pub(crate) mod outgoing;
 pub(crate) mod resolver;
+pub(crate) mod running;
 pub(crate) mod spend;
 pub(crate) mod transport;
 pub(crate) mod tried;
