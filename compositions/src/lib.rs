@@ -7,6 +7,7 @@ mod caller;
 mod check;
 pub mod journal;
 mod library;
+mod outline;
 pub mod plan;
 pub mod run;
 mod schema;

@@ -3,6 +3,7 @@
 
 mod call;
 mod check;
+mod composition_text;
 mod demo;
 mod explain;
 mod insights;

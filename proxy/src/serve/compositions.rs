@@ -89,6 +89,14 @@ pub fn shipped() -> Vec<Source> {
     library().iter().map(source).collect()
 }
 
+/// The pool that serves an operation's step, if anybody does.
+pub fn pool_of(
+    config: &Config,
+    work: &isobar_compositions::plan::OperationWork,
+) -> Option<isobar_config::Pool> {
+    super::composing::chosen(config, work)
+}
+
 /// A configuration with compositions, and a route for each that is served.
 pub fn with(mut config: Config, plans: Vec<Arc<Plan>>) -> Checked {
     for plan in &plans {
