@@ -201,8 +201,8 @@ fn outline(plan: &Plan) -> String {
         let default = default.map_or(String::new(), |value| format!(", else {value}"));
         let _ = writeln!(
             text,
-            "input {} from {:?}: {}{default}",
-            input.name, input.from, input.shape
+            "input {} from {:?} {}: {}{default}",
+            input.name, input.from, input.named, input.shape
         );
     }
     for step in &plan.steps {
@@ -400,6 +400,68 @@ fn every_mistake_is_told_at_once() {
         found,
         ["E1003", "E1001", "E1009", "E1002", "E1010", "E1039"]
     );
+}
+
+#[test]
+fn whatever_is_broken_is_told_and_nothing_else_happens() {
+    let shipped = library().iter().map(|(_, text)| (*text).to_owned());
+    let texts = cases("valid").into_iter().flat_map(|(_, sources)| sources);
+    for text in texts.map(|source| source.text).chain(shipped) {
+        let lines: Vec<&str> = text.lines().collect();
+        let mut broken: Vec<String> = (0..lines.len())
+            .map(|gone| {
+                let kept = lines.iter().enumerate().filter(|(index, _)| *index != gone);
+                kept.map(|(_, line)| format!("{line}\n")).collect()
+            })
+            .collect();
+        let ends = (0..text.len()).step_by(37);
+        broken.extend(ends.filter_map(|end| text.get(..end).map(str::to_owned)));
+        for (from, to) in [
+            ("$", ""),
+            ("= ", "=("),
+            (": ", ": $."),
+            ("text", "input"),
+            ("[", "[["),
+            ("input", "item"),
+        ] {
+            broken.push(text.replace(from, to));
+        }
+        for text in broken {
+            let source = Source {
+                name: "broken.yaml".to_owned(),
+                text,
+            };
+            let (plans, report) = check(&[source], &known(), &Fixed);
+            assert!(plans.is_empty() == report.has_errors());
+        }
+    }
+}
+
+#[test]
+fn the_largest_compositions_are_checked_in_no_time() {
+    let mut text = "composition: large\ninput: { text: string }\nsteps:\n".to_owned();
+    for index in 0..20_000 {
+        let before = if index == 0 {
+            "input.text".to_owned()
+        } else {
+            format!("s{}.language", index - 1)
+        };
+        let _ = writeln!(
+            text,
+            "  s{index}: {{ use: text.language, with: {{ text: $.{before} }} }}"
+        );
+    }
+    text.truncate(1_000_000);
+    text.truncate(text.rfind('\n').unwrap());
+    text.push_str("\noutput: $.s0.language\n");
+    let source = Source {
+        name: "large.yaml".to_owned(),
+        text,
+    };
+    let start = std::time::Instant::now();
+    let (plans, _) = check(&[source], &Known::default(), &Fixed);
+    assert!(plans.is_empty());
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
 #[test]

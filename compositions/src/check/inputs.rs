@@ -26,7 +26,6 @@ struct Draft {
     at: Span,
     /// Where its source is written, if it is.
     from_at: Span,
-    named: String,
 }
 
 impl Reading<'_> {
@@ -202,7 +201,12 @@ impl Reading<'_> {
             Some("query") => From::Query,
             Some("path") => From::Path,
             Some(_) => {
-                From::Header(self.header_of(&named, name.as_ref().map_or(key.at, |(_, at)| *at))?)
+                let (text, at) = match &name {
+                    Some((name, at)) => (name.clone(), *at),
+                    // `x_language` is a name of an input, and `x-language` of a header.
+                    None => (key.text.replace('_', "-"), key.at),
+                };
+                From::Header(self.header_name(at, &text)?)
             }
             None if in_path => From::Path,
             None if shape.is_blob() => From::Part,
@@ -267,19 +271,14 @@ impl Reading<'_> {
                 name: key.text.clone(),
                 shape,
                 from,
+                named,
                 default: None,
                 about: None,
                 most: most.unwrap_or(body),
             },
             at: key.at,
             from_at,
-            named,
         })
-    }
-
-    fn header_of(&mut self, name: &str, at: Span) -> Option<HeaderName> {
-        // `x_language` is a name of an input, and `x-language` of a header.
-        self.header_name(at, &name.replace('_', "-"))
     }
 
     /// What inputs together get wrong.
@@ -288,7 +287,7 @@ impl Reading<'_> {
             let before = drafts.get(..index).unwrap_or_default();
             let same = before.iter().find(|other| {
                 other.input.from == draft.input.from
-                    && (other.named == draft.named
+                    && (other.input.named == draft.input.named
                         || matches!(draft.input.from, From::Body | From::Header(_)))
             });
             if let Some(other) = same {
@@ -324,24 +323,25 @@ impl Reading<'_> {
         };
         let known: Vec<&String> = parameters(expose).collect();
         for draft in drafts.iter().filter(|draft| draft.input.from == From::Path) {
-            if !known.contains(&&draft.named) {
+            if !known.contains(&&draft.input.named) {
                 let message = format!(
                     "the path `{}` has no `{{{}}}`",
-                    expose.matcher.path.text, draft.named
+                    expose.matcher.path.text, draft.input.named
                 );
                 let names = known.iter().map(|name| name.as_str());
                 self.unknown(
                     "E1027",
                     draft.from_at,
                     message,
-                    &draft.named,
+                    &draft.input.named,
                     names,
                     "add it to `expose`, or leave `from: path` out",
                 );
             }
         }
         for name in known {
-            let taken = |draft: &Draft| draft.input.from == From::Path && draft.named == *name;
+            let taken =
+                |draft: &Draft| draft.input.from == From::Path && draft.input.named == *name;
             if !drafts.iter().any(taken) {
                 self.error(
                     "E1027",

@@ -75,7 +75,8 @@ impl Reading<'_> {
             );
         }
         let (mut drafts, mut seen) = (Vec::new(), Vec::new());
-        for (key, step) in node.entries() {
+        // What is far beyond any use is not looked at.
+        for (key, step) in node.entries().iter().take(5 * STEPS) {
             if is_reserved(&key.text) {
                 self.error(
                     "E1032",
@@ -118,6 +119,11 @@ impl Reading<'_> {
                 Shape::List(Box::new(item))
             } else {
                 work.shape.clone()
+            };
+            let shape = if step.get("otherwise").is_some() {
+                without_blobs(&shape)
+            } else {
+                shape
             };
             seen.push(Seen {
                 name: key.text.clone(),
@@ -176,7 +182,7 @@ impl Reading<'_> {
                 .map_or(Shape::Any, |seen| seen.shape.clone());
             let want = Want {
                 what: &what,
-                shape: &without_blobs(&seen),
+                shape: &seen,
                 blobs: false,
             };
             // It takes the place of the whole list, and so of no item.
@@ -544,7 +550,7 @@ fn looks_at_item(text: &str) -> bool {
     })
 }
 
-/// An output as it is written: of a blob there is no literal, so where one is it may be left out.
+/// An output that may be written out instead: of a blob there is no literal, so where one is it may be left out.
 fn without_blobs(shape: &Shape) -> Shape {
     match shape {
         Shape::Object { fields, others } => Shape::Object {
