@@ -4,7 +4,11 @@
 //! A folder is one case of several files, of which the first line of the first says what is raised. Cases whose names start
 //! with `known-` are checked with a configuration at hand, all others alone.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -191,7 +195,7 @@ fn there_are_enough_of_them() {
 
 /// What a reader wants to see of a plan at a glance.
 fn outline(plan: &Plan) -> String {
-    let mut text = format!("{}", plan.name);
+    let mut text = plan.name.clone();
     if let Some(expose) = &plan.expose {
         let _ = write!(text, " at {}", expose.text);
     }

@@ -355,9 +355,9 @@ impl<'s> Infer<'s> {
             (operators::INDEX, None, [of, at]) => self.index(id, of, at),
             (operators::IN, None, [one, list]) => self.within(id, one, list),
             (name, None, _) if name.starts_with(['_', '@']) => {
-                args.iter().for_each(|arg| {
+                for arg in args {
                     self.shape(arg);
-                });
+                }
                 Shape::Any
             }
             (name, None, _) => self.function(id, name, args),
@@ -641,9 +641,9 @@ impl<'s> Infer<'s> {
             || OPTIONAL.contains(&name)
             || matches!(name, "hasValue" | "orValue")
         {
-            args.iter().for_each(|arg| {
+            for arg in args {
                 self.shape(arg);
-            });
+            }
             return Shape::Any;
         }
         let of = self.operand(id, target);

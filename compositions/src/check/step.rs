@@ -162,7 +162,7 @@ impl Reading<'_> {
         let when = node.get("when").and_then(|when| {
             let mut looked = scope.clone();
             if !draft.by_item {
-                looked.item = outer.item.clone();
+                looked.item.clone_from(&outer.item);
             }
             self.condition(when, &looked, &mut uses)
         });
@@ -187,7 +187,7 @@ impl Reading<'_> {
             };
             // It takes the place of the whole list, and so of no item.
             let mut looked = scope.clone();
-            looked.item = outer.item.clone();
+            looked.item.clone_from(&outer.item);
             self.given(node, want, &looked, &mut uses).given
         });
         self.constant(draft, when.as_ref(), each.as_ref());

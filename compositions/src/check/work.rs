@@ -210,7 +210,7 @@ impl Reading<'_> {
         }
         let Some(contract) = contract(&name) else {
             let known = CONTRACTS.iter().map(|contract| contract.name);
-            let ours = compiled.names.iter().any(|known| *known == name);
+            let ours = compiled.names.contains(&name);
             let message = format!("there is no operation `{name}`");
             if ours {
                 self.error(
