@@ -184,11 +184,6 @@ impl Reading<'_> {
         Method::from_bytes(text.as_bytes()).ok()
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a URL, its parameters, and what they may look at"
-    )]
-
     /// A value that is written as a text: in a path, a query, a header.
     pub(super) fn scalar(
         &mut self,

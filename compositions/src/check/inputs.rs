@@ -182,7 +182,6 @@ impl Reading<'_> {
         // Of what is wrong with its type it was told.
         let is_known = kind.is_some();
         let (shape, most) = kind.unwrap_or((Shape::Any, None));
-        let in_path = expose.is_some_and(|expose| parameters(expose).any(|name| *name == key.text));
         let bodiless = expose.is_some_and(|expose| {
             let methods = &expose.matcher.methods;
             methods
@@ -190,6 +189,7 @@ impl Reading<'_> {
                 .any(|method| matches!(method.as_str(), "GET" | "HEAD" | "DELETE"))
         });
         let named = name.as_ref().map_or(&key.text, |(name, _)| name).clone();
+        let in_path = expose.is_some_and(|expose| parameters(expose).any(|name| *name == named));
         let from_at = from.map_or(node.at, |(_, at)| at);
         let from = match from.map(|(word, _)| word) {
             Some("field") => From::Field,

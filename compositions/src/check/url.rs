@@ -52,6 +52,10 @@ impl Reading<'_> {
         }
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a URL, its parameters, and what they may look at"
+    )]
     pub(super) fn known_url(
         &mut self,
         node: &Node,
