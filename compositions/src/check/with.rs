@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     plan::{Given, Pool},
-    shape::Shape,
+    shape::{Shape, operation_property},
 };
 
 impl Reading<'_> {
@@ -81,9 +81,8 @@ impl Reading<'_> {
 
     /// Numbers and texts that a contract does not take, as far as they are literals.
     pub(super) fn bounds(&mut self, contract: &Contract, node: &Node) {
-        let schema = contract.input_schema();
         for (key, value) in node.get("with").map(Node::entries).unwrap_or_default() {
-            let Some(property) = schema.pointer(&format!("/properties/{}", key.text)) else {
+            let Some(property) = operation_property(contract, &key.text) else {
                 continue;
             };
             let bound = |name: &str| property.get(name).and_then(serde_json::Value::as_f64);
