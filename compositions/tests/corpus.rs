@@ -19,7 +19,7 @@ use std::{
 };
 
 use isobar_compositions::{
-    Known, KnownAccount, KnownPool, Plan, check, is_composition, library, schema,
+    Known, KnownAccount, KnownPool, Plan, check, is_composition, library, plan::Given, schema,
 };
 use isobar_config::{Environment, Report, Source};
 use serde_json::Value;
@@ -385,6 +385,42 @@ fn every_page_shows_the_mistake_and_what_mends_it() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn references_are_relative_to_whose_value_they_are() {
+    let text = "composition: x\ninput: { audio: blob, tags: list(string) }\nsteps:\n  said: { use: speech.synthesize, with: { text: hello } }\n  heard: { use: speech.transcribe, with: { audio: $.said.audio, keywords: $.input.tags } }\noutput: { a: \"$['heard'].words[*].text\", b: $.input.audio, c: $.said.audio.bytes, d: $.heard, e: $.run.id }\n";
+    let source = Source {
+        name: "x.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let (plans, report) = check(&[source], &Known::default(), &Fixed);
+    assert!(report.is_empty(), "{}", report.text(false));
+    let Given::Map(members) = &plans[0].output.body else {
+        panic!("{:?}", plans[0].output.body);
+    };
+    let seen: Vec<String> = members
+        .iter()
+        .map(|(name, given)| match given {
+            Given::Reference(reference) => format!(
+                "{name}: {:?} {} {:?}",
+                reference.root,
+                reference.path.source(),
+                reference.blob
+            ),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "a: Step(1) $.words[*].text None",
+            "b: Input $.audio Some(\"audio\")",
+            "c: Step(0) $.audio.bytes None",
+            "d: Step(1) $ None",
+            "e: Run $.id None",
+        ]
+    );
 }
 
 #[test]
