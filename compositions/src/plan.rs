@@ -58,6 +58,8 @@ pub struct Input {
     pub shape: Shape,
     /// Where a request has it.
     pub from: From,
+    /// Its name there, which may be another than its own.
+    pub named: String,
     /// What it is when the caller does not give it.
     pub default: Option<Value>,
     /// What it is for.

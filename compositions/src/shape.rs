@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 pub(crate) use fit::Misfit;
 pub(crate) use notation::{NAMES as TYPES, notation};
-pub(crate) use operation::operation_input;
 pub use operation::operation_output;
+pub(crate) use operation::{operation_input, operation_property};
 pub(crate) use schema::shape_within as in_schema;
 
 /// What a value can be.

@@ -4,7 +4,11 @@
 //! A folder is one case of several files, of which the first line of the first says what is raised. Cases whose names start
 //! with `known-` are checked with a configuration at hand, all others alone.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a panic is how a test fails"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +19,7 @@ use std::{
 };
 
 use isobar_compositions::{
-    Known, KnownAccount, KnownPool, Plan, check, is_composition, library, schema,
+    Known, KnownAccount, KnownPool, Plan, check, is_composition, library, plan::Given, schema,
 };
 use isobar_config::{Environment, Report, Source};
 use serde_json::Value;
@@ -191,7 +195,7 @@ fn there_are_enough_of_them() {
 
 /// What a reader wants to see of a plan at a glance.
 fn outline(plan: &Plan) -> String {
-    let mut text = format!("{}", plan.name);
+    let mut text = plan.name.clone();
     if let Some(expose) = &plan.expose {
         let _ = write!(text, " at {}", expose.text);
     }
@@ -201,8 +205,8 @@ fn outline(plan: &Plan) -> String {
         let default = default.map_or(String::new(), |value| format!(", else {value}"));
         let _ = writeln!(
             text,
-            "input {} from {:?}: {}{default}",
-            input.name, input.from, input.shape
+            "input {} from {:?} {}: {}{default}",
+            input.name, input.from, input.named, input.shape
         );
     }
     for step in &plan.steps {
@@ -384,6 +388,42 @@ fn every_page_shows_the_mistake_and_what_mends_it() {
 }
 
 #[test]
+fn references_are_relative_to_whose_value_they_are() {
+    let text = "composition: x\ninput: { audio: blob, tags: list(string) }\nsteps:\n  said: { use: speech.synthesize, with: { text: hello } }\n  heard: { use: speech.transcribe, with: { audio: $.said.audio, keywords: $.input.tags } }\noutput: { a: \"$['heard'].words[*].text\", b: $.input.audio, c: $.said.audio.bytes, d: $.heard, e: $.run.id }\n";
+    let source = Source {
+        name: "x.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let (plans, report) = check(&[source], &Known::default(), &Fixed);
+    assert!(report.is_empty(), "{}", report.text(false));
+    let Given::Map(members) = &plans[0].output.body else {
+        panic!("{:?}", plans[0].output.body);
+    };
+    let seen: Vec<String> = members
+        .iter()
+        .map(|(name, given)| match given {
+            Given::Reference(reference) => format!(
+                "{name}: {:?} {} {:?}",
+                reference.root,
+                reference.path.source(),
+                reference.blob
+            ),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "a: Step(1) $.words[*].text None",
+            "b: Input $.audio Some(\"audio\")",
+            "c: Step(0) $.audio.bytes None",
+            "d: Step(1) $ None",
+            "e: Run $.id None",
+        ]
+    );
+}
+
+#[test]
 fn every_mistake_is_told_at_once() {
     let text = "composition: many\nsteps:\n  a: { use: text.sentimen }\n  b: { use: text.entities, with: { text: $.heard.text } }\n  c: { use: text.entities }\noutput: { x: $.b.entity, y: \"= b.language + 1\" }\n";
     let source = Source {
@@ -400,6 +440,68 @@ fn every_mistake_is_told_at_once() {
         found,
         ["E1003", "E1001", "E1009", "E1002", "E1010", "E1039"]
     );
+}
+
+#[test]
+fn whatever_is_broken_is_told_and_nothing_else_happens() {
+    let shipped = library().iter().map(|(_, text)| (*text).to_owned());
+    let texts = cases("valid").into_iter().flat_map(|(_, sources)| sources);
+    for text in texts.map(|source| source.text).chain(shipped) {
+        let lines: Vec<&str> = text.lines().collect();
+        let mut broken: Vec<String> = (0..lines.len())
+            .map(|gone| {
+                let kept = lines.iter().enumerate().filter(|(index, _)| *index != gone);
+                kept.map(|(_, line)| format!("{line}\n")).collect()
+            })
+            .collect();
+        let ends = (0..text.len()).step_by(101);
+        broken.extend(ends.filter_map(|end| text.get(..end).map(str::to_owned)));
+        for (from, to) in [
+            ("$", ""),
+            ("= ", "=("),
+            (": ", ": $."),
+            ("text", "input"),
+            ("[", "[["),
+            ("input", "item"),
+        ] {
+            broken.push(text.replace(from, to));
+        }
+        for text in broken {
+            let source = Source {
+                name: "broken.yaml".to_owned(),
+                text,
+            };
+            let (plans, report) = check(&[source], &known(), &Fixed);
+            assert!(plans.is_empty() == report.has_errors());
+        }
+    }
+}
+
+#[test]
+fn the_largest_compositions_are_checked_in_no_time() {
+    let mut text = "composition: large\ninput: { text: string }\nsteps:\n".to_owned();
+    for index in 0..10_000 {
+        let before = if index == 0 {
+            "input.text".to_owned()
+        } else {
+            format!("s{}.language", index - 1)
+        };
+        let _ = writeln!(
+            text,
+            "  s{index}: {{ use: text.language, with: {{ text: $.{before} }} }}"
+        );
+    }
+    text.truncate(1_000_000);
+    text.truncate(text.rfind('\n').unwrap());
+    text.push_str("\noutput: $.s0.language\n");
+    let source = Source {
+        name: "large.yaml".to_owned(),
+        text,
+    };
+    let start = std::time::Instant::now();
+    let (plans, _) = check(&[source], &Known::default(), &Fixed);
+    assert!(plans.is_empty());
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
 
 #[test]

@@ -95,3 +95,46 @@ pub(crate) fn expand(
     expanded.text.push_str(rest);
     Ok(expanded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{document::Value, place::Span};
+
+    struct One;
+
+    impl Environment for One {
+        fn variable(&self, name: &str) -> Option<String> {
+            (name == "KEY").then(|| "secret".to_owned())
+        }
+
+        fn file(&self, path: &Path) -> io::Result<String> {
+            if path == Path::new("a.key") {
+                Ok("secret of a file\n".to_owned())
+            } else {
+                Err(io::ErrorKind::NotFound.into())
+            }
+        }
+    }
+
+    #[test]
+    fn texts_tell_what_they_stand_for_and_whether_it_is_from_outside() {
+        let check = |text: &str, expected: Option<(&str, bool)>| {
+            let node = Node {
+                value: Value::Text(text.to_owned()),
+                at: Span::default(),
+            };
+            let seen = expanded(&node, text, &One).ok();
+            let expected = expected.map(|(text, outside)| (text.to_owned(), outside));
+            assert_eq!(seen, expected, "{text}");
+        };
+        check("plain", Some(("plain", false)));
+        check("a ${KEY}", Some(("a secret", true)));
+        check("${NONE:-b}", Some(("b", true)));
+        check("$${KEY}", Some(("${KEY}", false)));
+        check("file(a.key)", Some(("secret of a file", true)));
+        for bad in ["${NONE}", "${KEY", "${a b}", "file(b.key)"] {
+            check(bad, None);
+        }
+    }
+}

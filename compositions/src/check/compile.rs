@@ -14,7 +14,7 @@ use super::{
     value::Want,
 };
 use crate::{
-    plan::{From, Given, Output, Plan},
+    plan::{From, Given, Output, Plan, Step, Work},
     shape::Shape,
 };
 
@@ -109,7 +109,8 @@ impl Reading<'_> {
                 );
             }
         }
-        self.idle(node);
+        let steps = made.iter().map(|made| &made.step);
+        self.idle(node, is_read.then_some(steps));
         let plan = Plan {
             name: name.to_owned(),
             about,
@@ -195,8 +196,22 @@ impl Reading<'_> {
         output
     }
 
-    /// Settings that are of requests, where there are none.
-    fn idle(&mut self, node: &Node) {
+    /// Settings that are of requests, where there are none. The steps are only given where all of them could be read.
+    fn idle<'s>(&mut self, node: &Node, steps: Option<impl Iterator<Item = &'s Step>>) {
+        if let (Some(key), Some(mut steps)) = (key_of(node, "hosts"), steps) {
+            let called = steps.any(|step| {
+                let undo = step.undo.as_ref().is_some_and(|undo| requests(&undo.work));
+                undo || requests(&step.work)
+            });
+            if !called {
+                self.warning(
+                    "E1043",
+                    key.at,
+                    "`hosts` has no effect: no step makes an HTTP request",
+                    "remove it; compositions that are used have hosts of their own",
+                );
+            }
+        }
         if node.get("expose").is_none() {
             for name in ["anonymous", "idempotency", "status", "headers", "stream"] {
                 if let Some(key) = key_of(node, name) {
@@ -209,5 +224,14 @@ impl Reading<'_> {
                 }
             }
         }
+    }
+}
+
+/// Whether work makes HTTP requests itself.
+fn requests(work: &Work) -> bool {
+    match work {
+        Work::Http(_) => true,
+        Work::Race(ways) => ways.iter().any(requests),
+        Work::Operation(_) | Work::Composition { .. } => false,
     }
 }

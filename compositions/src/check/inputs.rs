@@ -1,8 +1,5 @@
 //! What callers give: where a composition is served, its inputs, and bounds on what it takes.
 
-use std::time::Duration;
-
-use http::HeaderName;
 use isobar_config::{Key, Node, Segment, Span, Value, matcher};
 
 use super::{
@@ -11,8 +8,8 @@ use super::{
     value::Want,
 };
 use crate::{
-    plan::{Expose, From, Host, Idempotency, Input, Limits},
-    shape::{Shape, notation},
+    plan::{Expose, From, Input},
+    shape::Shape,
 };
 
 /// Longest line about something, in characters.
@@ -26,7 +23,6 @@ struct Draft {
     at: Span,
     /// Where its source is written, if it is.
     from_at: Span,
-    named: String,
 }
 
 impl Reading<'_> {
@@ -186,7 +182,6 @@ impl Reading<'_> {
         // Of what is wrong with its type it was told.
         let is_known = kind.is_some();
         let (shape, most) = kind.unwrap_or((Shape::Any, None));
-        let in_path = expose.is_some_and(|expose| parameters(expose).any(|name| *name == key.text));
         let bodiless = expose.is_some_and(|expose| {
             let methods = &expose.matcher.methods;
             methods
@@ -194,6 +189,7 @@ impl Reading<'_> {
                 .any(|method| matches!(method.as_str(), "GET" | "HEAD" | "DELETE"))
         });
         let named = name.as_ref().map_or(&key.text, |(name, _)| name).clone();
+        let in_path = expose.is_some_and(|expose| parameters(expose).any(|name| *name == named));
         let from_at = from.map_or(node.at, |(_, at)| at);
         let from = match from.map(|(word, _)| word) {
             Some("field") => From::Field,
@@ -202,7 +198,12 @@ impl Reading<'_> {
             Some("query") => From::Query,
             Some("path") => From::Path,
             Some(_) => {
-                From::Header(self.header_of(&named, name.as_ref().map_or(key.at, |(_, at)| *at))?)
+                let (text, at) = match &name {
+                    Some((name, at)) => (name.clone(), *at),
+                    // `x_language` is a name of an input, and `x-language` of a header.
+                    None => (key.text.replace('_', "-"), key.at),
+                };
+                From::Header(self.header_name(at, &text)?)
             }
             None if in_path => From::Path,
             None if shape.is_blob() => From::Part,
@@ -268,19 +269,14 @@ impl Reading<'_> {
                 key: named.clone(),
                 shape,
                 from,
+                named,
                 default: None,
                 about: None,
                 most: most.unwrap_or(body),
             },
             at: key.at,
             from_at,
-            named,
         })
-    }
-
-    fn header_of(&mut self, name: &str, at: Span) -> Option<HeaderName> {
-        // `x_language` is a name of an input, and `x-language` of a header.
-        self.header_name(at, &name.replace('_', "-"))
     }
 
     /// What inputs together get wrong.
@@ -289,7 +285,7 @@ impl Reading<'_> {
             let before = drafts.get(..index).unwrap_or_default();
             let same = before.iter().find(|other| {
                 other.input.from == draft.input.from
-                    && (other.named == draft.named
+                    && (other.input.named == draft.input.named
                         || matches!(draft.input.from, From::Body | From::Header(_)))
             });
             if let Some(other) = same {
@@ -325,24 +321,25 @@ impl Reading<'_> {
         };
         let known: Vec<&String> = parameters(expose).collect();
         for draft in drafts.iter().filter(|draft| draft.input.from == From::Path) {
-            if !known.contains(&&draft.named) {
+            if !known.contains(&&draft.input.named) {
                 let message = format!(
                     "the path `{}` has no `{{{}}}`",
-                    expose.matcher.path.text, draft.named
+                    expose.matcher.path.text, draft.input.named
                 );
                 let names = known.iter().map(|name| name.as_str());
                 self.unknown(
                     "E1027",
                     draft.from_at,
                     message,
-                    &draft.named,
+                    &draft.input.named,
                     names,
                     "add it to `expose`, or leave `from: path` out",
                 );
             }
         }
         for name in known {
-            let taken = |draft: &Draft| draft.input.from == From::Path && draft.named == *name;
+            let taken =
+                |draft: &Draft| draft.input.from == From::Path && draft.input.named == *name;
             if !drafts.iter().any(taken) {
                 self.error(
                     "E1027",
@@ -352,167 +349,6 @@ impl Reading<'_> {
                 );
             }
         }
-    }
-
-    /// A type: a text, or a map of fields. `blobs` says whether it may be one.
-    pub(crate) fn kind_of(&mut self, node: &Node, blobs: bool) -> Option<(Shape, Option<u64>)> {
-        match &node.value {
-            Value::Text(text) => match notation(text) {
-                Ok(noted) if noted.most.is_some() && !blobs => {
-                    self.error(
-                        "E1028",
-                        node.at,
-                        "a field of an object cannot be a blob",
-                        "take the blob by an input of its own",
-                    );
-                    None
-                }
-                Ok(noted) => Some((noted.shape, noted.most)),
-                Err(wrong) => {
-                    let at = self.part(node, wrong.at, wrong.length);
-                    match wrong.word.filter(|word| !word.is_empty()) {
-                        Some(word) => {
-                            let alias = match word.as_str() {
-                                "text" | "str" => Some("string"),
-                                "int" | "long" => Some("integer"),
-                                "float" | "double" => Some("number"),
-                                "bool" => Some("boolean"),
-                                "array" => Some("list"),
-                                "file" | "audio" | "binary" | "bytes" => Some("blob"),
-                                "map" | "dict" => Some("object"),
-                                _ => None,
-                            };
-                            if let Some(alias) = alias {
-                                self.error(
-                                    "E1026",
-                                    at,
-                                    wrong.message,
-                                    format!("did you mean `{alias}`?"),
-                                );
-                            } else {
-                                self.unknown(
-                                    "E1026",
-                                    at,
-                                    wrong.message,
-                                    &word,
-                                    crate::shape::TYPES,
-                                    "choose one",
-                                );
-                            }
-                        }
-                        None => self.error("E1026", at, wrong.message, wrong.help),
-                    }
-                    None
-                }
-            },
-            Value::Map(entries) => {
-                let mut fields = std::collections::BTreeMap::new();
-                for (key, node) in entries {
-                    let (shape, _) = self.kind_of(node, false)?;
-                    fields.insert(key.text.clone(), shape);
-                }
-                Some((
-                    Shape::Object {
-                        fields,
-                        others: None,
-                    },
-                    None,
-                ))
-            }
-            _ => {
-                self.error(
-                    "E1026",
-                    node.at,
-                    format!("this is {}, and should be a type", node.kind()),
-                    "write one, such as `string`, `list(string)`, or `{ name: string }` for an object",
-                );
-                None
-            }
-        }
-    }
-
-    pub(crate) fn limits(&mut self, node: Option<&Node>) -> Limits {
-        let mut limits = Limits {
-            body: 32_000_000,
-            calls: 200,
-            at_once: 16,
-        };
-        for (key, node) in node
-            .map(|node| self.record(node, &table::LIMITS))
-            .unwrap_or_default()
-        {
-            match key.text.as_str() {
-                "body" => limits.body = self.size(node, "a body", "1GB").unwrap_or(u64::MAX),
-                "calls" => {
-                    limits.calls = self
-                        .whole(node, "a number of calls", 1, 10_000)
-                        .unwrap_or(u32::MAX)
-                }
-                _ => {
-                    limits.at_once = self
-                        .whole(node, "a number of calls at once", 1, 64)
-                        .unwrap_or(64)
-                }
-            }
-        }
-        limits
-    }
-
-    pub(crate) fn idempotency(&mut self, node: &Node) -> Option<Idempotency> {
-        let mut made = Idempotency {
-            header: HeaderName::from_static("idempotency-key"),
-            required: false,
-            keep: Duration::from_hours(24),
-        };
-        match node.value {
-            Value::Bool(true) => return Some(made),
-            Value::Bool(false) => return None,
-            _ => {}
-        }
-        for (key, node) in self.record(node, &table::IDEMPOTENCY) {
-            match key.text.as_str() {
-                "header" => {
-                    let text = self.text(node, "write a header's name: `Idempotency-Key`")?;
-                    made.header = self.header_name(node.at, &text)?;
-                }
-                "required" => made.required = self.boolean(node)?,
-                _ => made.keep = self.time(node, "a time to keep answers", "30d")?,
-            }
-        }
-        Some(made)
-    }
-
-    /// `hosts:`, each with its place.
-    pub(crate) fn hosts(&mut self, node: Option<&Node>) -> Vec<(Host, Span)> {
-        let Some(node) = node else {
-            return Vec::new();
-        };
-        if !matches!(node.value, Value::List(_)) {
-            self.wrong(node, "a list", "write `[api.example.com]`");
-            return Vec::new();
-        }
-        let mut hosts: Vec<(Host, Span)> = Vec::new();
-        for item in node.items() {
-            let Some(text) = self.text(item, "write a host: `api.example.com`") else {
-                continue;
-            };
-            match host(&text) {
-                Some(host) if hosts.iter().any(|(known, _)| *known == host) => self.error(
-                    "E1023",
-                    item.at,
-                    format!("`{text}` is there twice"),
-                    "remove one of the two",
-                ),
-                Some(host) => hosts.push((host, item.at)),
-                None => self.error(
-                    "E1023",
-                    item.at,
-                    format!("`{text}` is not a host"),
-                    "write `api.example.com`, `*.example.com` or `127.0.0.1:9000`, without scheme and path",
-                ),
-            }
-        }
-        hosts
     }
 }
 
@@ -527,67 +363,4 @@ fn parameters(expose: &Expose) -> impl Iterator<Item = &String> {
             Segment::Parameter(name) => Some(name),
             Segment::Literal(_) => None,
         })
-}
-
-/// `name`, `*.name`, `address`, each perhaps with `:port`.
-pub(crate) fn host(text: &str) -> Option<Host> {
-    let (name, port) = match text.rsplit_once(':') {
-        _ if text.parse::<std::net::Ipv6Addr>().is_ok() => (text, None),
-        Some((name, port)) if !port.ends_with(']') => (
-            name,
-            Some(port.parse::<u16>().ok().filter(|port| *port > 0)?),
-        ),
-        _ => (text, None),
-    };
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    let good = bare.parse::<std::net::IpAddr>().is_ok()
-        || name
-            .strip_prefix("*.")
-            .map_or(name.split('.').all(label), |rest| {
-                rest.contains('.') && rest.split('.').all(label)
-            });
-    (good && name.len() <= 253).then(|| Host {
-        name: bare.to_ascii_lowercase(),
-        port,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_have_names_and_perhaps_ports() {
-        let check = |text: &str, expected: Option<(&str, Option<u16>)>| {
-            let seen = host(text);
-            let seen = seen.as_ref().map(|host| (host.name.as_str(), host.port));
-            assert_eq!(seen, expected, "{text}");
-        };
-        check("API.example.com", Some(("api.example.com", None)));
-        check("*.example.com", Some(("*.example.com", None)));
-        check("127.0.0.1:9000", Some(("127.0.0.1", Some(9_000))));
-        check("[::1]:80", Some(("::1", Some(80))));
-        check("::1", Some(("::1", None)));
-        check("localhost:8080", Some(("localhost", Some(8_080))));
-        for bad in [
-            "",
-            "https://a.b",
-            "a.b/c",
-            "a b",
-            "*",
-            "*.com",
-            "a.b:0",
-            "a.b:x",
-            "*.*.a.b",
-            "a..b",
-        ] {
-            check(bad, None);
-        }
-    }
 }

@@ -11,13 +11,22 @@ mod http;
 mod infer;
 mod inputs;
 mod known;
+mod misfit;
+mod order;
 mod paths;
 mod reading;
 mod reference;
+mod repeat;
+mod routes;
 mod scope;
+mod settings;
 mod step;
 pub(crate) mod table;
+mod twins;
+mod types;
+mod url;
 mod value;
+mod with;
 mod work;
 
 use std::{
@@ -25,9 +34,7 @@ use std::{
     sync::Arc,
 };
 
-use isobar_config::{
-    Diagnostic, Environment, Node, Report, Segment, Source, Span, Value, matcher, parse,
-};
+use isobar_config::{Diagnostic, Environment, Node, Report, Source, Span, Value, parse};
 
 pub use known::{Known, KnownAccount, KnownPool};
 
@@ -105,12 +112,6 @@ pub fn is_composition(text: &str) -> bool {
 struct File {
     name: String,
     node: Node,
-}
-
-/// Files so that each comes after those that it uses.
-struct Order {
-    files: Vec<usize>,
-    broken: BTreeSet<String>,
 }
 
 impl Reading<'_> {
@@ -193,150 +194,5 @@ impl Reading<'_> {
                 "names have letters, digits, `-` and `_`, a letter first, at most 64 of them",
             );
         }
-    }
-
-    /// Puts files in order, and says which use themselves.
-    fn order(&mut self, files: &[File]) -> Order {
-        let mut uses: Vec<Vec<(usize, Span)>> = Vec::with_capacity(files.len());
-        for file in files {
-            let mut found = Vec::new();
-            used(&file.node, &mut found);
-            let known = found.into_iter().filter_map(|(name, at)| {
-                let index = files.iter().position(|other| other.name == name)?;
-                Some((index, at))
-            });
-            uses.push(known.collect());
-        }
-        let mut order = Order {
-            files: Vec::new(),
-            broken: BTreeSet::new(),
-        };
-        let mut state = vec![0_u8; files.len()];
-        for start in 0..files.len() {
-            let mut way = Vec::new();
-            self.visit(start, files, &uses, &mut state, &mut way, &mut order);
-        }
-        order
-    }
-
-    fn visit(
-        &mut self,
-        index: usize,
-        files: &[File],
-        uses: &[Vec<(usize, Span)>],
-        state: &mut [u8],
-        way: &mut Vec<usize>,
-        order: &mut Order,
-    ) {
-        if state.get(index) != Some(&0) || way.len() > files.len() {
-            return;
-        }
-        if let Some(state) = state.get_mut(index) {
-            *state = 1;
-        }
-        way.push(index);
-        for (next, at) in uses.get(index).into_iter().flatten() {
-            if let Some(from) = way.iter().position(|step| step == next) {
-                let names: Vec<String> = way
-                    .get(from..)
-                    .unwrap_or_default()
-                    .iter()
-                    .chain([next])
-                    .filter_map(|index| files.get(*index))
-                    .map(|file| format!("`{}`", file.name))
-                    .collect();
-                for index in way.get(from..).unwrap_or_default() {
-                    order
-                        .broken
-                        .extend(files.get(*index).map(|file| file.name.clone()));
-                }
-                let message = if names.len() == 2 {
-                    "the composition uses itself".to_owned()
-                } else {
-                    format!("the compositions use each other: {}", names.join(" → "))
-                };
-                self.error(
-                    "E1013",
-                    *at,
-                    message,
-                    "a composition has to end: take the step out, or repeat it by `each`",
-                );
-            } else {
-                self.visit(*next, files, uses, state, way, order);
-            }
-        }
-        way.pop();
-        order.files.push(index);
-    }
-
-    /// Says which compositions answer the same requests.
-    fn routes(&mut self, files: &[File], plans: &[Option<Arc<Plan>>]) {
-        type Route = (Vec<String>, Vec<Option<String>>, bool);
-        let anonymous = |matcher: &isobar_config::Matcher| -> Route {
-            let segments = matcher.path.segments.iter().map(|segment| match segment {
-                Segment::Literal(text) => Some(text.clone()),
-                Segment::Parameter(_) => None,
-            });
-            (
-                matcher.methods.clone(),
-                segments.collect(),
-                matcher.path.rest,
-            )
-        };
-        let mut taken: Vec<(Route, String)> = self
-            .known
-            .routes
-            .iter()
-            .filter_map(|text| {
-                Some((
-                    anonymous(&matcher(text).ok()?),
-                    format!("the route `{text}`"),
-                ))
-            })
-            .collect();
-        for (file, plan) in files.iter().zip(plans) {
-            let (Some(expose), Some(node)) = (
-                plan.as_ref().and_then(|plan| plan.expose.as_ref()),
-                file.node.get("expose"),
-            ) else {
-                continue;
-            };
-            let own = anonymous(&expose.matcher);
-            let clash = taken.iter().find(|((methods, segments, rest), _)| {
-                (methods.is_empty() || methods.iter().any(|method| own.0.contains(method)))
-                    && *segments == own.1
-                    && *rest == own.2
-            });
-            if let Some((_, who)) = clash {
-                let help = format!("{who} answers them; choose another path or method");
-                self.error(
-                    "E1018",
-                    node.at,
-                    format!("`{}` is taken", expose.text),
-                    help,
-                );
-            }
-            taken.push((own, format!("the composition `{}`", file.name)));
-        }
-    }
-}
-
-/// Compositions that a file uses, wherever: `use: composition.NAME`.
-fn used(node: &Node, found: &mut Vec<(String, Span)>) {
-    for (key, value) in node.entries() {
-        if key.text == "use"
-            && let Some(name) = value
-                .text()
-                .and_then(|text| text.strip_prefix("composition."))
-        {
-            found.push((name.to_owned(), value.at));
-        }
-        // Values that steps are given are nothing of ours.
-        if !matches!(key.text.as_str(), "with" | "output" | "otherwise" | "input") {
-            used(value, found);
-        }
-    }
-    for item in node.items() {
-        used(item, found);
     }
 }

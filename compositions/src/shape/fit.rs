@@ -28,7 +28,7 @@ impl Shape {
     /// Whether some value could be of both shapes.
     pub(crate) fn can_equal(&self, other: &Self) -> bool {
         match (self.present(), other.present()) {
-            (Self::Any, _) | (_, Self::Any) | (Self::Nothing, _) | (_, Self::Nothing) => true,
+            (Self::Any | Self::Nothing, _) | (_, Self::Any | Self::Nothing) => true,
             (Self::Integer | Self::Number, Self::Integer | Self::Number) => true,
             (Self::Text(one), Self::Text(two)) => {
                 one.is_empty() || two.is_empty() || one.iter().any(|word| two.contains(word))

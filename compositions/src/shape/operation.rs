@@ -1,12 +1,56 @@
 //! Shapes of operations, from their contracts.
 
-use isobar_adapters::Contract;
+use std::sync::LazyLock;
+
+use isobar_adapters::{CONTRACTS, Contract};
+use serde_json::Value;
 
 use super::{Shape, schema};
 
+/// What is worked out of a contract, once.
+struct Known {
+    input: Shape,
+    output: Shape,
+    schema: Value,
+}
+
+static KNOWN: LazyLock<Vec<(&'static str, Known)>> = LazyLock::new(|| {
+    let known = |contract: &'static Contract| {
+        let schema = contract.input_schema();
+        let known = Known {
+            input: input(contract, &schema),
+            output: output(contract),
+            schema,
+        };
+        (contract.name, known)
+    };
+    CONTRACTS.iter().map(known).collect()
+});
+
+fn known(contract: &Contract) -> Option<&'static Known> {
+    KNOWN
+        .iter()
+        .find(|(name, _)| *name == contract.name)
+        .map(|(_, known)| known)
+}
+
 /// What an operation is given, blobs included.
 pub(crate) fn operation_input(contract: &Contract) -> Shape {
-    let mut shape = schema::shape(&contract.input_schema());
+    known(contract).map_or(Shape::Any, |known| known.input.clone())
+}
+
+/// What references find in an operation's answer: what its contract says, who answered, and what it used.
+pub fn operation_output(contract: &Contract) -> Shape {
+    known(contract).map_or(Shape::Any, |known| known.output.clone())
+}
+
+/// What the schema of an operation's input says of a field.
+pub(crate) fn operation_property(contract: &Contract, name: &str) -> Option<&'static Value> {
+    known(contract)?.schema.get("properties")?.get(name)
+}
+
+fn input(contract: &Contract, schema: &Value) -> Shape {
+    let mut shape = schema::shape(schema);
     if let Shape::Object { fields, others } = &mut shape {
         *others = None;
         for blob in contract.blobs {
@@ -16,8 +60,7 @@ pub(crate) fn operation_input(contract: &Contract) -> Shape {
     shape
 }
 
-/// What references find in an operation's answer: what its contract says, who answered, and what it used.
-pub fn operation_output(contract: &Contract) -> Shape {
+fn output(contract: &Contract) -> Shape {
     let mut shape = schema::shape(&contract.output_schema());
     if let Shape::Object { fields, others } = &mut shape {
         *others = None;
@@ -38,7 +81,7 @@ const SPOKEN: &str = "speech.synthesize";
 
 #[cfg(test)]
 mod tests {
-    use isobar_adapters::{CONTRACTS, contract};
+    use isobar_adapters::contract;
 
     use super::*;
 
