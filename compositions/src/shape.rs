@@ -6,6 +6,7 @@
 
 mod fit;
 mod join;
+mod json_schema;
 mod notation;
 mod operation;
 mod schema;
