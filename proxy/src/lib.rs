@@ -13,6 +13,7 @@ pub use route::route_for;
 pub use serve::{
     compositions,
     once::{Outcome, Progress, call},
+    openapi,
     running::run,
     vendors::{Checked, Loaded, all as vendors, catalog, load},
 };

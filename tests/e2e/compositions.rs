@@ -60,13 +60,13 @@ impl Stand {
         let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into()).await.unwrap();
         let state = tempfile::tempdir().unwrap();
         let printed = sandbox.print_config();
-        let accounts: String = printed
-            .lines()
-            .filter(|line| {
-                let name = line.trim().split(':').next().unwrap_or_default();
-                vendors.contains(&name)
+        let accounts: String = vendors
+            .iter()
+            .map(|vendor| {
+                let start = format!("  {vendor}:");
+                let line = printed.lines().find(|line| line.starts_with(&start));
+                format!("{}\n", line.expect("the vendor is simulated"))
             })
-            .map(|line| format!("{line}\n"))
             .collect();
         let text = format!(
             "{HEAD}state: {}\naccounts:\n{accounts}{more}",
@@ -146,7 +146,8 @@ async fn a_recording_becomes_insights_and_survives_the_loss_of_a_vendor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_that_may_be_missing_are_named_when_they_are() {
     let stand = Stand::library(&["deepgram", "azure", "google"]).await;
-    let down = |vendor: &str| Rule::at(vendor, Fault::error(Class::Unavailable)).during("entities");
+    let down =
+        |vendor: &str| Rule::at(vendor, Fault::error(Class::Unavailable)).during("text.entities");
     stand.sandbox.faults().set([down("azure"), down("google")]);
     let seen = stand.audio("/v1/voice/insights").await;
     assert_eq!(seen.status, 200, "{}", seen.text());

@@ -9,6 +9,7 @@ mod explain;
 mod insights;
 mod key;
 mod logging;
+mod openapi;
 mod run;
 mod sandbox;
 mod serve;
@@ -51,6 +52,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Print the JSON Schema of the configuration, for editors
     Schema(SchemaArguments),
+    /// Describe what a configuration serves as OpenAPI 3.1
+    Openapi(openapi::Arguments),
     /// Make a client key, or the digest of one, for the `clients` section
     Key(key::Arguments),
     /// Call one operation, such as `speech.transcribe`, with the accounts of a configuration
@@ -95,6 +98,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema(&arguments),
         Command::Call(arguments) => call::run(&arguments),
+        Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Vendors(arguments) => vendors::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),

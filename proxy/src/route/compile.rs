@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use http::{HeaderName, HeaderValue};
 use isobar_adapters::Vendors;
 use isobar_compositions::Plan;
-use isobar_config::{self as config, Auth, Config};
+use isobar_config::{self as config, Auth, Config, Matcher};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
@@ -20,6 +20,7 @@ use crate::{
         capability::AtVendor,
         client,
         composing::{self, StepPools},
+        openapi,
         vendors::{self, Checked},
     },
 };
@@ -52,13 +53,15 @@ pub(crate) enum Error {
 
 /// Compiles a checked configuration; state that outlives plans comes from `registry`.
 pub(crate) fn compile(
-    Checked {
-        config,
-        compositions,
-    }: Checked,
+    checked: Checked,
     registry: &Registry,
     generation: u64,
 ) -> Result<Snapshot, Error> {
+    let described = described(&checked)?;
+    let Checked {
+        config,
+        compositions,
+    } = checked;
     let (vendors, _) = vendors::vendors(config.adapters.as_deref())
         .map_err(|report| Error::Manifests(report.text(false)))?;
     let accounts: Vec<Arc<Account>> = config
@@ -85,19 +88,29 @@ pub(crate) fn compile(
         .routes
         .iter()
         .map(|route| self::route(route, &config, &compositions, &accounts, &names, registry));
-    let routes: Vec<Route> = routes.collect::<Result<_, _>>()?;
+    let mut routes: Vec<Route> = routes.collect::<Result<_, _>>()?;
+    let mut matchers: Vec<Matcher> = config
+        .routes
+        .iter()
+        .map(|route| route.matcher.clone())
+        .collect();
+    for written in described {
+        routes.push(self::route(
+            &written,
+            &config,
+            &[],
+            &accounts,
+            &names,
+            registry,
+        )?);
+        matchers.push(written.matcher);
+    }
     registry
         .space
         .limit(config.limits.body_memory.value, config.limits.spool.value);
     Ok(Snapshot {
         generation,
-        router: Router::new(
-            config
-                .routes
-                .iter()
-                .map(|route| route.matcher.clone())
-                .collect(),
-        ),
+        router: Router::new(matchers),
         routes,
         clients: Clients::new(clients),
         client_limits,
@@ -112,6 +125,58 @@ pub(crate) fn compile(
         keep_alive: config.limits.keep_alive.value,
         config,
     })
+}
+
+/// `GET /openapi.json` and `GET /docs`, where operations or compositions are served and no route of the configuration takes
+/// their place. With clients, a key is needed for these as for anything else.
+fn described(checked: &Checked) -> Result<Vec<config::Route>, Error> {
+    let config = &checked.config;
+    let serves = |route: &config::Route| {
+        matches!(
+            route.action,
+            config::Action::Serve(_) | config::Action::Compose(_)
+        )
+    };
+    let Some(first) = config.routes.iter().find(|route| serves(route)) else {
+        return Ok(Vec::new());
+    };
+    let document = openapi::document(checked);
+    let route = |place: &str, media_type: &str, body: String| -> Result<_, Error> {
+        let matcher = config::matcher(place).map_err(|_| Error::Dangling(place.to_owned()))?;
+        let name = place.to_owned();
+        Ok(config::Route {
+            name,
+            matcher,
+            action: config::Action::Respond(config::Respond {
+                status: 200,
+                headers: vec![("content-type".to_owned(), media_type.to_owned())],
+                body,
+            }),
+            anonymous: config.clients.is_none(),
+            clients: None,
+            limits: config.route_limits.clone(),
+            at: Arc::clone(&first.at),
+        })
+    };
+    let mut routes = vec![
+        route(
+            "GET /docs",
+            "text/html; charset=utf-8",
+            openapi::page(&document),
+        )?,
+        route(
+            "GET /openapi.json",
+            "application/json",
+            document.to_string(),
+        )?,
+    ];
+    routes.retain(|route| {
+        !config
+            .routes
+            .iter()
+            .any(|known| known.matcher.path == route.matcher.path)
+    });
+    Ok(routes)
 }
 
 fn account(

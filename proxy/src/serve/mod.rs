@@ -9,6 +9,7 @@ pub(crate) mod composing;
 pub mod compositions;
 pub(crate) mod exchange;
 pub(crate) mod once;
+pub mod openapi;
 pub(crate) mod outgoing;
 pub(crate) mod resolver;
 pub(crate) mod running;

@@ -106,7 +106,10 @@ fn schema_name(contract: &Contract, ending: &str) -> String {
 
 /// Puts an operation's schemas among the components; what they define for themselves moves there, too.
 fn add_schemas(schemas: &mut Value, contract: &Contract) {
-    for (schema, ending) in [(contract.input_schema(), "Input"), (contract.output_schema(), "Output")] {
+    for (schema, ending) in [
+        (contract.input_schema(), "Input"),
+        (contract.output_schema(), "Output"),
+    ] {
         let name = schema_name(contract, ending);
         let mut schema = schema;
         let inner = schema
@@ -241,7 +244,9 @@ fn composition(plan: &Plan) -> Value {
                 } else {
                     "application/json"
                 };
-                body = Some(json!({ "required": required(input), "content": { media_type: { "schema": schema(input) } } }));
+                body = Some(
+                    json!({ "required": required(input), "content": { media_type: { "schema": schema(input) } } }),
+                );
                 continue;
             }
             From::Field | From::Part => {
@@ -267,11 +272,14 @@ fn composition(plan: &Plan) -> Value {
         } else {
             "application/json"
         };
-        let mut schema = json!({ "type": "object", "properties": fields, "additionalProperties": false });
+        let mut schema =
+            json!({ "type": "object", "properties": fields, "additionalProperties": false });
         if let (Some(schema), false) = (schema.as_object_mut(), needed.is_empty()) {
             schema.insert("required".to_owned(), json!(needed));
         }
-        body = Some(json!({ "required": !needed.is_empty(), "content": { media_type: { "schema": schema } } }));
+        body = Some(
+            json!({ "required": !needed.is_empty(), "content": { media_type: { "schema": schema } } }),
+        );
     }
     if let Some(idempotency) = &plan.idempotency {
         parameters.push(json!({
@@ -302,19 +310,32 @@ fn composition(plan: &Plan) -> Value {
 pub fn page(document: &Value) -> String {
     let mut text = String::from(include_str!("openapi.html"));
     let mut operations = String::new();
-    for (path, item) in document.get("paths").and_then(Value::as_object).into_iter().flatten() {
+    for (path, item) in document
+        .get("paths")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         for (method, operation) in item.as_object().into_iter().flatten() {
             section(&mut operations, path, method, operation);
         }
     }
     text = text.replace("<!-- operations -->", &operations);
-    let schemas = document.pointer("/components/schemas").cloned().unwrap_or_default();
+    let schemas = document
+        .pointer("/components/schemas")
+        .cloned()
+        .unwrap_or_default();
     let pretty = serde_json::to_string_pretty(&schemas).unwrap_or_default();
     text.replace("<!-- schemas -->", &escaped(&pretty))
 }
 
 fn section(text: &mut String, path: &str, method: &str, operation: &Value) {
-    let field = |name: &str| operation.get(name).and_then(Value::as_str).unwrap_or_default();
+    let field = |name: &str| {
+        operation
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
     let _ = write!(
         text,
         "<section><h2><span class=\"method\">{}</span> <code>{}</code></h2><p>{}</p>",
@@ -326,7 +347,12 @@ fn section(text: &mut String, path: &str, method: &str, operation: &Value) {
     if let Some(parameters) = parameters.filter(|parameters| !parameters.is_empty()) {
         text.push_str("<table><tr><th>parameter</th><th>in</th><th>required</th></tr>");
         for parameter in parameters {
-            let field = |name: &str| parameter.get(name).and_then(Value::as_str).unwrap_or_default();
+            let field = |name: &str| {
+                parameter
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
             let required = parameter.get("required") == Some(&Value::Bool(true));
             let _ = write!(
                 text,
