@@ -52,8 +52,6 @@ pub struct Expose {
 pub struct Input {
     /// Name.
     pub name: String,
-    /// Name that it has in a request.
-    pub key: String,
     /// What it must be. A shape that allows nothing makes the input optional.
     pub shape: Shape,
     /// Where a request has it.

@@ -266,7 +266,6 @@ impl Reading<'_> {
         Some(Draft {
             input: Input {
                 name: key.text.clone(),
-                key: named.clone(),
                 shape,
                 from,
                 named,

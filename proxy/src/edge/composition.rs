@@ -255,14 +255,14 @@ impl Gateway {
         for input in &plan.inputs {
             let text = match &input.from {
                 From::Query => {
-                    let found = query.iter().find(|(name, _)| *name == input.key);
+                    let found = query.iter().find(|(name, _)| *name == input.named);
                     found.map(|(_, value)| value.clone())
                 }
                 From::Path => {
                     let found = captures
                         .parameters
                         .iter()
-                        .find(|(name, _)| *name == input.key);
+                        .find(|(name, _)| *name == input.named);
                     found
                         .map(|(_, value)| {
                             percent_encoding::percent_decode_str(value)
@@ -362,7 +362,7 @@ async fn body(
         let parts = |name: &str| {
             plan.inputs
                 .iter()
-                .any(|input| input.from == From::Part && input.key == name)
+                .any(|input| input.from == From::Part && input.named == name)
         };
         let form = reading
             .form(session, headers, &parts, plan.inputs.len())
@@ -371,7 +371,7 @@ async fn body(
             let input = plan
                 .inputs
                 .iter()
-                .find(|input| input.from == From::Field && input.key == name);
+                .find(|input| input.from == From::Field && input.named == name);
             let (name, value) = match input {
                 Some(input) => (input.name.clone(), from_text(&input.shape, &text)),
                 None => (name, Value::from(text)),
@@ -384,7 +384,7 @@ async fn body(
             let input = plan
                 .inputs
                 .iter()
-                .find(|input| input.from == From::Part && input.key == name);
+                .find(|input| input.from == From::Part && input.named == name);
             let name = input.map_or(name, |input| input.name.clone());
             if blobs.iter().any(|(known, _)| *known == name) {
                 return Err(bad(400, format!("`{name}` is given twice")));
@@ -398,7 +398,7 @@ async fn body(
             .inputs
             .iter()
             .filter(|input| input.from == From::Part)
-            .map(|input| format!("`{}`", input.key))
+            .map(|input| format!("`{}`", input.named))
             .collect();
         let why = format!(
             "send a form (`multipart/form-data`) with {} as a file",
@@ -425,7 +425,7 @@ async fn body(
         let input = plan
             .inputs
             .iter()
-            .find(|input| input.from == From::Field && input.key == name);
+            .find(|input| input.from == From::Field && input.named == name);
         let name = input.map_or(name, |input| input.name.clone());
         if fields.insert(name.clone(), value).is_some() {
             return Err(bad(400, format!("`{name}` is given twice")));

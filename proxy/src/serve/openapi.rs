@@ -250,16 +250,16 @@ fn composition(plan: &Plan) -> Value {
                 continue;
             }
             From::Field | From::Part => {
-                fields.insert(input.key.clone(), schema(input));
+                fields.insert(input.named.clone(), schema(input));
                 if required(input) {
-                    needed.push(input.key.as_str());
+                    needed.push(input.named.as_str());
                 }
                 continue;
             }
         };
         let name = match &input.from {
             From::Header(name) => name.as_str(),
-            _ => input.key.as_str(),
+            _ => input.named.as_str(),
         };
         parameters.push(json!({
             "name": name, "in": place, "required": place == "path" || required(input), "schema": schema(input),
