@@ -51,10 +51,11 @@ impl Plan {
                 .remove(name.as_str())
                 .filter(|value| !value.is_null())
             {
-                Some(value) => {
+                Some(mut value) => {
                     if let Some(why) = misfit(shape, &value, &format!("`{name}`")) {
                         return Err(BadInput(why));
                     }
+                    floats(shape, &mut value);
                     taken.insert(name.clone(), value);
                 }
                 None => match &input.default {
@@ -85,6 +86,29 @@ impl Plan {
             all.extend(taken);
         }
         Ok(slot)
+    }
+}
+
+/// Writes whole numbers as floats where any number may be: expressions do not mix the two kinds.
+fn floats(shape: &Shape, value: &mut Value) {
+    match (shape, value) {
+        (Shape::Optional(inner), value) => floats(inner, value),
+        (Shape::Number, value) => {
+            if let Some(number) = value.as_f64().and_then(serde_json::Number::from_f64) {
+                *value = Value::Number(number);
+            }
+        }
+        (Shape::List(inner), Value::Array(items)) => {
+            items.iter_mut().for_each(|item| floats(inner, item));
+        }
+        (Shape::Object { fields, .. }, Value::Object(members)) => {
+            for (name, shape) in fields {
+                if let Some(member) = members.get_mut(name) {
+                    floats(shape, member);
+                }
+            }
+        }
+        _ => {}
     }
 }
 
