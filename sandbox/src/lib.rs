@@ -27,6 +27,9 @@ use tokio::{net::TcpListener, task::AbortHandle};
 pub use credentials::print_config;
 pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};
 
+/// A short recording, "the weather is …", that every simulated speech vendor knows the words of.
+pub const WEATHER: &[u8] = include_bytes!("../fixtures/weather.wav");
+
 /// Simulators of every vendor behind one address. Dropping it closes its listener and its connections.
 pub struct Sandbox {
     address: SocketAddr,

@@ -50,7 +50,7 @@ pub(super) fn run(arguments: Arguments) -> io::Result<ExitCode> {
         path: arguments.source.config,
         files: loaded.files,
     };
-    runtime.block_on(serve(loaded.config, origin, style))
+    runtime.block_on(serve(loaded.checked, origin, style))
 }
 
 /// The runtime that serves requests.
@@ -62,17 +62,16 @@ pub(super) fn runtime(threads: Option<usize>) -> io::Result<tokio::runtime::Runt
     builder.enable_all().thread_name("serve").build()
 }
 
-async fn serve(
-    config: isobar_config::Config,
-    origin: Origin,
-    style: Style,
-) -> io::Result<ExitCode> {
+async fn serve(checked: isobar::Checked, origin: Origin, style: Style) -> io::Result<ExitCode> {
     // Listened for before the first request, so that none of them kills a request.
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (summary, open) = (check::summary(&config), config.clients.is_none());
-    let host = Host::start(config, Some(origin))
+    let (summary, open) = (
+        check::summary(&checked.config),
+        checked.config.clients.is_none(),
+    );
+    let host = Host::start(checked, Some(origin))
         .await
         .map_err(io::Error::other)?;
     let out = || io::stderr().lock();

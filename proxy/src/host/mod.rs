@@ -2,6 +2,7 @@
 //!
 //! Pingora's `Server` is not used: everything here starts and stops inside a test, on port 0, in milliseconds.
 
+mod recovery;
 mod reload;
 mod watch;
 
@@ -15,7 +16,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use isobar_config::Config;
 use parking_lot::Mutex;
 use pingora_core::{
     listeners::ListenerConfig,
@@ -31,7 +31,7 @@ use crate::{
     edge::{access_log::AccessLog, front::Front, gateway::Gateway},
     pool::probe,
     route::{compile, registry::Registry, snapshot::Snapshot},
-    serve::{body::Space, trust},
+    serve::{body::Space, trust, vendors::Checked},
 };
 
 /// Idle connections to vendors kept by the stream path, in all.
@@ -120,8 +120,13 @@ pub struct Drained {
 }
 
 impl Host {
-    /// Starts serving `config` on the current tokio runtime. `origin` is where a reload reads from, if anywhere.
-    pub async fn start(config: Config, origin: Option<Origin>) -> Result<Self, StartError> {
+    /// Starts serving on the current tokio runtime. `origin` is where a reload reads from, if anywhere.
+    pub async fn start(
+        checked: impl Into<Checked>,
+        origin: Option<Origin>,
+    ) -> Result<Self, StartError> {
+        let checked = checked.into();
+        let config = &checked.config;
         // Everything that can fail comes before anything is served.
         let sockets = config
             .listen
@@ -137,7 +142,7 @@ impl Host {
         let log = Arc::new(AccessLog::open(&config.log.access).map_err(StartError::AccessLog)?);
         let space = Space::new(&config.state);
         let registry = Arc::new(Registry::new(metrics, space, Arc::clone(&trust.client)));
-        let snapshot = compile::compile(config, &registry, 1)
+        let snapshot = compile::compile(checked, &registry, 1)
             .map_err(|error| StartError::Compile(error.to_string()))?;
         registry.metrics.generation.set(1);
         let plan = Arc::new(ArcSwap::from_pointee(snapshot));
@@ -175,7 +180,12 @@ impl Host {
             None => (None, None),
         };
         let sweeper = sweep(Arc::clone(&registry), Arc::clone(&plan));
-        let mut background = vec![tokio::spawn(probe::run(plan)), tokio::spawn(sweeper)];
+        let recovery = recovery::run(Arc::clone(&registry), Arc::clone(&plan));
+        let mut background = vec![
+            tokio::spawn(probe::run(plan)),
+            tokio::spawn(sweeper),
+            tokio::spawn(recovery),
+        ];
         background.extend(watch::start(&inner));
         Ok(Self {
             addresses,
@@ -203,9 +213,9 @@ impl Host {
         self.inner.reload().await
     }
 
-    /// Swaps in `config`.
-    pub fn swap(&self, config: Config) -> Result<Reload, ReloadError> {
-        self.inner.swap(config)
+    /// Swaps in another configuration.
+    pub fn swap(&self, checked: impl Into<Checked>) -> Result<Reload, ReloadError> {
+        self.inner.swap(checked.into())
     }
 
     /// Stops accepting and leaves when no request is running, or when `patience` is over (by default the
@@ -306,7 +316,7 @@ async fn sweep(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
 
 #[cfg(test)]
 mod tests {
-    use isobar_config::{Environment, Source};
+    use isobar_config::{Config, Environment, Source};
     use isobar_sandbox::Upstream;
 
     use super::*;
