@@ -19,7 +19,7 @@ use crate::{
     prepare::{Prepared, Preparing},
     price::{Quantity, Usage},
     projection::{Outside, Surroundings},
-    request::Response,
+    request::{Request, Response},
     template::{Scope, follow},
     transport::{Tokens, Transport},
     tree::Tree,
@@ -121,6 +121,54 @@ impl Operation {
             Some(price) => price.usage(quantity, model),
             None => Usage::unpriced(quantity),
         }
+    }
+
+    /// The first request of the call that would do these jobs, signed at this time; nothing is sent, and no key is
+    /// exchanged for a token.
+    pub fn prepare(
+        &self,
+        account: &Account,
+        jobs: &[Job],
+        id: &str,
+        now: SystemTime,
+    ) -> Result<Request, Failure> {
+        let none = |why| Failure::new(Kind::Unsupported, why);
+        let How::Calls(calls) = &self.kind else {
+            return Err(none("the operation is done in this process"));
+        };
+        let (Some(step), Some(first)) = (calls.steps.first(), jobs.first()) else {
+            return Err(none("there is nothing to send"));
+        };
+        let resolved = |job: &Job| {
+            self.resolve(job, account)
+                .map(|input| Job {
+                    input,
+                    blobs: job.blobs.clone(),
+                })
+                .map_err(|gap| Failure::new(Kind::Unsupported, gap))
+        };
+        let input = if self.batch.most > 1 {
+            let resolved: Result<Vec<Job>, Failure> = jobs.iter().map(resolved).collect();
+            together(&resolved?)
+        } else {
+            resolved(first)?.input
+        };
+        let scope = Scope {
+            input: &input,
+            blobs: &first.blobs,
+            account: account.fields(),
+            kept: &[],
+            id,
+            token: None,
+            chunk: None,
+            item: None,
+        };
+        let Prepared {
+            mut request,
+            signer,
+        } = Preparing { account, step }.request(&scope)?;
+        signer.sign(&mut request, now)?;
+        Ok(request)
     }
 
     /// Reads a vendor's answer to one call's jobs, as if they had just been sent: nothing is sent, and earlier steps have
@@ -609,7 +657,7 @@ impl Call<'_> {
                     "the vendor's signature needs the whole body in memory",
                 ));
             }
-            signer.sign(&mut request, SystemTime::now())?;
+            signer.sign(&mut request, self.transport.now())?;
             let response = self
                 .transport
                 .send(request, self.left())
@@ -634,7 +682,7 @@ impl Call<'_> {
     ) -> Result<String, Failure> {
         let cell = self.tokens.cell(&token_call.key(self.account));
         let mut token = cell.lock().await;
-        let now = SystemTime::now();
+        let now = self.transport.now();
         if let Some(token) = token
             .as_ref()
             .filter(|token| !renew && crate::transport::is_fresh(token, now))
@@ -647,7 +695,7 @@ impl Call<'_> {
             .send(request, self.left())
             .await
             .map_err(Failure::lost)?;
-        let fresh = token_call.read(&response, SystemTime::now())?;
+        let fresh = token_call.read(&response, self.transport.now())?;
         let value = fresh.value.expose().to_owned();
         *token = Some(fresh);
         Ok(value)
