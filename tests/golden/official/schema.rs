@@ -197,9 +197,8 @@ impl<'d> Converter<'d> {
 /// What a text may be in JSON: itself, or the number or truth that it writes.
 pub(super) fn readings(text: &str) -> Vec<Value> {
     let mut readings = vec![Value::String(text.to_owned())];
-    match serde_json::from_str(text) {
-        Ok(value @ (Value::Number(_) | Value::Bool(_))) => readings.push(value),
-        _ => {}
+    if let Ok(value @ (Value::Number(_) | Value::Bool(_))) = serde_json::from_str(text) {
+        readings.push(value);
     }
     readings
 }
