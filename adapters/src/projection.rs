@@ -276,7 +276,7 @@ impl Program {
         walk.deserialize(&mut deserializer)
             .map_err(|_| Misread::NotJson)?;
         deserializer.end().map_err(|_| Misread::NotJson)?;
-        self.finish(found, outside)
+        self.finish(&mut found, outside)
     }
 
     /// Maps a document.
@@ -313,7 +313,7 @@ impl Program {
                 self.put(&mut found, *slot, Tree::owned(value));
             }
         }
-        self.finish(found, outside)
+        self.finish(&mut found, outside)
     }
 
     fn empty<'de>(&self) -> Found<'de> {
@@ -398,15 +398,15 @@ impl Program {
                     .filter_map(|number| self.eaches.get(*number))
                 {
                     self.begin(found, each.slot);
+                    let mut inner = each.item.empty();
                     for value in items {
-                        let mut inner = each.item.empty();
                         each.item.walk(&each.item.trie, value, outside, &mut inner);
                         for (slot, query) in &each.item.queries {
                             if let Ok(Some(value)) = query.render(value) {
                                 each.item.put(&mut inner, *slot, Tree::owned(value));
                             }
                         }
-                        let item = each.finish(inner, outside);
+                        let item = each.finish(&mut inner, outside);
                         self.append(found, each, item);
                     }
                 }
@@ -417,7 +417,7 @@ impl Program {
 
     fn finish<'de>(
         &self,
-        mut found: Found<'de>,
+        found: &mut Found<'de>,
         outside: &dyn Surroundings,
     ) -> Result<Tree<'de>, Misread> {
         if let Some(misread) = found.misread.take() {
@@ -435,10 +435,21 @@ impl Program {
 }
 
 impl Each {
-    /// The item's record, unless the item is left out.
+    /// The item's record, unless the item is left out. What was found is used up: the next item begins with nothing.
     fn finish<'de>(
         &self,
-        found: Found<'de>,
+        found: &mut Found<'de>,
+        outside: &dyn Surroundings,
+    ) -> Result<Option<Tree<'de>>, Misread> {
+        let made = self.make(found, outside);
+        found.slots.fill(Tree::Absent);
+        found.misread = None;
+        made
+    }
+
+    fn make<'de>(
+        &self,
+        found: &mut Found<'de>,
         outside: &dyn Surroundings,
     ) -> Result<Option<Tree<'de>>, Misread> {
         if let Some((slot, words)) = &self.only {
@@ -676,8 +687,8 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
         {
             self.program.begin(self.found, each.slot);
             if !each.item.queries.is_empty() {
+                let mut inner = each.item.empty();
                 while let Some(value) = items.next_element::<Value>()? {
-                    let mut inner = each.item.empty();
                     each.item
                         .walk(&each.item.trie, &value, self.outside, &mut inner);
                     for (slot, query) in &each.item.queries {
@@ -685,13 +696,13 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
                             each.item.put(&mut inner, *slot, Tree::owned(value));
                         }
                     }
-                    let item = each.finish(inner, self.outside);
+                    let item = each.finish(&mut inner, self.outside);
                     self.program.append(self.found, each, item);
                 }
                 return Ok(());
             }
+            let mut inner = each.item.empty();
             loop {
-                let mut inner = each.item.empty();
                 let walk = Walk {
                     program: &each.item,
                     trie: &each.item.trie,
@@ -701,7 +712,7 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
                 if items.next_element_seed(walk)?.is_none() {
                     return Ok(());
                 }
-                let item = each.finish(inner, self.outside);
+                let item = each.finish(&mut inner, self.outside);
                 self.program.append(self.found, each, item);
             }
         }

@@ -23,6 +23,10 @@ pub trait Transport: Send + Sync {
     async fn send(&self, request: Request, allowed: Duration) -> Result<Response, Evidence>;
     /// Waits.
     async fn pause(&self, time: Duration);
+    /// The time of day: signatures and tokens say it, and expire by it.
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
     /// Does work that keeps a processor busy or reads a file, and returns when it is done. What serves other requests
     /// meanwhile gives it to a thread of its own; by default it is done where it is asked for.
     async fn blocking(&self, work: Box<dyn FnOnce() + Send>) {

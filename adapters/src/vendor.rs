@@ -290,6 +290,16 @@ pub(crate) struct ErrorRule {
 }
 
 impl Operation {
+    /// Whether it is done in this process, without asking anybody.
+    pub fn in_process(&self) -> bool {
+        matches!(self.kind, How::Engine(_))
+    }
+
+    /// Models that a caller may name without the vendor.
+    pub fn models(&self) -> &[String] {
+        &self.models
+    }
+
     /// Limits in words, for people.
     pub fn limits(&self) -> Vec<String> {
         self.limits.texts()

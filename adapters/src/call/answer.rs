@@ -1,18 +1,22 @@
 //! Vendor's answer → ours.
 
+use std::time::SystemTime;
+
 use serde_json::{Map, Value};
 
 use super::{
     Job, Output,
+    batch::together,
     errors::{document_failure, failure_in},
 };
 use crate::{
     capability::About,
     draft::Fields,
     failure::{Failure, Kind},
+    prepare::{Prepared, Preparing},
     projection::{Outside, Surroundings},
-    request::Response,
-    template::follow,
+    request::{Request, Response},
+    template::{Scope, follow},
     tree::Tree,
     vendor::{Account, Calls, How, Operation, Returns},
 };
@@ -27,6 +31,54 @@ pub(super) struct Answer<'a> {
 }
 
 impl Operation {
+    /// The first request of the call that would do these jobs, signed at this time; nothing is sent, and no key is
+    /// exchanged for a token.
+    pub fn prepare(
+        &self,
+        account: &Account,
+        jobs: &[Job],
+        id: &str,
+        now: SystemTime,
+    ) -> Result<Request, Failure> {
+        let none = |why| Failure::new(Kind::Unsupported, why);
+        let How::Calls(calls) = &self.kind else {
+            return Err(none("the operation is done in this process"));
+        };
+        let (Some(step), Some(first)) = (calls.steps.first(), jobs.first()) else {
+            return Err(none("there is nothing to send"));
+        };
+        let resolved = |job: &Job| {
+            self.resolve(job, account)
+                .map(|input| Job {
+                    input,
+                    blobs: job.blobs.clone(),
+                })
+                .map_err(|gap| Failure::new(Kind::Unsupported, gap))
+        };
+        let input = if self.batch.most > 1 {
+            let resolved: Result<Vec<Job>, Failure> = jobs.iter().map(resolved).collect();
+            together(&resolved?)
+        } else {
+            resolved(first)?.input
+        };
+        let scope = Scope {
+            input: &input,
+            blobs: &first.blobs,
+            account: account.fields(),
+            kept: &[],
+            id,
+            token: None,
+            chunk: None,
+            item: None,
+        };
+        let Prepared {
+            mut request,
+            signer,
+        } = Preparing { account, step }.request(&scope)?;
+        signer.sign(&mut request, now)?;
+        Ok(request)
+    }
+
     /// Reads a vendor's answer to one call's jobs, as if they had just been sent: nothing is sent, and earlier steps have
     /// kept nothing.
     pub fn interpret(

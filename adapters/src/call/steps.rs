@@ -1,6 +1,6 @@
 //! The steps of an operation: each a request and its answer, or a job that is asked after until it is done.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -175,7 +175,7 @@ impl Call<'_> {
                     "the vendor's signature needs the whole body in memory",
                 ));
             }
-            signer.sign(&mut request, SystemTime::now())?;
+            signer.sign(&mut request, self.transport.now())?;
             let response = self
                 .transport
                 .send(request, self.left())
@@ -200,7 +200,7 @@ impl Call<'_> {
     ) -> Result<String, Failure> {
         let cell = self.tokens.cell(&token_call.key(self.account));
         let mut token = cell.lock().await;
-        let now = SystemTime::now();
+        let now = self.transport.now();
         if let Some(token) = token
             .as_ref()
             .filter(|token| !renew && crate::transport::is_fresh(token, now))
@@ -213,7 +213,7 @@ impl Call<'_> {
             .send(request, self.left())
             .await
             .map_err(Failure::lost)?;
-        let fresh = token_call.read(&response, SystemTime::now())?;
+        let fresh = token_call.read(&response, self.transport.now())?;
         let value = fresh.value.expose().to_owned();
         *token = Some(fresh);
         Ok(value)

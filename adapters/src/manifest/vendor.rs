@@ -293,11 +293,7 @@ impl Reading<'_> {
                 ),
             }
         }
-        if services.is_empty()
-            && value("base").is_none()
-            && value("services").is_none()
-            && self.folder != "local"
-        {
+        if services.is_empty() && value("base").is_none() && value("services").is_none() {
             self.missing(
                 node,
                 "base",

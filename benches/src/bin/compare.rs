@@ -5,15 +5,16 @@ use std::{
     fmt::Write as _,
     fs, io,
     io::{BufRead as _, BufReader, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::{Child, Stdio},
 };
 
 use clap::Parser;
-use isobar_benches::Loaded;
+use isobar_benches::{
+    Loaded,
+    process::{LOAD_CORE, PROXY_CORE, command, cpu, free_port, pin_is_possible, stop, wait_for},
+};
 
 /// Side by side: Isobar's two paths, a bare Pingora proxy, and nginx and `HAProxy` where they are installed.
 #[derive(Parser)]
@@ -258,28 +259,6 @@ fn table(name: &str, subjects: &[Subject], samples: &[Vec<Sample>]) {
     }
 }
 
-const PROXY_CORE: &str = "0";
-const LOAD_CORE: &str = "1";
-
-fn pin_is_possible() -> bool {
-    let cores = thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    cores > 1
-        && Command::new("taskset")
-            .args(["-c", PROXY_CORE, "true"])
-            .status()
-            .is_ok_and(|status| status.success())
-}
-
-fn command(pinned: bool, core: &str, program: &Path) -> Command {
-    if pinned {
-        let mut command = Command::new("taskset");
-        command.args(["-c", core]).arg(program);
-        command
-    } else {
-        Command::new(program)
-    }
-}
-
 fn start(
     folder: &Path,
     scratch: &Path,
@@ -411,51 +390,4 @@ fn installed(program: &str) -> Option<PathBuf> {
         .chain([PathBuf::from("/usr/sbin")])
         .map(|folder| folder.join(program))
         .find(|file| file.is_file())
-}
-
-fn free_port() -> io::Result<SocketAddr> {
-    TcpListener::bind("127.0.0.1:0")?.local_addr()
-}
-
-fn wait_for(address: SocketAddr) -> io::Result<()> {
-    let end = Instant::now() + Duration::from_secs(10);
-    loop {
-        match TcpStream::connect(address) {
-            Ok(_) => return Ok(()),
-            Err(error) if Instant::now() > end => return Err(error),
-            Err(_) => thread::sleep(Duration::from_millis(50)),
-        }
-    }
-}
-
-/// Seconds of user and system time that a process has used.
-fn cpu(process: u32) -> io::Result<f64> {
-    // Nanoseconds on the run queue's clock, of every thread; finer than the ticks of `stat`.
-    let mut total = 0_u64;
-    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
-        total += text
-            .split(' ')
-            .next()
-            .and_then(|word| word.parse::<u64>().ok())
-            .unwrap_or_default();
-    }
-    if total > 0 {
-        return Ok(Duration::from_nanos(total).as_secs_f64());
-    }
-    // user and system time are fields 14 and 15, in hundredths of a second on every Linux in use.
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let after = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |field: usize| {
-        after
-            .split_whitespace()
-            .nth(field)
-            .and_then(|word| word.parse::<f64>().ok())
-    };
-    Ok((ticks(11).unwrap_or_default() + ticks(12).unwrap_or_default()) / 100.0)
-}
-
-fn stop(process: &mut Child) {
-    let _ = process.kill();
-    let _ = process.wait();
 }

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -29,6 +30,15 @@ struct Arguments {
     /// Bytes to POST; GET without
     #[arg(long)]
     post: Option<usize>,
+    /// File to POST
+    #[arg(long, conflicts_with = "post")]
+    body: Option<PathBuf>,
+    /// Media type of the body
+    #[arg(long)]
+    content_type: Option<String>,
+    /// Value of `authorization`
+    #[arg(long, default_value = "Bearer bench-key-0123456789abcdef")]
+    authorization: String,
     /// Requests sent before any is counted, over all connections
     #[arg(long, default_value_t = 2_000)]
     warm_up: usize,
@@ -45,17 +55,25 @@ fn main() -> io::Result<()> {
 }
 
 async fn run(arguments: &Arguments) -> io::Result<Loaded> {
+    let body = match (&arguments.body, arguments.post) {
+        (Some(file), _) => Some(std::fs::read(file)?),
+        (None, length) => length.map(|length| vec![b'x'; length]),
+    };
     let mut request = format!(
-        "{} {} HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: load\r\naccept: */*\r\nauthorization: Bearer bench-key-0123456789abcdef\r\n",
-        if arguments.post.is_some() { "POST" } else { "GET" },
-        arguments.path
+        "{} {} HTTP/1.1\r\nhost: api.example.com\r\nuser-agent: load\r\naccept: */*\r\nauthorization: {}\r\n",
+        if body.is_some() { "POST" } else { "GET" },
+        arguments.path,
+        arguments.authorization,
     )
     .into_bytes();
-    if let Some(length) = arguments.post {
-        request.extend_from_slice(format!("content-length: {length}\r\n").as_bytes());
+    if let Some(body) = &body {
+        request.extend_from_slice(format!("content-length: {}\r\n", body.len()).as_bytes());
+    }
+    if let Some(media_type) = &arguments.content_type {
+        request.extend_from_slice(format!("content-type: {media_type}\r\n").as_bytes());
     }
     request.extend_from_slice(b"\r\n");
-    request.resize(request.len() + arguments.post.unwrap_or_default(), b'x');
+    request.extend_from_slice(&body.unwrap_or_default());
 
     let mut streams = Vec::new();
     for _ in 0..arguments.connections {

@@ -1,9 +1,9 @@
 //! The upstream of every bench: reads heads, answers from memory. `/bytes/N` answers N bytes, any other path 200 bytes
-//! of JSON; bodies are read and dropped.
+//! of JSON; bodies are read and dropped. Two vendors' paths have answers as those vendors give them.
 
 use std::io;
 
-use isobar_benches::SMALL;
+use isobar_benches::{SMALL, TRANSLATED, answer};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -28,10 +28,14 @@ fn main() -> io::Result<()> {
 }
 
 async fn serve(mut stream: TcpStream) -> io::Result<()> {
-    let small = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{SMALL}",
-        SMALL.len()
-    );
+    let json = |body: &str| {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+    };
+    let heard = String::from_utf8(answer(2 * 1024)).map_err(io::Error::other)?;
+    let (small, heard, translated) = (json(SMALL), json(&heard), json(TRANSLATED));
     let mut buffer = Vec::with_capacity(64 * 1024);
     loop {
         let mut headers = [httparse::EMPTY_HEADER; 64];
@@ -56,6 +60,11 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
         let size = request
             .path
             .and_then(|path| path.strip_prefix("/bytes/")?.parse::<usize>().ok());
+        let whole = match request.path {
+            Some(path) if path.contains("/v1/listen") => heard.as_bytes(),
+            Some(path) if path.contains("/v2/translate") => translated.as_bytes(),
+            _ => small.as_bytes(),
+        };
         let here = buffer.len() - head;
         buffer.drain(..head + here.min(length));
         let mut left = length.saturating_sub(here);
@@ -71,7 +80,7 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
             left -= read;
         }
         match size {
-            None => stream.write_all(small.as_bytes()).await?,
+            None => stream.write_all(whole).await?,
             Some(size) => {
                 let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n");
                 stream.write_all(head.as_bytes()).await?;

@@ -1,0 +1,133 @@
+//! Memory of a gateway while many large recordings are sent at once.
+
+use std::{
+    fs, io,
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Stdio},
+    thread,
+};
+
+use isobar_benches::{
+    process::{PROXY_CORE, command, free_port, pin_is_possible, stop, wait_for},
+    recording,
+};
+
+use super::calls::{connected, start_origin};
+
+/// Uploads at once.
+const UPLOADS: usize = 32;
+/// Bytes of sound in each.
+const SIZE: u32 = 25_000_000;
+
+pub(super) fn run() -> io::Result<()> {
+    println!(
+        "\n### {UPLOADS} uploads of {} MB at once, `speech.transcribe`\n",
+        SIZE / 1_000_000
+    );
+    println!(
+        "| budget (`body_memory`) | resident before, MiB | peak resident (VmHWM), MiB | peak over budget, MiB | answered |\n| --- | --- | --- | --- | --- |"
+    );
+    for budget in [64, 256] {
+        let (before, peak, answered) = with_budget(budget)?;
+        println!(
+            "| {budget} MiB | {before} | {peak} | {} | {answered} of {UPLOADS} |",
+            peak.saturating_sub(budget)
+        );
+    }
+    println!(
+        "\nAll uploads together are {} MiB.",
+        (u64::from(SIZE) * UPLOADS as u64) >> 20
+    );
+    Ok(())
+}
+
+/// MiB resident before and at most, and how many were answered with 200.
+fn with_budget(budget: u64) -> io::Result<(u64, u64, usize)> {
+    let folder = std::env::current_exe()?
+        .parent()
+        .map(Path::to_owned)
+        .unwrap_or_default();
+    let scratch = tempfile::tempdir()?;
+    let pinned = pin_is_possible();
+    let mut running: Vec<Child> = Vec::new();
+    let measured = measure(&folder, scratch.path(), pinned, budget, &mut running);
+    for process in &mut running {
+        stop(process);
+    }
+    measured
+}
+
+fn measure(
+    folder: &Path,
+    scratch: &Path,
+    pinned: bool,
+    budget: u64,
+    running: &mut Vec<Child>,
+) -> io::Result<(u64, u64, usize)> {
+    let origin = start_origin(folder, pinned, running)?;
+    let address = free_port()?;
+    let file = scratch.join("memory.yaml");
+    fs::write(
+        &file,
+        format!(
+            "isobar: 1\nlisten: [ {{ http: \"{address}\" }} ]\nlog: {{ access: \"off\" }}\nlimits: {{ body_memory: {budget}MiB }}\n\
+             accounts: {{ deepgram: {{ vendor: deepgram, key: a-key, base: \"http://{origin}/deepgram\" }} }}\n"
+        ),
+    )?;
+    let gateway = command(pinned, PROXY_CORE, &folder.join("isobar"))
+        .args(["serve", "-c"])
+        .arg(&file)
+        .current_dir(scratch)
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(scratch.join("memory.log"))?)
+        .spawn()?;
+    let process = gateway.id();
+    running.push(gateway);
+    wait_for(address)?;
+    upload(address, 16_000)?;
+    let before = status(process, "VmRSS:")?;
+    let uploads: Vec<_> = (0..UPLOADS)
+        .map(|_| thread::spawn(move || upload(address, SIZE)))
+        .collect();
+    let answered = uploads
+        .into_iter()
+        .filter_map(|upload| upload.join().ok()?.ok())
+        .filter(|done| *done)
+        .count();
+    Ok((before, status(process, "VmHWM:")?, answered))
+}
+
+/// Sends a recording as a form; whether it was transcribed.
+fn upload(address: SocketAddr, size: u32) -> io::Result<bool> {
+    let start = "--bench\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\ncontent-type: audio/wav\r\n\r\n";
+    let end = "\r\n--bench--\r\n";
+    let sound = recording(size);
+    let length = start.len() + sound.len() + end.len();
+    let mut stream = connected(address)?;
+    write!(
+        stream,
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: isobar\r\ncontent-type: multipart/form-data; boundary=bench\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n{start}"
+    )?;
+    stream.write_all(&sound)?;
+    stream.write_all(end.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer.starts_with("HTTP/1.1 200"))
+}
+
+/// MiB of a line of `/proc/PID/status`.
+fn status(process: u32, name: &str) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_default();
+    let kib = line
+        .split_whitespace()
+        .next()
+        .and_then(|word| word.parse::<u64>().ok());
+    Ok(kib.unwrap_or_default() / 1024)
+}
