@@ -8,7 +8,7 @@ mod pool;
 mod route;
 mod serve;
 
-pub use host::{Drained, Host, Reload, ReloadError, StartError};
+pub use host::{Drained, Host, Origin, Reload, ReloadError, StartError};
 pub use route::route_for;
 pub use serve::{
     compositions,

@@ -58,9 +58,20 @@ pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry>,
     pub(crate) log: Arc<AccessLog>,
     pub(crate) source: Option<PathBuf>,
+    /// Every file that the running configuration was read from.
+    files: Mutex<watch::Contents>,
     pub(crate) history: Mutex<reload::History>,
     pub(crate) started: SystemTime,
     pub(crate) draining: std::sync::atomic::AtomicBool,
+}
+
+/// Where a configuration was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file or folder, from which a reload reads again.
+    pub path: PathBuf,
+    /// Every file that was read; a change of one of them is a reason to reload.
+    pub files: Vec<PathBuf>,
 }
 
 /// Why a gateway did not start.
@@ -109,10 +120,10 @@ pub struct Drained {
 }
 
 impl Host {
-    /// Starts serving on the current tokio runtime. `source` is where a reload reads from, if anywhere.
+    /// Starts serving on the current tokio runtime. `origin` is where a reload reads from, if anywhere.
     pub async fn start(
         checked: impl Into<Checked>,
-        source: Option<PathBuf>,
+        origin: Option<Origin>,
     ) -> Result<Self, StartError> {
         let checked = checked.into();
         let config = &checked.config;
@@ -135,11 +146,16 @@ impl Host {
             .map_err(|error| StartError::Compile(error.to_string()))?;
         registry.metrics.generation.set(1);
         let plan = Arc::new(ArcSwap::from_pointee(snapshot));
+        let (source, files) = match origin {
+            Some(origin) => (Some(origin.path), origin.files),
+            None => (None, Vec::new()),
+        };
         let inner = Arc::new(Inner {
             plan: Arc::clone(&plan),
             registry: Arc::clone(&registry),
             log: Arc::clone(&log),
             source,
+            files: Mutex::new(watch::contents(files)),
             history: Mutex::default(),
             started: SystemTime::now(),
             draining: false.into(),

@@ -10,7 +10,7 @@ use std::{
 
 use isobar_config::Report;
 
-use super::Inner;
+use super::{Inner, watch};
 use crate::{route::compile, serve::vendors::Checked};
 
 /// A plan that was swapped in.
@@ -51,7 +51,12 @@ impl Inner {
         // Reading files and compiling expressions may block.
         let done =
             tokio::task::spawn_blocking(move || match crate::serve::vendors::load(&source) {
-                Ok(loaded) => inner.swap(loaded.checked),
+                Ok(loaded) => {
+                    let files = watch::contents(loaded.files);
+                    let swapped = inner.swap(loaded.checked)?;
+                    *inner.files.lock() = files;
+                    Ok(swapped)
+                }
                 Err(report) => Err(inner.refused(ReloadError::Mistakes(report))),
             });
         done.await

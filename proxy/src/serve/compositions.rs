@@ -22,6 +22,10 @@ pub(crate) fn add(config: Config, files: &mut Vec<PathBuf>) -> Result<(Checked, 
             Compositions::Library => sources.extend(shipped()),
             Compositions::Path(path) => {
                 let read = read(path).map_err(|error| unreadable(path, &error))?;
+                if path.is_dir() {
+                    // One more or less of them is a change, too.
+                    files.push(path.clone());
+                }
                 for (file, text) in read {
                     sources.push(Source {
                         name: file.display().to_string(),
