@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::{Seen, find, plain};
+use super::{Seen, asked, find, plain};
 use crate::{
     plan::{Plan, Step, Work},
     run::{StepOutcome, UndoOutcome},
@@ -91,9 +91,7 @@ impl Coverage {
                 StepOutcome::Degraded => self.reach(&step.name, What::Degraded),
                 StepOutcome::Failed | StepOutcome::Cancelled => {}
             }
-            let vendors: BTreeSet<&str> = report
-                .attempts
-                .iter()
+            let vendors: BTreeSet<&str> = asked(report)
                 .map(|attempt| attempt.vendor.as_str())
                 .collect();
             if report.outcome == StepOutcome::Done && vendors.len() > 1 {

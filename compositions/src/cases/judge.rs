@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Case, Ending, Expect, Seen, Sent, Wrong, plain};
+use super::{Case, Ending, Expect, Seen, Sent, Wrong, asked, plain};
 use crate::run::{Answer, AnswerBody, RunFailed, StepOutcome, UndoOutcome};
 
 /// Longest value that is shown in full, in characters.
@@ -165,7 +165,7 @@ fn of_steps(expect: &Expect, seen: &Seen, found: &mut Vec<String>) {
             .steps
             .iter()
             .filter(|report| plain(&report.step) == *step);
-        let attempts: Vec<_> = reports.flat_map(|report| &report.attempts).collect();
+        let attempts: Vec<_> = reports.flat_map(asked).collect();
         if attempts.len() as u64 != *wanted {
             let told: Vec<String> = attempts
                 .iter()

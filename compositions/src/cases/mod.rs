@@ -22,7 +22,11 @@ pub use coverage::{Coverage, Point, What};
 pub use judge::differences;
 pub use read::{Outside, read};
 
-use crate::plan::{Plan, Step, Work};
+use crate::{
+    caller::Attempt,
+    plan::{Plan, Step, Work},
+    run::StepReport,
+};
 
 /// The cases of one file.
 #[derive(Debug)]
@@ -133,6 +137,12 @@ pub(crate) fn plain(step: &str) -> String {
         }
     }
     name
+}
+
+/// Attempts that were made: accounts that were passed over were not asked.
+pub(crate) fn asked(report: &StepReport) -> impl Iterator<Item = &Attempt> {
+    let attempts = report.attempts.iter();
+    attempts.filter(|attempt| attempt.verdict != "skipped")
 }
 
 /// The step of this name, `outer.inner` in a composition that another uses, with the plan that has it.

@@ -37,7 +37,7 @@ impl Outcome {
             style.bad("✗")
         };
         let took = format!("{:.0} ms", self.took.as_secs_f64() * 1e3);
-        let mut text = format!("  {mark} {:<48} {}\n", self.name, style.dim(&took));
+        let mut text = format!("  {mark} {:<72} {}\n", self.name, style.dim(&took));
         for difference in &self.differences {
             let _ = writeln!(text, "      {difference}");
         }
