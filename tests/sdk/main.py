@@ -1,4 +1,4 @@
-"""Runs the checks: every public function of `vendors/*.py` and `gateway.py`, against a sandbox started for them."""
+"""Runs the checks: every public function of `vendors/*.py`, `gateway.py` and `described.py`, against a sandbox started for them."""
 
 import importlib
 import inspect
@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def modules():
     names = sorted(path.stem for path in (HERE / "vendors").glob("*.py") if not path.stem.startswith("_"))
-    return {**{name: f"vendors.{name}" for name in names}, "gateway": "gateway"}
+    return {**{name: f"vendors.{name}" for name in names}, "gateway": "gateway", "openapi": "described"}
 
 
 def checks(module):

@@ -361,6 +361,55 @@ async fn cases_are_tried_and_told_to_people_programs_and_build_servers() {
     assert!(err(&none).contains("there are no cases"), "{none:?}");
 }
 
+/// The guide's blocks of this kind, in order.
+fn of_the_guide(kind: &str) -> Vec<&'static str> {
+    let guide = include_str!("../../../docs/guide/compositions.md");
+    let start = format!("```{kind}\n");
+    let blocks = guide.split(start.as_str()).skip(1);
+    blocks
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_guides_five_minutes_and_its_cases_work() {
+    let composition = of_the_guide("yaml composition")[0];
+    let cases = of_the_guide("yaml cases")[0];
+    let stand = Stand::new(&[("tone.yaml", composition), ("tone.test.yaml", cases)]).await;
+    let (config, folder) = (stand.config(), stand.at("compositions"));
+    let lines: Vec<&str> = of_the_guide("sh")
+        .into_iter()
+        .flat_map(str::lines)
+        .collect();
+    let mut tried = 0;
+    for line in lines {
+        let line = line
+            .replace("config/compositions", &folder)
+            .replace("-c config", &format!("-c {config}"));
+        // What serves does not end, and what asks it is no command of ours.
+        let ends = ["check", "explain", "run", "test"]
+            .iter()
+            .any(|word| line.starts_with(&format!("isobar {word}")));
+        if !ends {
+            continue;
+        }
+        let words: Vec<String> = line
+            .replace(
+                "text=\"Das gefällt mir sehr.\"",
+                "text=Das_gefällt_mir_sehr.",
+            )
+            .split(' ')
+            .skip(1)
+            .map(|word| word.replace('_', " "))
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let ran = run(&words).await;
+        assert!(ran.status.success(), "{line}: {ran:?}");
+        tried += 1;
+    }
+    assert!(tried >= 4, "{tried}");
+}
+
 #[tokio::test]
 async fn every_composition_of_the_library_passes_its_cases() {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../compositions/library");
@@ -407,6 +456,7 @@ async fn what_is_served_is_described() {
         paths["/v1/archive/calls/{id}"]["post"].is_object(),
         "{paths:?}"
     );
+    refers_to_what_is_there(&printed, &printed);
     let page = out(&run(&["openapi", "-c", &config, "--html"]).await);
     assert!(
         page.contains("/v1/voice/insights") && page.contains("</html>"),
@@ -430,6 +480,26 @@ async fn what_is_served_is_described() {
     let told = &status["compositions"]["voice-insights"];
     assert_eq!(told["expose"], json!("POST /v1/voice/insights"), "{status}");
     assert_eq!(status["effects"], json!({ "open": 0, "review": 0 }));
+}
+
+fn refers_to_what_is_there(value: &Value, document: &Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(target) = members.get("$ref").and_then(Value::as_str) {
+                let pointer = target.strip_prefix('#').expect("it refers to itself alone");
+                assert!(document.pointer(pointer).is_some(), "{target}");
+            }
+            members
+                .values()
+                .for_each(|member| refers_to_what_is_there(member, document));
+        }
+        Value::Array(items) => {
+            items
+                .iter()
+                .for_each(|item| refers_to_what_is_there(item, document));
+        }
+        _ => {}
+    }
 }
 
 #[tokio::test]
