@@ -14,6 +14,7 @@ generate:
     cargo build --workspace --quiet
     "${CARGO_TARGET_DIR:-target}/debug/isobar" schema --reference > docs/guide/configuration.md
     "${CARGO_TARGET_DIR:-target}/debug/isobar" schema > docs/schema/isobar.schema.json
+    "${CARGO_TARGET_DIR:-target}/debug/isobar" schema --composition > docs/schema/isobar-composition.schema.json
     "${CARGO_TARGET_DIR:-target}/debug/isobar" vendors --markdown > docs/guide/vendors.md
 
 # Speed beside a bare Pingora proxy, nginx and HAProxy

@@ -31,6 +31,10 @@ pub struct OperationCall<'a> {
     pub run: &'a str,
     /// For effects that are safe with the same key: unique to the run's step and item, the same when it is tried again.
     pub key: &'a str,
+    /// The step: `heard`, `outer.inner` of a composition that another uses, `undo(held)` of what takes an effect back.
+    pub step: &'a str,
+    /// Which item it is for, in a step with `each`.
+    pub item: Option<usize>,
 }
 
 /// One plain HTTP request. Its host has been looked at: it is one of the composition's.
@@ -48,6 +52,10 @@ pub struct HttpCall {
     pub deadline: Instant,
     /// Most bytes of the answer.
     pub most: u64,
+    /// The step, as for operations.
+    pub step: String,
+    /// Which item it is for, in a step with `each`.
+    pub item: Option<usize>,
 }
 
 /// Body of an HTTP request.

@@ -4,6 +4,7 @@
 //! the gateway does, with its pools, deadlines and verdicts, and a test does with canned answers.
 
 mod caller;
+pub mod cases;
 mod check;
 pub mod journal;
 mod library;

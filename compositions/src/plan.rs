@@ -253,6 +253,8 @@ pub struct Http {
     pub key: Option<HeaderName>,
     /// Most bytes of the answer.
     pub most: u64,
+    /// What its body is when the status is one of success.
+    pub returns: Shape,
 }
 
 /// Where an HTTP request goes.

@@ -15,5 +15,6 @@ pub use serve::{
     once::{Outcome, Progress, call},
     openapi,
     running::run,
+    trying,
     vendors::{Checked, Loaded, all as vendors, catalog, load},
 };

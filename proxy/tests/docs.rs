@@ -39,6 +39,14 @@ fn the_schema_is_current() {
     assert_current("docs/schema/isobar.schema.json", &["schema"]);
 }
 
+#[test]
+fn the_schema_of_compositions_is_current() {
+    assert_current(
+        "docs/schema/isobar-composition.schema.json",
+        &["schema", "--composition"],
+    );
+}
+
 fn assert_current(file: &str, arguments: &[&str]) {
     let (kept, made) = (read(file), isobar(arguments));
     let differing = kept
@@ -78,6 +86,8 @@ fn every_configuration_in_the_guide_is_good() {
                 "yaml fragment" => true,
                 // Vendors' manifests, and what names them: the adapters' tests read them.
                 "yaml manifest" => continue,
+                // Looked at below.
+                "yaml composition" | "yaml cases" => continue,
                 other => {
                     assert!(!other.starts_with("yaml"), "{page}: what is `{other}`?");
                     continue;
@@ -101,6 +111,81 @@ fn every_configuration_in_the_guide_is_good() {
         }
     }
     assert!(whole > 5, "only {whole} whole configurations were found");
+}
+
+/// A fragment of a composition, with what makes it whole: keys that it does not have itself.
+fn completed(fragment: &str) -> String {
+    let mut text = fragment.to_owned();
+    for (key, rest) in [
+        ("composition:", "composition: example\n"),
+        ("hosts:", "hosts: [archive.example.com]\n"),
+        (
+            "input:",
+            "input: { audio: blob, text: string, sku: string }\n",
+        ),
+        (
+            "steps:",
+            "steps: { mood: { use: text.sentiment, with: { text: hello } } }\n",
+        ),
+        ("output:", "output: { id: $.run.id }\n"),
+    ] {
+        if !text.lines().any(|line| line.starts_with(key)) {
+            text.push_str(rest);
+        }
+    }
+    text
+}
+
+#[test]
+fn every_composition_in_the_guide_is_good_and_its_cases_are() {
+    let (mut compositions, mut cases) = (0, 0);
+    let known = isobar_compositions::Known::default();
+    for page in pages() {
+        let blocks = blocks(&read(&page));
+        let wholes: Vec<Source> = blocks
+            .iter()
+            .filter(|block| block.info == "yaml composition" && is_whole(&block.text))
+            .map(|block| {
+                let place = format!("{page}, the block in line {}", block.line);
+                source(&place, &block.text)
+            })
+            .collect();
+        let (plans, report) = isobar_compositions::check(&wholes, &known, &Anything);
+        assert!(report.is_empty(), "{}", report.text(false));
+        for block in &blocks {
+            let place = format!("{page}, the block in line {}", block.line);
+            match block.info.as_str() {
+                "yaml composition" => compositions += 1,
+                "yaml cases" => {
+                    let accounts = isobar::trying::accounts(None).unwrap();
+                    let file = Path::new(&place);
+                    let (read, report) =
+                        isobar::trying::cases(file, block.text.clone(), &plans, &accounts);
+                    assert!(report.is_empty(), "{}", report.text(false));
+                    cases += read.unwrap().cases.len();
+                    continue;
+                }
+                _ => continue,
+            }
+            if is_whole(&block.text) {
+                continue;
+            }
+            let mut sources = vec![source(&place, &completed(&block.text))];
+            if !block.text.contains("composition: tone") {
+                sources.extend(wholes.iter().cloned());
+            }
+            // A part leaves much unused, which is only warned of.
+            let (_, report) = isobar_compositions::check(&sources, &known, &Anything);
+            assert!(!report.has_errors(), "{}", report.text(false));
+        }
+    }
+    assert!(compositions > 4 && cases > 3, "{compositions}, {cases}");
+}
+
+fn is_whole(text: &str) -> bool {
+    ["composition:", "steps:", "output:"]
+        .iter()
+        .all(|key| text.lines().any(|line| line.starts_with(key)))
 }
 
 #[test]

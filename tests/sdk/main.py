@@ -1,4 +1,4 @@
-"""Runs the checks: every public function of `vendors/*.py` and `gateway.py`, against a sandbox started for them.
+"""Runs the checks: every public function of `vendors/*.py`, `gateway.py` and `described.py`, against a sandbox started for them.
 
 Those of `engines.py` need an engine that is installed, and run only when they are named: `tests/engines/run` does both.
 """
@@ -18,7 +18,7 @@ ON_REQUEST = "engines"
 
 def modules():
     names = sorted(path.stem for path in (HERE / "vendors").glob("*.py") if not path.stem.startswith("_"))
-    return {**{name: f"vendors.{name}" for name in names}, "gateway": "gateway", ON_REQUEST: ON_REQUEST}
+    return {**{name: f"vendors.{name}" for name in names}, "gateway": "gateway", "openapi": "described", ON_REQUEST: ON_REQUEST}
 
 
 def checks(module):

@@ -17,12 +17,15 @@ use crate::{
 /// Largest answer unless it says otherwise, in bytes.
 const MOST: u64 = 10_000_000;
 
-/// What a request answers. Mistakes in its type are said here, and nowhere else.
-pub(crate) fn http_shape(reading: &mut Reading<'_>, node: &Node) -> Shape {
-    let body = node
-        .get("returns")
+/// What the body of a request's answer is. Mistakes in its type are said here, and nowhere else.
+pub(crate) fn returned(reading: &mut Reading<'_>, node: &Node) -> Shape {
+    node.get("returns")
         .and_then(|returns| reading.kind_of(returns, true))
-        .map_or(Shape::Any, |(shape, _)| shape);
+        .map_or(Shape::Any, |(shape, _)| shape)
+}
+
+/// What a request answers, with this body.
+pub(crate) fn http_shape(body: Shape) -> Shape {
     let headers = Shape::Object {
         fields: std::collections::BTreeMap::new(),
         others: Some(Box::new(Shape::text())),
@@ -79,6 +82,7 @@ impl Reading<'_> {
                 accept: Vec::new(),
                 key: None,
                 most: MOST,
+                returns: Shape::Any,
             });
         }
         let mut http = Http {
@@ -94,6 +98,7 @@ impl Reading<'_> {
             accept: Vec::new(),
             key: None,
             most: MOST,
+            returns: Shape::Any,
         };
         let returned = node
             .get("returns")

@@ -14,7 +14,7 @@ mod known;
 mod misfit;
 mod order;
 mod paths;
-mod reading;
+pub(crate) mod reading;
 mod reference;
 mod repeat;
 mod routes;

@@ -119,10 +119,9 @@ impl Reading<'_> {
             } else {
                 work.shape.clone()
             };
-            let shape = if step.get("otherwise").is_some() {
-                without_blobs(&shape)
-            } else {
-                shape
+            let shape = match step.get("otherwise") {
+                Some(otherwise) => as_written(&without_blobs(&shape), otherwise),
+                None => shape,
             };
             seen.push(Seen {
                 name: key.text.clone(),
@@ -332,6 +331,34 @@ fn looks_at_item(text: &str) -> bool {
         let mut names = condition.names().iter();
         names.any(|name| name == "item" || name == "index")
     })
+}
+
+/// An output as others see it where this may stand in for it: members that are left out of what is written may be absent.
+fn as_written(shape: &Shape, otherwise: &Node) -> Shape {
+    match (shape, &otherwise.value) {
+        (Shape::Object { fields, others }, Value::Map(_)) => Shape::Object {
+            fields: fields
+                .iter()
+                .map(|(name, shape)| {
+                    let shape = match otherwise.get(name) {
+                        Some(member) => as_written(shape, member),
+                        None => shape.clone().optional(),
+                    };
+                    (name.clone(), shape)
+                })
+                .collect(),
+            others: others.clone(),
+        },
+        (Shape::List(item), Value::List(items)) => {
+            let items = items.iter();
+            let item = items.fold(item.as_ref().clone(), |shape, item| {
+                as_written(&shape, item)
+            });
+            Shape::List(Box::new(item))
+        }
+        (Shape::Optional(inner), _) => as_written(inner, otherwise).optional(),
+        _ => shape.clone(),
+    }
 }
 
 /// An output that may be written out instead: of a blob there is no literal, so where one is it may be left out.

@@ -25,7 +25,7 @@ impl Record {
     }
 }
 
-const fn field(key: &'static str, example: &'static str, doc: &'static str) -> Field {
+pub(crate) const fn field(key: &'static str, example: &'static str, doc: &'static str) -> Field {
     Field {
         key,
         doc,
@@ -34,7 +34,7 @@ const fn field(key: &'static str, example: &'static str, doc: &'static str) -> F
     }
 }
 
-const fn required(key: &'static str, example: &'static str, doc: &'static str) -> Field {
+pub(crate) const fn required(key: &'static str, example: &'static str, doc: &'static str) -> Field {
     Field {
         key,
         doc,

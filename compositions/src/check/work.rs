@@ -7,12 +7,12 @@ use isobar_config::{Effect, Key, Node, Span, Value};
 
 use super::{
     Compiled,
-    http::http_shape,
+    http::{http_shape, returned},
     reading::Reading,
     scope::{Scope, Uses},
 };
 use crate::{
-    plan::{OperationWork, Plan, Pool, Work},
+    plan::{Http, OperationWork, Plan, Pool, Work},
     shape::{Shape, operation_input, operation_output},
 };
 
@@ -26,7 +26,8 @@ pub(crate) const NESTED: usize = 8;
 pub(crate) enum Sketch<'n> {
     Operation(&'static Contract, &'n Node),
     Composition(Arc<Plan>, &'n Node),
-    Http(&'n Node),
+    /// With what its body is.
+    Http(&'n Node, Shape),
     Race(Vec<Sketch<'n>>),
     /// Something is wrong with it, of which nothing else is to be said.
     Unknown,
@@ -130,9 +131,10 @@ impl Reading<'_> {
             "use" => self.used(node, work, compiled),
             "http" => {
                 let effect = self.http_effect(work);
+                let returns = returned(self, work);
                 Sketched {
-                    shape: http_shape(self, work),
-                    sketch: Sketch::Http(work),
+                    shape: http_shape(returns.clone()),
+                    sketch: Sketch::Http(work, returns),
                     effect,
                 }
             }
@@ -339,9 +341,13 @@ impl Reading<'_> {
                     plan: Arc::clone(plan),
                 }
             }
-            Sketch::Http(node) => self
-                .http(node, scope, uses, hosts)
-                .map_or(Work::Race(Vec::new()), |http| Work::Http(Box::new(http))),
+            Sketch::Http(node, returns) => match self.http(node, scope, uses, hosts) {
+                Some(http) => Work::Http(Box::new(Http {
+                    returns: returns.clone(),
+                    ..http
+                })),
+                None => Work::Race(Vec::new()),
+            },
             Sketch::Race(ways) => Work::Race(
                 ways.iter()
                     .map(|way| self.work(way, scope, uses, hosts))

@@ -26,7 +26,6 @@ use crate::{
         Each, Failed, Given, Host, Http, HttpBody, OperationWork, Plan, Reference, Root, Step, Url,
         Work,
     },
-    shape::Shape,
 };
 
 /// What may stand in a path without being encoded.
@@ -356,6 +355,7 @@ impl Scope<'_> {
         self.count(step)?;
         let _turn = self.shared.gate.acquire().await;
         let key = self.key(one);
+        let name = self.name(one.index);
         let call = OperationCall {
             contract: work.contract,
             input,
@@ -366,6 +366,8 @@ impl Scope<'_> {
             cache: work.cache,
             run: self.shared.id,
             key: &key,
+            step: &name,
+            item: one.item,
         };
         match self.shared.engine.caller.operation(call).await {
             Ok(called) => {
@@ -514,6 +516,8 @@ impl Scope<'_> {
             made,
             deadline: one.deadline,
             most: http.most,
+            step: self.name(one.index),
+            item: one.item,
         };
         match self.shared.engine.caller.http(call).await {
             Ok(called) => read_answer(http, step, called),
@@ -773,10 +777,8 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
     };
     match body {
         Some(body) => {
-            if let Shape::Object { fields, .. } = &step.shape
-                && let Some(promised) = fields.get("body")
-                && status.is_success()
-                && let Some(why) = misfit(promised, &body, "$.body")
+            if status.is_success()
+                && let Some(why) = misfit(&http.returns, &body, "$.body")
             {
                 return Err(broken(format!(
                     "the answer is not what `returns` promises: {why}"

@@ -27,6 +27,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+pub(crate) use inputs::misfit;
 pub use inputs::{BadInput, from_text};
 pub use report::{
     Answer, AnswerBody, Ran, RunFailed, StepFailed, StepOutcome, StepReport, UndoOutcome, Undone,

@@ -252,6 +252,7 @@ async fn perform(
     call: &UndoCall,
 ) -> Result<(), CallFailed> {
     let key = format!("{}-undo-{}", entry.run, entry.number);
+    let step = format!("undo({})", entry.step);
     let deadline = Instant::now() + TIME;
     match (work, call) {
         (Work::Operation(work), UndoCall::Operation { input }) => {
@@ -265,6 +266,8 @@ async fn perform(
                 cache: None,
                 run: &entry.run,
                 key: &key,
+                step: &step,
+                item: None,
             };
             caller.operation(call).await.map(|_| ())
         }
@@ -280,6 +283,8 @@ async fn perform(
                 made: matches!(http.url, Url::Made(_)),
                 deadline,
                 most: http.most,
+                step,
+                item: None,
             };
             let called = caller.http(call).await?;
             let status = called.head.status;

@@ -89,7 +89,22 @@ pub(super) fn status(inner: &Inner) -> Value {
         "requests_in_flight": inner.registry.metrics.in_flight.get(),
         "routes": plan.routes.iter().map(|route| &route.name).collect::<Vec<_>>(),
         "accounts": accounts,
+        "compositions": compositions(&plan),
+        "effects": {
+            "open": inner.registry.metrics.open_effects.get(),
+            "review": inner.registry.metrics.review_effects.get(),
+        },
     })
+}
+
+/// Compositions by name: where they are served, and how many steps they have.
+fn compositions(plan: &Snapshot) -> serde_json::Map<String, Value> {
+    let told = |plan: &std::sync::Arc<isobar_compositions::Plan>| {
+        let expose = plan.expose.as_ref().map(|expose| &expose.text);
+        let told = json!({ "expose": expose, "steps": plan.steps.len() });
+        (plan.name.clone(), told)
+    };
+    plan.compositions.iter().map(told).collect()
 }
 
 fn seconds(at: SystemTime) -> u64 {

@@ -15,6 +15,7 @@ mod run;
 mod sandbox;
 mod serve;
 mod style;
+mod test;
 mod vendors;
 
 use std::{
@@ -51,7 +52,7 @@ enum Command {
     Check(check::Arguments),
     /// Say what a request would meet: which accounts, in which order, and its limits
     Explain(explain::Arguments),
-    /// Print the JSON Schema of the configuration, for editors
+    /// Print the JSON Schema of the configuration or of compositions, for editors
     Schema(SchemaArguments),
     /// Describe what a configuration serves as OpenAPI 3.1
     Openapi(openapi::Arguments),
@@ -61,6 +62,8 @@ enum Command {
     Call(call::Arguments),
     /// Run one composition with the accounts of a configuration
     Run(run::Arguments),
+    /// Try the cases beside compositions, offline: `NAME.test.yaml`
+    Test(test::Arguments),
     /// List the vendors: who offers what, within which limits, at which price
     Vendors(vendors::Arguments),
     /// Simulate every vendor, to try a configuration without any key
@@ -73,6 +76,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct SchemaArguments {
+    /// Print the JSON Schema of composition files instead
+    #[arg(long, conflicts_with = "reference")]
+    composition: bool,
     /// Print the configuration reference (Markdown) instead
     #[arg(long)]
     reference: bool,
@@ -103,6 +109,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Call(arguments) => call::run(&arguments),
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Vendors(arguments) => vendors::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::Engines(arguments) => engines::run(arguments),
@@ -125,7 +132,12 @@ fn schema(arguments: &SchemaArguments) -> io::Result<ExitCode> {
     if arguments.reference {
         out.write_all(isobar_config::reference().as_bytes())?;
     } else {
-        serde_json::to_writer_pretty(&mut out, &isobar_config::schema())?;
+        let schema = if arguments.composition {
+            isobar_compositions::schema()
+        } else {
+            isobar_config::schema()
+        };
+        serde_json::to_writer_pretty(&mut out, &schema)?;
         out.write_all(b"\n")?;
     }
     Ok(ExitCode::SUCCESS)

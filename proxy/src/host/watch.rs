@@ -131,7 +131,20 @@ fn look(file: &Path) -> Option<(u64, u64, SystemTime)> {
     Some((known.ino(), known.len(), known.modified().ok()?))
 }
 
+/// Of a file its content; of a folder of compositions what is in it.
 fn digest(file: &Path) -> Option<Content> {
+    if let Ok(entries) = fs::read_dir(file) {
+        let mut names: Vec<_> = entries
+            .filter_map(|entry| Some(entry.ok()?.file_name()))
+            .collect();
+        names.sort();
+        let mut digest = Sha256::new();
+        for name in names {
+            digest.update(name.as_encoded_bytes());
+            digest.update([0]);
+        }
+        return Some(digest.finalize().into());
+    }
     let content = fs::read(file).ok()?;
     Some(Sha256::digest(content).into())
 }

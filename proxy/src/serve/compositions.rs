@@ -22,6 +22,10 @@ pub(crate) fn add(config: Config, files: &mut Vec<PathBuf>) -> Result<(Checked, 
             Compositions::Library => sources.extend(shipped()),
             Compositions::Path(path) => {
                 let read = read(path).map_err(|error| unreadable(path, &error))?;
+                if path.is_dir() {
+                    // One more or less of them is a change, too.
+                    files.push(path.clone());
+                }
                 for (file, text) in read {
                     sources.push(Source {
                         name: file.display().to_string(),
@@ -78,6 +82,61 @@ pub fn alone(
     } else {
         Ok((plans, report))
     })
+}
+
+/// The compositions of a file's folder or of a folder, beside those of a configuration, to be tried.
+pub fn around(
+    folder: &Path,
+    config: Option<&Path>,
+) -> Result<(Vec<Arc<Plan>>, Option<Config>), Report> {
+    let mut sources = Vec::new();
+    let found = read(folder).map_err(|error| unreadable(folder, &error))?;
+    let mut paths = Vec::new();
+    let mut add = |file: PathBuf, text: String, sources: &mut Vec<Source>| {
+        let path = fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
+        if is_composition(&text) && !paths.contains(&path) {
+            paths.push(path);
+            let name = file.display().to_string();
+            sources.push(Source { name, text });
+        }
+    };
+    for (file, text) in found {
+        add(file, text, &mut sources);
+    }
+    let Some(config) = config else {
+        let (plans, report) = check(&sources, &Known::default(), &System);
+        return if report.has_errors() {
+            Err(report)
+        } else {
+            Ok((plans, None))
+        };
+    };
+    let config = vendors::load(config)?.checked.config;
+    for named in &config.compositions {
+        match named {
+            Compositions::Library => {
+                let texts: Vec<String> = sources.iter().map(|source| source.text.clone()).collect();
+                sources.extend(
+                    shipped()
+                        .into_iter()
+                        .filter(|own| !texts.contains(&own.text)),
+                );
+            }
+            Compositions::Path(path) => {
+                for (file, text) in read(path).map_err(|error| unreadable(path, &error))? {
+                    add(file, text, &mut sources);
+                }
+            }
+        }
+    }
+    let mut known = known(&config)?;
+    // Their own routes stand there already.
+    known.routes.clear();
+    let (plans, report) = check(&sources, &known, &System);
+    if report.has_errors() {
+        return Err(report);
+    }
+    Ok((plans, Some(config)))
 }
 
 /// The compositions that come with the program.

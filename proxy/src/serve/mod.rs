@@ -17,4 +17,5 @@ pub(crate) mod spend;
 pub(crate) mod transport;
 pub(crate) mod tried;
 pub(crate) mod trust;
+pub mod trying;
 pub(crate) mod vendors;

@@ -118,7 +118,7 @@ fn add_schemas(schemas: &mut Value, contract: &Contract) {
                 schema.remove("$schema");
                 schema.remove("$defs")
             })
-            .unwrap_or_default();
+            .unwrap_or_else(|| json!({}));
         rename(&mut schema, &name);
         if let (Some(schemas), Value::Object(inner)) = (schemas.as_object_mut(), inner) {
             for (key, mut value) in inner {

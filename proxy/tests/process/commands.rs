@@ -6,7 +6,7 @@ use tokio::process::Command;
 
 use super::binary::{PATIENCE, PROGRAM};
 
-async fn run(arguments: &[&str]) -> Output {
+pub(crate) async fn run(arguments: &[&str]) -> Output {
     let ran = Command::new(PROGRAM)
         .args(arguments)
         .env("NO_COLOR", "1")

@@ -13,6 +13,9 @@
 
 mod binary;
 mod commands;
+mod compositions;
+#[path = "../../../tests/e2e/effects.rs"]
+mod effects;
 mod engines;
 mod memory;
 mod restart;
