@@ -1,10 +1,10 @@
 """What the program says of itself as OpenAPI 3.1, looked at by a validator that knows nothing of it."""
 
 import json
+import re
 import subprocess
 import urllib.request
 
-import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from stand import ROOT
@@ -28,7 +28,8 @@ def what_is_printed_is_valid(stand):
     # Every capability and every composition is in it.
     for front in ["/v1/audio/transcriptions", "/v1/audio/speech", "/v1/text/sentiment", "/v1/text/entities", "/v1/translate"]:
         assert front in document["paths"], document["paths"].keys()
-    served = [yaml.safe_load(path.read_text())["expose"].split() for path in _library()]
+    # This reader of YAML stumbles over `string?`, so the line is looked for.
+    served = [re.search(r"^expose: (\S+) (\S+)$", path.read_text(), re.M).groups() for path in _library()]
     assert len(served) >= 6
     for method, route in served:
         assert method.lower() in document["paths"][route], (method, route)

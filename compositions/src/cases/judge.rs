@@ -119,10 +119,12 @@ fn of_failure(wrong: &Wrong, failed: &RunFailed, found: &mut Vec<String>) {
             failed.status, failed.reason
         ));
     }
+    // As problem documents write it.
+    let is = failed.kind.replace('_', "-");
     if let Some(kind) = &wrong.kind
-        && failed.kind != kind
+        && is != *kind
     {
-        found.push(format!("the problem is `{}`, not `{kind}`", failed.kind));
+        found.push(format!("the problem is `{is}`, not `{kind}`"));
     }
     if let Some(reason) = &wrong.reason
         && !failed.reason.contains(reason)
