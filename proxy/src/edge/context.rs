@@ -16,7 +16,7 @@ use super::{
     headers::{self, About},
     limit::Standing,
     problem::Problem,
-    stream::Streaming,
+    upgrade::Upgrade,
     trace::Trace,
 };
 use crate::{
@@ -42,7 +42,7 @@ pub(crate) struct Context {
     pub(crate) tried: Vec<Tried>,
     pub(crate) served_by: Option<Arc<Account>>,
     pub(crate) problem: Option<Problem>,
-    pub(crate) streaming: Option<Streaming>,
+    pub(crate) upgrade: Option<Upgrade>,
     /// The client left, or its answer broke off.
     pub(crate) cut: bool,
     pub(crate) gone: bool,
@@ -84,7 +84,7 @@ impl Context {
             tried: Vec::new(),
             served_by: None,
             problem: None,
-            streaming: None,
+            upgrade: None,
             cut: false,
             gone: false,
         }

@@ -28,7 +28,7 @@ use tokio::{sync::watch as signal, task::JoinHandle};
 pub use self::reload::{Reload, ReloadError};
 use crate::{
     admin::{self, metrics::Metrics},
-    edge::{access_log::AccessLog, front::Front, gateway::Gateway},
+    edge::{access_log::AccessLog, front::Front, gateway::Gateway, pipeline::Hooks},
     pool::probe,
     route::{compile, registry::Registry, snapshot::Snapshot},
     serve::{body::Space, trust},
@@ -256,10 +256,10 @@ fn serve(
         ca_file: trust.file.path().to_str().map(str::to_owned),
         ..ServerConf::default()
     });
-    let (plan, registry) = (Arc::clone(&gateway.plan), Arc::clone(&gateway.registry));
-    let mut proxy = HttpProxy::new(gateway, conf);
-    proxy.handle_init_modules();
-    let mut service = Service::new("edge".to_owned(), Front::new(proxy, plan, registry));
+    let gateway = Arc::new(gateway);
+    let mut pipeline = HttpProxy::new(Hooks(Arc::clone(&gateway)), conf);
+    pipeline.handle_init_modules();
+    let mut service = Service::new("edge".to_owned(), Front::new(gateway, pipeline));
     let mut fds = Fds::new();
     for (address, endpoint) in addresses.iter().zip(endpoints) {
         let name = address.to_string();

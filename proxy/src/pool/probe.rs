@@ -91,7 +91,10 @@ async fn is_well(account: &Account, probe: &Probe) -> bool {
     let Some(request) = request(account, probe) else {
         return false;
     };
-    let answered = account.client.send(request, probe.timeout).await;
+    let answered = account
+        .client
+        .send(request, tokio::time::sleep(probe.timeout))
+        .await;
     answered.is_ok_and(|answer| answer.status().as_u16() < 400)
 }
 

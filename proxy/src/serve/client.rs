@@ -72,42 +72,38 @@ impl Client {
         Self { pooled }
     }
 
-    /// Sends a request and waits for the answer's head, at most this long.
+    /// Sends a request and waits for the answer's head, until `over` resolves.
     pub(crate) async fn send(
         &self,
         mut request: Request<Replay>,
-        allowed: Duration,
+        over: impl Future<Output = ()>,
     ) -> Result<Response<Incoming>, Evidence> {
         let connection = capture_connection(&mut request);
         let asked_to_upgrade = request.headers().contains_key(http::header::UPGRADE);
         let interim = Arc::new(Interim::default());
         let seen = Arc::clone(&interim);
         hyper::ext::on_informational(&mut request, move |_| seen.count());
-        let answered = async {
-            tokio::select! {
-                biased;
-                answered = self.pooled.request(request) => Some(answered),
-                () = interim.too_many.notified() => None,
+        let answered = tokio::select! {
+            biased;
+            answered = self.pooled.request(request) => answered,
+            () = interim.too_many.notified() => return Err(Evidence::Broken(Fault::Malformed)),
+            () = over => {
+                return Err(if connection.connection_metadata().is_none() {
+                    Evidence::NotSent(Fault::ConnectTimeout)
+                } else {
+                    Evidence::Broken(Fault::Timeout)
+                });
             }
         };
-        let answered = match tokio::time::timeout(allowed, answered).await {
-            Ok(Some(answered)) => Ok(answered),
-            Ok(None) => return Err(Evidence::Broken(Fault::Malformed)),
-            Err(elapsed) => Err(elapsed),
-        };
         match answered {
-            Ok(Ok(answer))
+            Ok(answer)
                 if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS
                     && !asked_to_upgrade =>
             {
                 Err(Evidence::Broken(Fault::UnaskedUpgrade))
             }
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(evidence(&error)),
-            Err(_) if connection.connection_metadata().is_none() => {
-                Err(Evidence::NotSent(Fault::ConnectTimeout))
-            }
-            Err(_) => Err(Evidence::Broken(Fault::Timeout)),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(evidence(&error)),
         }
     }
 }

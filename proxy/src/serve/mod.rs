@@ -6,6 +6,7 @@ pub(crate) mod cached;
 pub(crate) mod capability;
 pub(crate) mod client;
 pub(crate) mod exchange;
+pub(crate) mod live;
 pub(crate) mod once;
 pub(crate) mod outgoing;
 pub(crate) mod resolver;
