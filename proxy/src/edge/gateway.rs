@@ -409,26 +409,24 @@ impl Gateway {
         if !self.log.is_on() {
             return;
         }
-        let attempts: Vec<_> = cx.tried.iter().map(Tried::attempt).collect();
         let time = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        let ip = cx.ip.map(|ip| ip.to_string());
         self.log.write(&Line {
-            time: time.as_secs_f64(),
-            request: &cx.trace.id(),
+            time,
+            request: cx.trace,
             client: cx.client_name(&plan),
-            ip: ip.as_deref().unwrap_or_default(),
+            ip: cx.ip,
             method: session.req_header().method.as_str(),
             host: &cx.host,
             path: &cx.path,
             route: route.map_or("", |route| &route.name),
             status,
-            ms: took.as_secs_f64() * 1e3,
+            took,
             bytes_in,
             bytes_out,
             vendor: cx.served_by.as_ref().map(|account| account.name()),
-            attempts: &attempts,
+            attempts: &cx.tried,
             problem: cx.problem.as_ref().map(|problem| problem.kind.name()),
             cut: cx.cut || cx.gone,
             generation: plan.generation,
@@ -681,25 +679,24 @@ fn limit(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem
         Caller::AnyKey(number) => Some(number),
         Caller::Anonymous => None,
     };
-    let address = cx.ip.map(hash);
+    let ip = cx.ip;
+    let address = || ip.map(hash).unwrap_or_default();
     let own = match cx.identity.caller {
         Caller::Client(index) => plan.client_limits.get(index).and_then(Option::as_ref),
         Caller::AnyKey(_) | Caller::Anonymous => None,
     };
     // Anonymous callers share the client limit by address.
-    let checks: [(Option<&Arc<Limit>>, u64, usize); 4] = [
-        (own, 0, 0),
-        (
-            route.limits.client.as_ref(),
-            client.or(address).unwrap_or_default(),
-            0,
-        ),
-        (route.limits.ip.as_ref(), address.unwrap_or_default(), 1),
-        (route.limits.all.as_ref(), 0, 2),
+    let client_or_address = || client.unwrap_or_else(address);
+    let nobody = || 0;
+    let checks: [(Option<&Arc<Limit>>, &dyn Fn() -> u64, usize); 4] = [
+        (own, &nobody, 0),
+        (route.limits.client.as_ref(), &client_or_address, 0),
+        (route.limits.ip.as_ref(), &address, 1),
+        (route.limits.all.as_ref(), &nobody, 2),
     ];
     for (limit, key, scope) in checks {
         let Some(limit) = limit else { continue };
-        let standing: Standing = limit.check(key);
+        let standing: Standing = limit.check(key());
         cx.standing = Some(standing.tighter(cx.standing));
         if let Some(wait) = standing.wait {
             cx.standing = Some(standing);

@@ -13,6 +13,7 @@ mod http1;
 pub(crate) mod limit;
 pub(crate) mod pipeline;
 pub(crate) mod problem;
+pub(crate) mod text;
 pub(crate) mod trace;
 pub(crate) mod upgrade;
 mod upload;

@@ -309,9 +309,7 @@ pub(crate) fn answered(
     }
     outgoing::apply(&forward.response_headers, answer, cx.document.as_ref())
         .map_err(|error| Error::explain(ErrorType::InternalError, error.to_string()))?;
-    for (name, value) in cx.own_headers() {
-        answer.set(name, value);
-    }
+    cx.tell(answer);
     Ok(())
 }
 

@@ -100,11 +100,9 @@ fn size(head: Head<'_>, limits: Limits) -> Result<(), Refusal> {
 }
 
 fn has_bare_newline(raw: &[u8]) -> bool {
-    let mut previous = 0;
-    raw.iter().any(|byte| {
-        let bare = *byte == b'\n' && previous != b'\r';
-        previous = *byte;
-        bare
+    memchr::memchr_iter(b'\n', raw).any(|at| {
+        let before = at.checked_sub(1).and_then(|before| raw.get(before));
+        before != Some(&b'\r')
     })
 }
 

@@ -81,9 +81,7 @@ async fn whole(
     mut head: ResponseHeader,
     body: Bytes,
 ) -> Result<()> {
-    for (name, value) in cx.own_headers() {
-        head.set(name, value);
-    }
+    cx.tell(&mut head);
     let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
     session.write_response_header(Box::new(head)).await?;
     session
@@ -102,20 +100,18 @@ pub(crate) async fn answer(
 ) -> Result<()> {
     let answer::Answer {
         account,
-        head,
+        mut head,
         body,
         permit,
     } = answer;
-    let mut head = ResponseHeader::from(head);
-    head.set_version(Version::HTTP_11);
-    headers::to_client(&mut head, &account);
+    head.version = Version::HTTP_11;
+    headers::to_client(&mut head.headers, &account);
     cx.served_by = Some(account);
-    if let Err(error) = outgoing::apply(edits, &mut head, cx.document.as_ref()) {
+    if let Err(error) = outgoing::apply(edits, &mut head.headers, cx.document.as_ref()) {
         return Err(Error::explain(ErrorType::InternalError, error.to_string()));
     }
-    for (name, value) in cx.own_headers() {
-        head.set(name, value);
-    }
+    cx.tell(&mut head.headers);
+    let mut head = ResponseHeader::from(head);
     match body {
         answer::Body::Whole(bytes) => {
             let bytes = frame(session, &mut head, Some(bytes.len() as u64)).then_some(bytes);

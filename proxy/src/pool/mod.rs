@@ -22,6 +22,8 @@ use crate::{
 /// One account, ready to be sent to.
 pub(crate) struct Account {
     pub(crate) settings: config::Account,
+    /// Its name, as clients are told it.
+    pub(crate) label: HeaderValue,
     /// Value of `Host`.
     pub(crate) authority: HeaderValue,
     /// The same, as part of a URI.

@@ -125,6 +125,8 @@ fn account(
         keep_alive: account.keep_alive,
     };
     Ok(Arc::new(Account {
+        label: HeaderValue::try_from(&account.name)
+            .map_err(|_| Error::Host(account.name.clone()))?,
         uri_authority: authority
             .parse()
             .map_err(|_| Error::Host(account.name.clone()))?,
