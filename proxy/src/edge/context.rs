@@ -12,7 +12,7 @@ use prometheus::IntGauge;
 use serde_json::Value as Json;
 
 use super::{
-    auth::{Caller, Identity},
+    auth::{Caller, Identity, Remembered},
     headers::{self, About, Block},
     limit::Standing,
     problem::Problem,
@@ -35,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) ip: Option<IpAddr>,
     pub(crate) route: Option<usize>,
     pub(crate) identity: Identity,
+    /// The key that is good on this connection.
+    pub(crate) remembered: Option<Remembered>,
     pub(crate) host: String,
     /// Path as matched.
     pub(crate) path: String,
@@ -78,6 +80,7 @@ impl Context {
                 caller: Caller::Anonymous,
                 consumed: false,
             },
+            remembered: None,
             host: String::new(),
             path: String::new(),
             document: None,

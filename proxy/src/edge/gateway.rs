@@ -596,7 +596,13 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
     let Some(route) = plan.routes.get(index) else {
         return Err(Problem::new(500, Kind::Internal, "the route is gone"));
     };
-    let Some(identity) = plan.clients.identify(&request.headers, route.anonymous) else {
+    let identity = plan.clients.recognise(
+        plan.generation,
+        &mut cx.remembered,
+        &request.headers,
+        route.anonymous,
+    );
+    let Some(identity) = identity else {
         return Err(stranger(cx, plan, route, &request.headers));
     };
     cx.identity = identity;

@@ -13,15 +13,17 @@ use pingora_core::{
 };
 use tokio::io::AsyncReadExt as _;
 
-use super::{context::Context, front::Connection, gateway::Gateway};
+use super::{auth::Remembered, context::Context, front::Connection, gateway::Gateway};
 
 /// Room for a head; a longer one takes the pipeline.
 const HEAD: usize = 8 * 1024;
 
-/// A connection between two requests, with what has been read of the next one.
+/// A connection between two requests.
 struct Ready {
     stream: Stream,
+    /// What has been read of the next one.
     head: BytesMut,
+    remembered: Option<Remembered>,
 }
 
 /// A connection that Pingora's pipeline must serve from here on, with what has been read of its next request.
@@ -37,14 +39,20 @@ pub(super) async fn drive(
     connection: &Connection,
     shutdown: &ShutdownWatch,
 ) -> Option<ForPipeline> {
-    let head = BytesMut::new();
-    let mut next = Some(Ready { stream, head });
-    while let Some(Ready { mut stream, head }) = next {
-        let head = read_head(&mut stream, head).await?;
-        if !is_plain(&head) {
-            return Some(ForPipeline { stream, head });
+    let mut next = Some(Ready {
+        stream,
+        head: BytesMut::new(),
+        remembered: None,
+    });
+    while let Some(mut ready) = next {
+        if !is_plain(&ready.head) {
+            ready.read().await?;
+            if !is_plain(&ready.head) {
+                let Ready { stream, head, .. } = ready;
+                return Some(ForPipeline { stream, head });
+            }
         }
-        next = one(gateway, Ready { stream, head }, connection, shutdown).await;
+        next = one(gateway, ready, connection, shutdown).await;
         if *shutdown.borrow() {
             break;
         }
@@ -52,23 +60,24 @@ pub(super) async fn drive(
     None
 }
 
-/// What the client sends in one piece, unless a whole head has come with the request before; `None` when it closes the
-/// connection. The connection's guard limits the time.
-async fn read_head(stream: &mut Stream, mut head: BytesMut) -> Option<BytesMut> {
-    if !is_plain(&head) {
-        head.reserve(HEAD);
-        let read = stream.read_buf(&mut head).await.ok()?;
-        if read == 0 {
-            return None;
-        }
+impl Ready {
+    /// Reads what the client sends in one piece; `None` when it closes the connection. The connection's guard limits the
+    /// time.
+    async fn read(&mut self) -> Option<()> {
+        self.head.reserve(HEAD);
+        let read = self.stream.read_buf(&mut self.head).await.ok()?;
+        (read > 0).then_some(())
     }
-    Some(head)
 }
 
 /// One request, from its head to the line in the log; the connection, if it can serve another.
 async fn one(
     gateway: &Gateway,
-    Ready { stream, head }: Ready,
+    Ready {
+        stream,
+        head,
+        remembered,
+    }: Ready,
     connection: &Connection,
     shutdown: &ShutdownWatch,
 ) -> Option<Ready> {
@@ -87,6 +96,7 @@ async fn one(
     }
     connection.request_began();
     let mut cx = Context::new();
+    cx.remembered = remembered;
     gateway.begin(&mut session, &mut cx);
     let failed = match gateway.answer(&mut session, &mut cx).await {
         Ok(answered) => !answered,
@@ -97,13 +107,17 @@ async fn one(
     };
     connection.request_ended();
     gateway.settle(&session, &mut cx);
+    let remembered = cx.remembered.take();
     drop(cx);
     if failed {
         return None;
     }
     let (stream, head) = session.finish().await.ok()??.into_parts();
-    let head = head.unwrap_or_default();
-    Some(Ready { stream, head })
+    Some(Ready {
+        stream,
+        head: head.unwrap_or_default(),
+        remembered,
+    })
 }
 
 /// Answers a head that Pingora's parser does not take, as Pingora does.

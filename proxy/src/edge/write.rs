@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     route::snapshot::{Edits, Respond},
-    serve::{answer, outgoing},
+    serve::{answer, client::Coming, outgoing},
 };
 
 /// Answers with a problem document.
@@ -150,7 +150,7 @@ pub(crate) async fn answer(
 async fn next_piece(
     session: &mut Session,
     cx: &mut Context,
-    body: &mut hyper::body::Incoming,
+    body: &mut Coming,
     idle: Duration,
     upload: &mut Upload,
 ) -> Result<Option<Bytes>> {

@@ -26,8 +26,6 @@ pub(crate) struct Account {
     pub(crate) label: HeaderValue,
     /// Value of `Host`.
     pub(crate) authority: HeaderValue,
-    /// The same, as part of a URI.
-    pub(crate) uri_authority: http::uri::Authority,
     pub(crate) credential: Credential,
     pub(crate) health: Arc<Health>,
     pub(crate) client: Client,
