@@ -1,9 +1,7 @@
 //! Runs the subjects side by side and prints one table a workload. Called by `benches/compare`, which builds them.
 
 use std::{
-    env,
-    fmt::Write as _,
-    fs, io,
+    env, fs, io,
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
@@ -13,7 +11,7 @@ use std::{
 };
 
 use clap::Parser;
-use isobar_benches::Loaded;
+use isobar_benches::{Loaded, gateway};
 
 /// Side by side: Isobar's two paths, a bare Pingora proxy, and nginx and `HAProxy` where they are installed.
 #[derive(Parser)]
@@ -323,7 +321,7 @@ fn start(
     ] {
         add(name, &folder.join("isobar"), &|address| {
             let file = scratch.join(format!("{mode}.yaml"));
-            fs::write(&file, isobar(address, upstream, mode))?;
+            fs::write(&file, gateway(address, upstream, mode))?;
             Ok(vec![
                 "serve".to_owned(),
                 "--threads".to_owned(),
@@ -362,29 +360,6 @@ fn start(
         })?;
     }
     Ok(subjects)
-}
-
-/// Isobar with its whole pipeline on: key, limits, a hundred routes, metrics, access log.
-fn isobar(address: SocketAddr, upstream: SocketAddr, mode: &str) -> String {
-    let key = isobar_config::hash_key("bench-key-0123456789abcdef");
-    let mut text = format!(
-        "isobar: 1\nlisten: [ {{ http: \"{address}\" }} ]\nlog: {{ access: \"file:./access-{mode}.log\" }}\n\
-         clients: {{ bench: {{ key: \"{key}\" }} }}\nupstreams: {{ origin: \"http://{upstream}\" }}\n\
-         pools: {{ main: [origin] }}\nlimits: {{ rate: 1000000000/s, replay: 2MiB, connections_per_ip: 100000 }}\nroutes:\n"
-    );
-    for number in 0..98 {
-        let _ = writeln!(
-            text,
-            "  - {{ match: \"/v{number}/things/{{id}}/*\", forward: main }}"
-        );
-    }
-    for path in ["/v1/items/{id}", "/bytes/{n}"] {
-        let _ = writeln!(
-            text,
-            "  - {{ match: \"{path}\", forward: {{ pool: main, mode: {mode} }} }}"
-        );
-    }
-    text
 }
 
 fn nginx(address: SocketAddr, upstream: SocketAddr) -> String {

@@ -17,8 +17,8 @@ use super::{
     limit::Standing,
     problem::Problem,
     text::Text,
-    upgrade::Upgrade,
     trace::Trace,
+    upgrade::Upgrade,
 };
 use crate::{
     pool::{Account, Candidate, Pool, deadline::Deadline},

@@ -27,8 +27,8 @@ use super::{
     headers::{self, Block as _},
     limit::{Limit, Standing},
     problem::{Kind, Problem},
-    upgrade::{self, Upgrade},
     trace::{TRACEPARENT, Trace},
+    upgrade::{self, Upgrade},
     upload::Upload,
     validate, write,
 };
@@ -94,12 +94,7 @@ impl Gateway {
 
     /// Tells the client of a failure, if it is there to be told; the status that it saw, or 0. The connection is of no
     /// further use.
-    pub(super) async fn fail(
-        &self,
-        session: &mut Session,
-        cx: &mut Context,
-        error: &Error,
-    ) -> u16 {
+    pub(super) async fn fail(&self, session: &mut Session, cx: &mut Context, error: &Error) -> u16 {
         let begun = session
             .response_written()
             .is_some_and(|head| !head.status.is_informational());

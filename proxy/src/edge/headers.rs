@@ -98,9 +98,8 @@ pub(crate) fn to_vendor(headers: &mut impl Block, account: &Account, about: &Abo
             || has_credential && is_credential(name)
             || name == "expect"
             || is_ours(name)
-            || dashed(name).is_some_and(|name| {
-                is_ours(&name) || names_framing_or_credential(&name, account)
-            })
+            || dashed(name)
+                .is_some_and(|name| is_ours(&name) || names_framing_or_credential(&name, account))
     });
     if let Some(address) = &about.address {
         headers.set(FORWARDED_FOR, address.clone());
@@ -213,11 +212,7 @@ fn names_framing_or_credential(name: &str, account: &Account) -> bool {
         || is_credential(name)
         || matches!(
             name,
-            "content-length"
-                | "cookie"
-                | "host"
-                | "idempotency-key"
-                | "traceparent"
+            "content-length" | "cookie" | "host" | "idempotency-key" | "traceparent"
         )
 }
 

@@ -176,7 +176,13 @@ mod tests {
         check("CONNECT h:443 HTTP/1.1\r\nhost: h\r\n\r\n", false);
         check("GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", false);
         check("GET / HTTP/1.1\r\nhost: h\r\nupGRADE:x\r\n\r\n", false);
-        check("GET / HTTP/1.1\r\nupgrade-insecure-requests: 1\r\n\r\n", true);
-        check("GET / HTTP/1.1\r\nx: upgrade\r\n\r\nupgrade: x\r\n\r\n", true);
+        check(
+            "GET / HTTP/1.1\r\nupgrade-insecure-requests: 1\r\n\r\n",
+            true,
+        );
+        check(
+            "GET / HTTP/1.1\r\nx: upgrade\r\n\r\nupgrade: x\r\n\r\n",
+            true,
+        );
     }
 }

@@ -72,12 +72,7 @@ struct Running {
 }
 
 impl Upgrade {
-    pub(crate) fn new(
-        picker: Picker,
-        effect: Effect,
-        has_key: bool,
-        deadline: Deadline,
-    ) -> Self {
+    pub(crate) fn new(picker: Picker, effect: Effect, has_key: bool, deadline: Deadline) -> Self {
         Self {
             picker,
             effect,
@@ -110,10 +105,7 @@ fn scene<'p>(plan: &'p Snapshot, cx: &Context) -> Option<Scene<'p>> {
 }
 
 fn lost() -> Box<Error> {
-    Error::explain(
-        ErrorType::InternalError,
-        "an upgrade has lost its state",
-    )
+    Error::explain(ErrorType::InternalError, "an upgrade has lost its state")
 }
 
 /// Chooses where the next attempt goes.
@@ -227,9 +219,7 @@ pub(crate) fn write_request(
         |error: outgoing::Unwritable| Error::explain(ErrorType::InternalError, error.to_string());
     let target = outgoing.target(account).map_err(unwritable)?;
     request.set_uri(http::Uri::from(target));
-    outgoing
-        .write_headers(request, account)
-        .map_err(unwritable)
+    outgoing.write_headers(request, account).map_err(unwritable)
 }
 
 /// Judges the answer's head; an `Err` that says retry sends Pingora to the next account.

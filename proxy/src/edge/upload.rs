@@ -63,7 +63,8 @@ impl Upload {
             None => {
                 feed.finish();
                 if !feed.is_whole() {
-                    let error = Error::explain(ErrorType::ConnectionClosed, "the body is too short");
+                    let error =
+                        Error::explain(ErrorType::ConnectionClosed, "the body is too short");
                     return Err(Unread::Gone(error.into_down()));
                 }
             }

@@ -122,24 +122,16 @@ pub(crate) async fn answer(
         }
         answer::Body::Stream(mut body) => {
             let has_body = frame(session, &mut head, body.size_hint().exact());
-            session
-                .write_response_header(Box::new(head))
-                .await?;
+            session.write_response_header(Box::new(head)).await?;
             if !has_body {
-                return session
-                    .write_response_body(Bytes::new(), true)
-                    .await;
+                return session.write_response_body(Bytes::new(), true).await;
             }
             while let Some(piece) = next_piece(session, cx, &mut body, idle, &mut upload).await? {
                 if !piece.is_empty() {
-                    session
-                        .write_response_body(piece, false)
-                        .await?;
+                    session.write_response_body(piece, false).await?;
                 }
             }
-            session
-                .write_response_body(Bytes::new(), true)
-                .await?;
+            session.write_response_body(Bytes::new(), true).await?;
         }
     }
     drop(permit);

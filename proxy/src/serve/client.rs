@@ -12,10 +12,7 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, Weak,
-        atomic::{
-            AtomicBool, AtomicU32,
-            Ordering::Relaxed,
-        },
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
     time::{Duration, Instant},
@@ -167,7 +164,9 @@ impl Client {
                     return Poll::Ready(None);
                 }
                 // Only driving the connection brings an answer, so nothing else has to wake us.
-                let answer = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                let answer = answer
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()));
                 answer.map(Some)
             });
             match answered.await {

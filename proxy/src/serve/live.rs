@@ -357,7 +357,10 @@ mod tests {
         let mut draw = live.draw();
         feed.push(piece(10));
         feed.finish();
-        assert!(next(&mut draw).await.unwrap().is_err(), "shorter than it said");
+        assert!(
+            next(&mut draw).await.unwrap().is_err(),
+            "shorter than it said"
+        );
     }
 
     #[tokio::test(start_paused = true)]
