@@ -108,7 +108,7 @@ fn run(
         load.args(["--seconds", "0", "--warm-up", &requests.to_string()]);
         load.stdout(Stdio::null()).status()
     });
-    end(&mut proxy, "-TERM")?;
+    end(&mut proxy, "-INT")?;
     if !served?.success() {
         return Err(io::Error::other(format!("{way} did not serve the load")));
     }

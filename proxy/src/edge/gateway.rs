@@ -196,7 +196,7 @@ impl Gateway {
             Err(unread) => return unreadable(session, cx, unread).await,
         };
         // The client's connection is watched while the vendor is called, so the head is looked at in a copy.
-        let request = session.req_header().clone();
+        let request = session.req_header().as_owned_parts();
         let mut tried: Vec<Tried> = Vec::with_capacity(1);
         let outcome = {
             let members = cx.members(&forward.pool);

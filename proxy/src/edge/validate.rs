@@ -225,7 +225,9 @@ fn climbs(path: &str) -> bool {
         matches!(bare, "." | "..")
     };
     if !path.contains('%') {
-        return path.split('/').any(is_dots);
+        // Most paths have no segment that begins with a dot.
+        let has_dot = path.as_bytes().windows(2).any(|pair| pair == b"/.");
+        return has_dot && path.split('/').any(is_dots);
     }
     let folded = path.to_ascii_lowercase();
     folded
