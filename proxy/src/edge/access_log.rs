@@ -57,7 +57,8 @@ pub(crate) struct Line<'a> {
     pub(crate) route: &'a str,
     /// 0 when the client left before an answer.
     pub(crate) status: u16,
-    pub(crate) took: Duration,
+    /// Time from the head to the last byte.
+    pub(crate) ms: Duration,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) vendor: Option<&'a str>,
@@ -89,7 +90,7 @@ impl Line<'_> {
         string(out, b",\"path\":", self.path);
         string(out, b",\"route\":", self.route);
         number(out, b",\"status\":", u64::from(self.status));
-        let micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(self.ms.as_micros()).unwrap_or(u64::MAX);
         out.extend_from_slice(b",\"ms\":");
         fraction_to(out, micros, 3);
         number(out, b",\"bytes_in\":", self.bytes_in);
@@ -238,7 +239,7 @@ mod tests {
         path: "/é\\",
         route: "main",
         status: 200,
-        took: Duration::from_micros(1_500),
+        ms: Duration::from_micros(1_500),
         bytes_in: 1,
         bytes_out: 2,
         vendor: None,
@@ -267,8 +268,8 @@ mod tests {
         let file = folder.path().join("access.log");
         let log = AccessLog::open(&Destination::File(file.clone())).unwrap();
         for number in 0..1_000 {
-            let took = Duration::from_millis(number);
-            log.write(&Line { took, ..LINE });
+            let ms = Duration::from_millis(number);
+            log.write(&Line { ms, ..LINE });
         }
         drop(log);
         let text = std::fs::read_to_string(&file).unwrap();

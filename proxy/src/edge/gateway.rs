@@ -417,7 +417,7 @@ impl Gateway {
             path: &cx.path,
             route: route.map_or("", |route| &route.name),
             status,
-            took,
+            ms: took,
             bytes_in,
             bytes_out,
             vendor: cx.served_by.as_ref().map(|account| account.name()),

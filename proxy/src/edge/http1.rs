@@ -108,7 +108,6 @@ async fn one(
     connection.request_ended();
     gateway.settle(&session, &mut cx);
     let remembered = cx.remembered.take();
-    drop(cx);
     if failed {
         return None;
     }

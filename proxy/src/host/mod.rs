@@ -34,8 +34,8 @@ use crate::{
     serve::{body::Space, trust},
 };
 
-/// Idle connections to vendors kept by the stream path, in all.
-const STREAM_POOL: usize = 1_024;
+/// Idle connections to vendors kept by Pingora's pipeline, in all: after upgrades that were refused.
+const PIPELINE_POOL: usize = 1_024;
 /// Times that Pingora may go round its retry loop; the pool's own limits stop it sooner.
 const PIPELINE_TRIES: usize = 128;
 /// How often state at rest is forgotten.
@@ -251,7 +251,7 @@ fn serve(
     trust: &trust::Trust,
 ) -> (signal::Sender<bool>, JoinHandle<()>) {
     let conf = Arc::new(ServerConf {
-        upstream_keepalive_pool_size: STREAM_POOL,
+        upstream_keepalive_pool_size: PIPELINE_POOL,
         max_retries: PIPELINE_TRIES,
         ca_file: trust.file.path().to_str().map(str::to_owned),
         ..ServerConf::default()
