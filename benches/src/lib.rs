@@ -7,7 +7,7 @@
 pub mod byhand;
 pub mod process;
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::SocketAddr};
 
 /// Answer that every subject passes on: 200 bytes of JSON.
 pub const SMALL: &str = concat!(
@@ -78,4 +78,27 @@ pub fn recording(bytes: u32) -> Vec<u8> {
     let sound = (0..bytes).map(|at| (at.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]);
     file.extend(sound);
     file
+}
+
+/// Isobar with its whole pipeline on: key, limits, a hundred routes, metrics, access log.
+pub fn gateway(address: SocketAddr, upstream: SocketAddr, mode: &str) -> String {
+    let key = isobar_config::hash_key("bench-key-0123456789abcdef");
+    let mut text = format!(
+        "isobar: 1\nlisten: [ {{ http: \"{address}\" }} ]\nlog: {{ access: \"file:./access-{mode}.log\" }}\n\
+         clients: {{ bench: {{ key: \"{key}\" }} }}\nupstreams: {{ origin: \"http://{upstream}\" }}\n\
+         pools: {{ main: [origin] }}\nlimits: {{ rate: 1000000000/s, replay: 2MiB, connections_per_ip: 100000 }}\nroutes:\n"
+    );
+    for number in 0..98 {
+        let _ = writeln!(
+            text,
+            "  - {{ match: \"/v{number}/things/{{id}}/*\", forward: main }}"
+        );
+    }
+    for path in ["/v1/items/{id}", "/bytes/{n}"] {
+        let _ = writeln!(
+            text,
+            "  - {{ match: \"{path}\", forward: {{ pool: main, mode: {mode} }} }}"
+        );
+    }
+    text
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use isobar_sandbox::{Fault, Gate, Upstream};
-use isobar_tests::{Gateway, read_until, see, status_of};
+use isobar_tests::{Gateway, read_answer, read_until, see, status_of};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -248,6 +248,74 @@ async fn an_upgrade_that_was_asked_for_becomes_a_tunnel() {
         client.write_all(word.as_bytes()).await.unwrap();
         let echoed = read_until(&mut client, PATIENCE, |text| text.len() >= word.len()).await;
         assert_eq!(echoed, word);
+    }
+}
+
+#[tokio::test]
+async fn an_upgrade_may_follow_requests_and_requests_a_refused_upgrade() {
+    let (_a, _b, gateway) = behind("", "idle: 5s").await;
+    let mut client = TcpStream::connect(gateway.address()).await.unwrap();
+    let plain = "GET / HTTP/1.1\r\nhost: h\r\n\r\n";
+    let upgrade = "GET /chat HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    // An upgrade to anything but a WebSocket is none.
+    let refused = upgrade.replace("upgrade: websocket", "upgrade: h2c");
+    for ask in [plain, &refused, plain, plain] {
+        client.write_all(ask.as_bytes()).await.unwrap();
+        let answer = read_answer(&mut client, PATIENCE).await;
+        assert_eq!(status_of(&answer), 200, "{ask}: {answer}");
+    }
+    client.write_all(upgrade.as_bytes()).await.unwrap();
+    let head = read_until(&mut client, PATIENCE, |text| text.ends_with("\r\n\r\n")).await;
+    assert_eq!(status_of(&head), 101, "{head}");
+    client.write_all(b"word").await.unwrap();
+    let echoed = read_until(&mut client, PATIENCE, |text| text.len() >= 4).await;
+    assert_eq!(echoed, "word");
+}
+
+#[tokio::test]
+async fn heads_come_in_any_pieces() {
+    let (_a, _b, gateway) = behind("", "idle: 5s").await;
+    let mut client = TcpStream::connect(gateway.address()).await.unwrap();
+    let request = "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nhi";
+    client
+        .write_all(request.repeat(2).as_bytes())
+        .await
+        .unwrap();
+    let both = |text: &str| text.matches("\"body_length\":2").count() == 2;
+    let answers = read_until(&mut client, PATIENCE, both).await;
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    let (start, end) = request.split_at(30);
+    for piece in [start, end, request] {
+        client.write_all(piece.as_bytes()).await.unwrap();
+        if piece == start {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        }
+        let answer = read_answer(&mut client, PATIENCE).await;
+        assert_eq!(status_of(&answer), 200, "{answer}");
+        assert!(answer.contains("\"body_length\":2"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_upload_is_no_silence_of_the_vendor() {
+    for framing in ["content-length: 8", "transfer-encoding: chunked"] {
+        let (_a, _b, gateway) = behind(", mode: stream", "attempt: 400ms, idle: 5s").await;
+        let mut client = TcpStream::connect(gateway.address()).await.unwrap();
+        let head = format!("POST / HTTP/1.1\r\nhost: h\r\n{framing}\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let chunked = framing.starts_with("transfer");
+        for _ in 0..8 {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            let piece = if chunked { "1\r\nx\r\n" } else { "x" };
+            client.write_all(piece.as_bytes()).await.unwrap();
+        }
+        if chunked {
+            client.write_all(b"0\r\n\r\n").await.unwrap();
+        }
+        let answer = read_answer(&mut client, PATIENCE).await;
+        assert_eq!(status_of(&answer), 200, "{framing}: {answer}");
+        assert!(answer.contains("\"body_length\":8"), "{framing}: {answer}");
     }
 }
 

@@ -1,9 +1,7 @@
 //! Runs the subjects side by side and prints one table a workload. Called by `benches/compare`, which builds them.
 
 use std::{
-    env,
-    fmt::Write as _,
-    fs, io,
+    env, fs, io,
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -12,7 +10,7 @@ use std::{
 
 use clap::Parser;
 use isobar_benches::{
-    Loaded,
+    Loaded, gateway,
     process::{LOAD_CORE, PROXY_CORE, command, cpu, free_port, pin_is_possible, stop, wait_for},
 };
 
@@ -302,7 +300,7 @@ fn start(
     ] {
         add(name, &folder.join("isobar"), &|address| {
             let file = scratch.join(format!("{mode}.yaml"));
-            fs::write(&file, isobar(address, upstream, mode))?;
+            fs::write(&file, gateway(address, upstream, mode))?;
             Ok(vec![
                 "serve".to_owned(),
                 "--threads".to_owned(),
@@ -341,29 +339,6 @@ fn start(
         })?;
     }
     Ok(subjects)
-}
-
-/// Isobar with its whole pipeline on: key, limits, a hundred routes, metrics, access log.
-fn isobar(address: SocketAddr, upstream: SocketAddr, mode: &str) -> String {
-    let key = isobar_config::hash_key("bench-key-0123456789abcdef");
-    let mut text = format!(
-        "isobar: 1\nlisten: [ {{ http: \"{address}\" }} ]\nlog: {{ access: \"file:./access-{mode}.log\" }}\n\
-         clients: {{ bench: {{ key: \"{key}\" }} }}\nupstreams: {{ origin: \"http://{upstream}\" }}\n\
-         pools: {{ main: [origin] }}\nlimits: {{ rate: 1000000000/s, replay: 2MiB, connections_per_ip: 100000 }}\nroutes:\n"
-    );
-    for number in 0..98 {
-        let _ = writeln!(
-            text,
-            "  - {{ match: \"/v{number}/things/{{id}}/*\", forward: main }}"
-        );
-    }
-    for path in ["/v1/items/{id}", "/bytes/{n}"] {
-        let _ = writeln!(
-            text,
-            "  - {{ match: \"{path}\", forward: {{ pool: main, mode: {mode} }} }}"
-        );
-    }
-    text
 }
 
 fn nginx(address: SocketAddr, upstream: SocketAddr) -> String {

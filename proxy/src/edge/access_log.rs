@@ -7,6 +7,7 @@
 use std::{
     fs::OpenOptions,
     io::{self, Write as _},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -17,9 +18,13 @@ use std::{
 
 use isobar_config::AccessLog as Destination;
 use parking_lot::Mutex;
-use serde::Serialize;
 
-use super::problem::Attempt;
+use super::{
+    problem::Reason,
+    text::{address_to, fraction_to, json_to, number_to},
+    trace::Trace,
+};
+use crate::serve::tried::Tried;
 
 /// Bytes that may wait for the writer.
 const BACKLOG: usize = 8 * 1024 * 1024;
@@ -40,39 +45,102 @@ struct Shared {
 }
 
 /// One request, as logged.
-#[derive(Serialize)]
 pub(crate) struct Line<'a> {
-    /// Seconds since the epoch.
-    #[serde(serialize_with = "thousandths")]
-    pub(crate) time: f64,
-    pub(crate) request: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Time since the epoch.
+    pub(crate) time: Duration,
+    pub(crate) request: Trace,
     pub(crate) client: Option<&'a str>,
-    pub(crate) ip: &'a str,
+    pub(crate) ip: Option<IpAddr>,
     pub(crate) method: &'a str,
     pub(crate) host: &'a str,
     pub(crate) path: &'a str,
     pub(crate) route: &'a str,
     /// 0 when the client left before an answer.
     pub(crate) status: u16,
-    #[serde(serialize_with = "thousandths")]
-    pub(crate) ms: f64,
+    /// Time from the head to the last byte.
+    pub(crate) ms: Duration,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) vendor: Option<&'a str>,
-    pub(crate) attempts: &'a [Attempt],
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attempts: &'a [Tried],
     pub(crate) problem: Option<&'static str>,
     /// The client saw less than the whole answer.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) cut: bool,
     pub(crate) generation: u64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn thousandths<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((value * 1e3).round() / 1e3)
+impl Line<'_> {
+    /// Appends the line as JSON, by hand: a line is written for every request, and its keys never change.
+    fn write(&self, out: &mut Vec<u8>) {
+        let millis = u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX);
+        out.extend_from_slice(b"{\"time\":");
+        fraction_to(out, millis, 3);
+        out.extend_from_slice(b",\"request\":\"");
+        self.request.write_id(out);
+        out.push(b'"');
+        if let Some(client) = self.client {
+            string(out, b",\"client\":", client);
+        }
+        out.extend_from_slice(b",\"ip\":\"");
+        if let Some(ip) = self.ip {
+            address_to(out, ip);
+        }
+        string(out, b"\",\"method\":", self.method);
+        string(out, b",\"host\":", self.host);
+        string(out, b",\"path\":", self.path);
+        string(out, b",\"route\":", self.route);
+        number(out, b",\"status\":", u64::from(self.status));
+        let micros = u64::try_from(self.ms.as_micros()).unwrap_or(u64::MAX);
+        out.extend_from_slice(b",\"ms\":");
+        fraction_to(out, micros, 3);
+        number(out, b",\"bytes_in\":", self.bytes_in);
+        number(out, b",\"bytes_out\":", self.bytes_out);
+        if let Some(vendor) = self.vendor {
+            string(out, b",\"vendor\":", vendor);
+        }
+        out.extend_from_slice(b",\"attempts\":[");
+        for (index, tried) in self.attempts.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            attempt(out, tried);
+        }
+        out.push(b']');
+        if let Some(problem) = self.problem {
+            string(out, b",\"problem\":", problem);
+        }
+        if self.cut {
+            out.extend_from_slice(b",\"cut\":true");
+        }
+        number(out, b",\"generation\":", self.generation);
+        out.extend_from_slice(b"}\n");
+    }
+}
+
+/// As problem documents tell it.
+fn attempt(out: &mut Vec<u8>, tried: &Tried) {
+    string(out, b"{\"vendor\":", tried.account.name());
+    string(out, b",\"verdict\":", tried.outcome.name());
+    match &tried.reason {
+        Reason::Status(status) => {
+            number(out, b",\"reason\":\"status_", u64::from(*status));
+            out.push(b'"');
+        }
+        reason => string(out, b",\"reason\":", &reason.to_string()),
+    }
+    let millis = u64::try_from(tried.took.as_millis()).unwrap_or(u64::MAX);
+    number(out, b",\"ms\":", millis);
+    out.push(b'}');
+}
+
+fn string(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    out.extend_from_slice(key);
+    json_to(out, value);
+}
+
+fn number(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.extend_from_slice(key);
+    number_to(out, value);
 }
 
 impl AccessLog {
@@ -108,11 +176,9 @@ impl AccessLog {
     pub(crate) fn write(&self, line: &Line<'_>) {
         let Some(shared) = &self.shared else { return };
         let mut lines = shared.lines.lock();
-        let before = lines.len();
-        if before < BACKLOG && serde_json::to_writer(&mut *lines, line).is_ok() {
-            lines.push(b'\n');
+        if lines.len() < BACKLOG {
+            line.write(&mut lines);
         } else {
-            lines.truncate(before);
             shared.dropped.fetch_add(1, Relaxed);
         }
     }
@@ -163,31 +229,47 @@ fn line_count(batch: &[u8]) -> usize {
 mod tests {
     use super::*;
 
+    const LINE: Line<'_> = Line {
+        time: Duration::from_millis(1_700_000_000_120),
+        request: Trace::NONE,
+        client: Some("a \"client\""),
+        ip: Some(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
+        method: "GET",
+        host: "h",
+        path: "/é\\",
+        route: "main",
+        status: 200,
+        ms: Duration::from_micros(1_500),
+        bytes_in: 1,
+        bytes_out: 2,
+        vendor: None,
+        attempts: &[],
+        problem: Some("no-route"),
+        cut: true,
+        generation: 3,
+    };
+
+    #[test]
+    fn a_line_is_json() {
+        let mut line = Vec::new();
+        LINE.write(&mut line);
+        let seen: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let expected = serde_json::json!({
+            "time": 1_700_000_000.12, "request": "0".repeat(32), "client": "a \"client\"", "ip": "::1", "method": "GET",
+            "host": "h", "path": "/é\\", "route": "main", "status": 200, "ms": 1.5, "bytes_in": 1, "bytes_out": 2,
+            "attempts": [], "problem": "no-route", "cut": true, "generation": 3,
+        });
+        assert_eq!(seen, expected);
+    }
+
     #[test]
     fn every_line_is_written_by_the_time_the_log_is_closed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("access.log");
         let log = AccessLog::open(&Destination::File(file.clone())).unwrap();
         for number in 0..1_000 {
-            log.write(&Line {
-                time: 1.0,
-                request: "r",
-                client: None,
-                ip: "::1",
-                method: "GET",
-                host: "h",
-                path: "/",
-                route: "main",
-                status: 200,
-                ms: f64::from(number),
-                bytes_in: 0,
-                bytes_out: 0,
-                vendor: None,
-                attempts: &[],
-                problem: None,
-                cut: false,
-                generation: 1,
-            });
+            let ms = Duration::from_millis(number);
+            log.write(&Line { ms, ..LINE });
         }
         drop(log);
         let text = std::fs::read_to_string(&file).unwrap();

@@ -33,6 +33,14 @@ pub(crate) enum Caller {
     Anonymous,
 }
 
+/// The last good key on a connection and whose it is, so that it is not hashed for every request.
+pub(crate) struct Remembered {
+    /// Plan that it is good under.
+    generation: u64,
+    key: Box<[u8]>,
+    identity: Identity,
+}
+
 /// What authentication found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -64,12 +72,36 @@ impl Clients {
         }
     }
 
-    /// Who is calling, or `None` when a key is needed and missing or wrong.
-    pub(crate) fn identify(
+    /// [`Clients::identify`] for the plan of this generation; a connection's key is hashed once.
+    pub(crate) fn recognise(
         &self,
+        generation: u64,
+        remembered: &mut Option<Remembered>,
         headers: &HeaderMap,
         anonymous_allowed: bool,
     ) -> Option<Identity> {
+        let key = presented(headers).next();
+        if let (Some(known), Some(key)) = (&*remembered, key)
+            && known.generation == generation
+            && bool::from(known.key.ct_eq(key))
+            && !(self.open && anonymous_allowed)
+        {
+            return Some(known.identity);
+        }
+        let identity = self.identify(headers, anonymous_allowed)?;
+        // Where several keys are presented, the good one may not be the first.
+        *remembered = key
+            .filter(|_| identity.consumed && presented(headers).count() == 1)
+            .map(|key| Remembered {
+                generation,
+                key: key.into(),
+                identity,
+            });
+        Some(identity)
+    }
+
+    /// Who is calling, or `None` when a key is needed and missing or wrong.
+    fn identify(&self, headers: &HeaderMap, anonymous_allowed: bool) -> Option<Identity> {
         for key in presented(headers) {
             let digest: [u8; 32] = Sha256::digest(key).into();
             // The map finds by digest, which a caller cannot steer; the comparison that decides is constant-time.
@@ -195,6 +227,40 @@ mod tests {
             check(&clients, header, false, None);
             check(&clients, header, true, Some(Caller::Anonymous));
         }
+    }
+
+    #[test]
+    fn a_connection_that_changes_its_key_or_outlives_its_plan_is_asked_again() {
+        let headers = |key: &str| {
+            let value = HeaderValue::try_from(format!("Bearer {key}")).unwrap();
+            HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+        };
+        let (clients, mut remembered) = (clients(), None);
+        let mut check = |clients: &Clients, generation, key, expected: Option<usize>| {
+            let found = clients.recognise(generation, &mut remembered, &headers(key), false);
+            let caller = found.map(|identity| identity.caller);
+            assert_eq!(caller, expected.map(Caller::Client), "{generation} {key}");
+        };
+        for _ in 0..2 {
+            check(&clients, 1, "lab-key", Some(1));
+        }
+        check(&clients, 1, "lab-ke", None);
+        check(&clients, 1, "lab-key2", None);
+        check(&clients, 1, "old-key", Some(0));
+        check(&clients, 1, "lab-key", Some(1));
+        check(&Clients::new(Some(&[])), 2, "lab-key", None);
+        let mut both = headers("wrong");
+        both.insert("x-api-key", HeaderValue::from_static("lab-key"));
+        let mut remembered = None;
+        for _ in 0..2 {
+            let found = clients.recognise(1, &mut remembered, &both, false);
+            assert_eq!(found.unwrap().caller, Caller::Client(1));
+        }
+        assert!(
+            clients
+                .recognise(1, &mut remembered, &headers("wrong"), false)
+                .is_none()
+        );
     }
 
     #[test]

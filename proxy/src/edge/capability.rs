@@ -14,7 +14,7 @@ use isobar_adapters::{
     dialects::subtitles,
     media::{self, Media},
 };
-use pingora_proxy::Session;
+use pingora_core::protocols::http::ServerSession as Session;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -154,7 +154,6 @@ impl Reading<'_> {
         let mut keeping = self.space.keep(self.length.unwrap_or(self.limit)).await?;
         let mut read = 0;
         while let Some(piece) = session
-            .as_downstream_mut()
             .read_request_body()
             .await
             .map_err(Unread::from_client)?
@@ -195,7 +194,7 @@ impl Reading<'_> {
         // What went wrong at the client's end, which the parser would hide.
         let broken = parking_lot::Mutex::new(None);
         let pieces = stream::unfold(session, |session| async {
-            match session.as_downstream_mut().read_request_body().await {
+            match session.read_request_body().await {
                 Ok(piece) => piece.map(|piece| (Ok(piece), session)),
                 Err(error) => {
                     *broken.lock() = Some(Unread::from_client(error));

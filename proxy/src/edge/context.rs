@@ -6,23 +6,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use isobar_config::Effect;
 use prometheus::IntGauge;
 use serde_json::Value as Json;
 
 use super::{
-    auth::{Caller, Identity},
-    headers::{self, About},
+    auth::{Caller, Identity, Remembered},
+    headers::{self, About, Block},
     limit::Standing,
     problem::Problem,
-    stream::Streaming,
+    text::Text,
     trace::Trace,
+    upgrade::Upgrade,
 };
 use crate::{
     pool::{Account, Candidate, Pool, deadline::Deadline},
     route::snapshot::{Action, Forward, Route, Snapshot},
-    serve::tried::Tried,
+    serve::tried::{self, Tried},
 };
 
 /// Context of one request. Dropping it gives back everything it holds, also when serving panics.
@@ -34,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) ip: Option<IpAddr>,
     pub(crate) route: Option<usize>,
     pub(crate) identity: Identity,
+    /// The key that is good on this connection.
+    pub(crate) remembered: Option<Remembered>,
     pub(crate) host: String,
     /// Path as matched.
     pub(crate) path: String,
@@ -42,7 +45,7 @@ pub(crate) struct Context {
     pub(crate) tried: Vec<Tried>,
     pub(crate) served_by: Option<Arc<Account>>,
     pub(crate) problem: Option<Problem>,
-    pub(crate) streaming: Option<Streaming>,
+    pub(crate) upgrade: Option<Upgrade>,
     /// The client left, or its answer broke off.
     pub(crate) cut: bool,
     pub(crate) gone: bool,
@@ -70,13 +73,14 @@ impl Context {
             started: Instant::now(),
             plan: None,
             in_flight: None,
-            trace: Trace::continue_from(None),
+            trace: Trace::NONE,
             ip: None,
             route: None,
             identity: Identity {
                 caller: Caller::Anonymous,
                 consumed: false,
             },
+            remembered: None,
             host: String::new(),
             path: String::new(),
             document: None,
@@ -84,7 +88,7 @@ impl Context {
             tried: Vec::new(),
             served_by: None,
             problem: None,
-            streaming: None,
+            upgrade: None,
             cut: false,
             gone: false,
         }
@@ -97,41 +101,45 @@ impl Context {
     /// What the vendor is told of the client.
     pub(crate) fn about(&self, upgrade: bool) -> About<'_> {
         About {
-            address: self
-                .ip
-                .and_then(|ip| HeaderValue::try_from(ip.to_string()).ok()),
+            address: self.ip.and_then(|ip| {
+                let mut text = Text::with_capacity(40);
+                text.address(ip);
+                text.value()
+            }),
             host: &self.host,
-            traceparent: HeaderValue::try_from(self.trace.header())
-                .unwrap_or(HeaderValue::from_static("")),
+            traceparent: self.trace.header(),
             key_consumed: self.identity.consumed,
             upgrade,
         }
     }
 
-    /// Headers that every answer carries.
-    pub(crate) fn own_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
-        let vendor = self
-            .served_by
-            .as_ref()
-            .map_or("none", |account| account.name());
-        let mut own = Vec::with_capacity(5);
-        let mut add = |name: HeaderName, text: String| {
-            own.extend(HeaderValue::try_from(text).ok().map(|value| (name, value)));
+    /// Adds what every answer carries.
+    pub(crate) fn tell(&self, headers: &mut impl Block) {
+        let vendor = match &self.served_by {
+            Some(account) => account.label.clone(),
+            None => HeaderValue::from_static("none"),
         };
-        add(headers::VENDOR, vendor.to_owned());
-        add(
-            headers::ATTEMPTS,
-            crate::serve::tried::made(&self.tried).to_string(),
-        );
-        add(
-            headers::SERVER_TIMING,
-            crate::serve::tried::server_timing(&self.tried, self.started.elapsed()),
-        );
-        if let Some(standing) = &self.standing {
-            add(headers::RATE_LIMIT_POLICY, standing.policy_header());
-            add(headers::RATE_LIMIT, standing.header());
+        headers.set(headers::VENDOR, vendor);
+        let attempts = match tried::made(&self.tried) {
+            1 => HeaderValue::from_static("1"),
+            made => HeaderValue::from(made),
+        };
+        headers.set(headers::ATTEMPTS, attempts);
+        let timing = tried::server_timing(&self.tried, self.started.elapsed());
+        let standing = self.standing.as_ref();
+        let others = [
+            (headers::SERVER_TIMING, timing),
+            (
+                headers::RATE_LIMIT_POLICY,
+                standing.and_then(Standing::policy_header),
+            ),
+            (headers::RATE_LIMIT, standing.and_then(Standing::header)),
+        ];
+        for (name, value) in others {
+            if let Some(value) = value {
+                headers.set(name, value);
+            }
         }
-        own
     }
 
     /// The pool's members for this request: those of the first rule that holds, or all.

@@ -13,27 +13,34 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::BytesMut;
 use parking_lot::Mutex;
-use pingora_core::{apps::ServerApp, protocols::Stream, server::ShutdownWatch};
-use pingora_proxy::HttpProxy;
-use tokio::sync::Notify;
-
-use super::gateway::Gateway;
-use crate::{
-    admin::metrics::Metrics,
-    route::{registry::Registry, snapshot::Snapshot},
+use pingora_core::{
+    apps::{HttpServerApp, ServerApp},
+    protocols::{Stream, http::ServerSession},
+    server::ShutdownWatch,
 };
+use pingora_proxy::HttpProxy;
+
+use super::{
+    gateway::Gateway,
+    http1::{self, ForPipeline},
+    pipeline::Hooks,
+};
+use crate::{admin::metrics::Metrics, route::snapshot::Snapshot};
+
+/// Seconds that Pingora waits for the rest of a head; the guard is stricter.
+const FIRST_HEAD: u64 = 60;
 
 tokio::task_local! {
-    /// The connection that this task serves.
+    /// The connection that this task serves in the pipeline.
     static CONNECTION: Arc<Connection>;
 }
 
-/// Accepts connections for the proxy.
+/// Accepts connections.
 pub(crate) struct Front {
-    proxy: Arc<HttpProxy<Gateway>>,
-    plan: Arc<ArcSwap<Snapshot>>,
-    registry: Arc<Registry>,
+    gateway: Arc<Gateway>,
+    pipeline: Arc<HttpProxy<Hooks>>,
     open: Arc<Open>,
 }
 
@@ -44,38 +51,47 @@ struct Open {
 }
 
 /// What the guard knows of one connection.
-struct Connection {
+pub(super) struct Connection {
     start: Instant,
     /// A request is being served.
     active: AtomicBool,
     /// A request has been served before.
     reused: AtomicBool,
+    /// A head that has begun to come is read bit by bit.
+    drips: AtomicBool,
     /// Milliseconds after `start` at which the connection was accepted or became idle.
     idle_since: AtomicU64,
-    changed: Notify,
+}
+
+/// Why the guard closes a connection.
+#[derive(Clone, Copy)]
+enum Closing {
+    /// A head took too long, or its connection idled with half a head.
+    Late(&'static str),
+    /// Nothing came for as long as connections are kept, or the gateway stops.
+    Unused,
 }
 
 impl Front {
-    pub(crate) fn new(
-        proxy: HttpProxy<Gateway>,
-        plan: Arc<ArcSwap<Snapshot>>,
-        registry: Arc<Registry>,
-    ) -> Self {
+    pub(crate) fn new(gateway: Arc<Gateway>, pipeline: HttpProxy<Hooks>) -> Self {
         Self {
-            proxy: Arc::new(proxy),
-            plan,
-            registry,
+            gateway,
+            pipeline: Arc::new(pipeline),
             open: Arc::default(),
         }
     }
 
+    fn plan(&self) -> &ArcSwap<Snapshot> {
+        &self.gateway.plan
+    }
+
     fn metrics(&self) -> &Metrics {
-        &self.registry.metrics
+        &self.gateway.registry.metrics
     }
 
     /// A place for one more connection, or the reason there is none.
     fn admit(&self, address: Option<IpAddr>) -> Result<Admitted, &'static str> {
-        let plan = self.plan.load();
+        let plan = self.plan().load();
         let limits = &plan.config.limits;
         let metrics = self.metrics();
         if metrics.connections.get() >= i64::from(limits.connections.value) {
@@ -91,37 +107,74 @@ impl Front {
         }
         metrics.connections.inc();
         Ok(Admitted {
-            registry: Arc::clone(&self.registry),
+            gateway: Arc::clone(&self.gateway),
             open: Arc::clone(&self.open),
             address,
         })
     }
 
-    /// Resolves when the connection has been without a request for too long.
-    async fn timed_out(&self, connection: &Connection) -> &'static str {
+    /// Serves a connection's requests, one after the other.
+    async fn serve(&self, stream: Stream, connection: &Arc<Connection>, shutdown: &ShutdownWatch) {
+        let driven = http1::drive(&self.gateway, stream, connection, shutdown);
+        let Some(ForPipeline { stream, head }) = driven.await else {
+            return;
+        };
+        connection.drips.store(true, Relaxed);
+        let piped = CONNECTION.scope(Arc::clone(connection), self.pipe(stream, head, shutdown));
+        Box::pin(piped).await;
+    }
+
+    /// Serves the rest of a connection in Pingora's pipeline.
+    async fn pipe(&self, stream: Stream, head: BytesMut, shutdown: &ShutdownWatch) {
+        let mut session = ServerSession::new_http1(stream);
+        session.set_keepalive((!*shutdown.borrow()).then_some(FIRST_HEAD));
+        session.set_pipelined_prefix(head);
         loop {
-            if connection.active.load(Relaxed) {
-                connection.changed.notified().await;
-                continue;
-            }
-            let limits = &self.plan.load().config.limits;
-            let (allowed, reason) = if connection.reused.load(Relaxed) {
-                // Pingora closes a silent connection at `keep_alive`; this also closes one that drips.
-                (
-                    limits.keep_alive.value + limits.header_timeout.value,
-                    "idle",
-                )
-            } else {
-                (limits.header_timeout.value, "slow_head")
+            let served = self.pipeline.process_new_http(session, shutdown).await;
+            let Some((stream, settings)) = served.map(|reused| reused.consume()) else {
+                return;
             };
-            let since = Duration::from_millis(connection.idle_since.load(Relaxed));
-            let left = (since + allowed).saturating_sub(connection.start.elapsed());
+            session = ServerSession::new_http1(stream);
+            if let Some(settings) = settings {
+                settings.apply_to_session(&mut session);
+            }
+        }
+    }
+
+    /// Resolves when the connection has been without a request for too long, or has none when the gateway stops.
+    async fn expired(&self, connection: &Connection, mut shutdown: ShutdownWatch) -> Closing {
+        let mut stopping = *shutdown.borrow();
+        loop {
+            let is_active = connection.active.load(Relaxed);
+            if stopping && !is_active {
+                return Closing::Unused;
+            }
+            let limits = &self.plan().load().config.limits;
+            let (keep_alive, head) = (limits.keep_alive.value, limits.header_timeout.value);
+            let (allowed, closing) = match (
+                connection.reused.load(Relaxed),
+                connection.drips.load(Relaxed),
+            ) {
+                (false, _) => (head, Closing::Late("slow_head")),
+                (true, false) => (keep_alive, Closing::Unused),
+                // Pingora closes a silent connection at `keep_alive`; this also closes one that drips.
+                (true, true) => (keep_alive + head, Closing::Late("idle")),
+            };
+            // While a request is served, nothing can be over sooner than if it ended now.
+            let left = if is_active {
+                allowed
+            } else {
+                let since = Duration::from_millis(connection.idle_since.load(Relaxed));
+                (since + allowed).saturating_sub(connection.start.elapsed())
+            };
             if left.is_zero() {
-                return reason;
+                return closing;
             }
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
-                () = connection.changed.notified() => {}
+                changed = shutdown.changed(), if !stopping => {
+                    stopping = changed.is_err() || *shutdown.borrow();
+                }
             }
         }
     }
@@ -129,14 +182,14 @@ impl Front {
 
 /// A connection's place; dropping it gives it back.
 struct Admitted {
-    registry: Arc<Registry>,
+    gateway: Arc<Gateway>,
     open: Arc<Open>,
     address: Option<IpAddr>,
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.registry.metrics.connections.dec();
+        self.gateway.registry.metrics.connections.dec();
         let Some(address) = self.address else { return };
         let mut open = self.open.by_address.lock();
         if let Some(count) = open.get_mut(&address) {
@@ -173,18 +226,16 @@ impl ServerApp for Front {
             start: Instant::now(),
             active: AtomicBool::new(false),
             reused: AtomicBool::new(false),
+            drips: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
-            changed: Notify::new(),
         });
-        let serving = CONNECTION.scope(
-            Arc::clone(&connection),
-            ServerApp::process_new(&self.proxy, stream, shutdown),
-        );
         tokio::select! {
             biased;
-            _ = serving => {}
-            reason = self.timed_out(&connection) => {
-                self.metrics().refused_connections.with_label_values(&[reason]).inc();
+            () = self.serve(stream, &connection, shutdown) => {}
+            closing = self.expired(&connection, shutdown.clone()) => {
+                if let Closing::Late(reason) = closing {
+                    self.metrics().refused_connections.with_label_values(&[reason]).inc();
+                }
             }
         }
         drop(admitted);
@@ -192,22 +243,31 @@ impl ServerApp for Front {
     }
 
     async fn cleanup(&self) {
-        ServerApp::cleanup(&*self.proxy).await;
+        self.pipeline.http_cleanup().await;
     }
 }
 
-/// Tells the guard that this connection's request has a whole head.
-pub(crate) fn request_began() {
-    let _ = CONNECTION.try_with(|connection| connection.active.store(true, Relaxed));
+impl Connection {
+    /// A request's head has been read.
+    pub(super) fn request_began(&self) {
+        self.active.store(true, Relaxed);
+    }
+
+    /// The request is over and the connection idle.
+    pub(super) fn request_ended(&self) {
+        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.idle_since.store(now, Relaxed);
+        self.reused.store(true, Relaxed);
+        self.active.store(false, Relaxed);
+    }
 }
 
-/// Tells the guard that the request is over and the connection idle.
-pub(crate) fn request_ended() {
-    let _ = CONNECTION.try_with(|connection| {
-        let now = u64::try_from(connection.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        connection.idle_since.store(now, Relaxed);
-        connection.reused.store(true, Relaxed);
-        connection.active.store(false, Relaxed);
-        connection.changed.notify_one();
-    });
+/// [`Connection::request_began`], for the pipeline's hooks.
+pub(super) fn request_began() {
+    let _ = CONNECTION.try_with(|connection| connection.request_began());
+}
+
+/// [`Connection::request_ended`], for the pipeline's hooks.
+pub(super) fn request_ended() {
+    let _ = CONNECTION.try_with(|connection| connection.request_ended());
 }

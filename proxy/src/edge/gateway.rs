@@ -1,7 +1,7 @@
 //! The life of a request, from its head to its line in the log.
 //!
-//! Pingora calls the hooks of `ProxyHttp`; the order of everything we do is in [`Gateway::serve`]. A forwarded request
-//! takes the exchange path (served here) or the stream path (Pingora's pipeline, hooks in `stream.rs`).
+//! The order of everything we do is in [`Gateway::serve`]. A forwarded request takes the exchange path or the stream path,
+//! which differ in their bodies only; an upgrade takes Pingora's pipeline, with the hooks in `upgrade.rs`.
 
 use std::{
     hash::Hasher as _,
@@ -11,14 +11,12 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, header};
 use isobar_config::Mode;
-use pingora_core::{Error, ErrorSource, ErrorType, Result, upstreams::peer::HttpPeer};
-use pingora_http::{RequestHeader, ResponseHeader};
-use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use pingora_core::{
+    Error, ErrorSource, ErrorType, Result, protocols::http::ServerSession as Session,
+};
 
 use super::{
     access_log::{AccessLog, Line},
@@ -26,12 +24,12 @@ use super::{
     capability,
     context::{self, Context, InFlight},
     document::document,
-    front,
     headers::{self, Block as _},
     limit::{Limit, Standing},
     problem::{Kind, Problem},
-    stream::{self, Streaming},
     trace::{TRACEPARENT, Trace},
+    upgrade::{self, Upgrade},
+    upload::Upload,
     validate, write,
 };
 use crate::{
@@ -44,7 +42,8 @@ use crate::{
     serve::{
         self,
         body::{Full, Kept},
-        exchange::{Exchange, Forwarding},
+        exchange::{Body, Exchange, Forwarding},
+        live,
         outgoing::{self, Outgoing},
         tried::Tried,
     },
@@ -64,7 +63,61 @@ pub(super) struct Admitted {
 }
 
 impl Gateway {
-    /// Everything that happens to a request before Pingora's pipeline, in order; `true` when it has been answered.
+    /// Prepares the connection for a request whose head has been read.
+    pub(super) fn begin(&self, session: &mut Session, cx: &mut Context) {
+        cx.in_flight = Some(InFlight::new(&self.registry.metrics.in_flight));
+        headers::settle_connection(session.req_header_mut());
+        // Pingora would keep an idle HTTP/1.1 connection for ever.
+        if session.get_keepalive().is_some() {
+            let seconds = self.plan.load().keep_alive.as_secs().max(1);
+            session.set_keepalive(Some(seconds));
+        }
+        session.set_total_drain_timeout(Some(Duration::from_secs(5)));
+        session.set_pipelining_enabled(true);
+    }
+
+    /// [`Gateway::serve`], with panics caught.
+    pub(super) async fn answer(&self, session: &mut Session, cx: &mut Context) -> Result<bool> {
+        let served = AssertUnwindSafe(self.serve(session, cx))
+            .catch_unwind()
+            .await;
+        served.unwrap_or_else(|_| {
+            self.registry.metrics.panics.inc();
+            cx.problem = Some(Problem::new(
+                500,
+                Kind::Internal,
+                "the gateway failed while serving the request",
+            ));
+            Err(Error::explain(ErrorType::InternalError, "panicked"))
+        })
+    }
+
+    /// Tells the client of a failure, if it is there to be told; the status that it saw, or 0. The connection is of no
+    /// further use.
+    pub(super) async fn fail(&self, session: &mut Session, cx: &mut Context, error: &Error) -> u16 {
+        let begun = session
+            .response_written()
+            .is_some_and(|head| !head.status.is_informational());
+        let client_left =
+            cx.gone || *error.esource() == ErrorSource::Downstream && cx.problem.is_none();
+        cx.cut |= begun;
+        if begun || client_left {
+            cx.gone |= client_left;
+            return 0;
+        }
+        let problem = cx
+            .problem
+            .take()
+            .unwrap_or_else(|| upgrade::problem_of(error));
+        let status = problem.status;
+        session.set_keepalive(None);
+        if let Err(error) = write::problem(session, cx, problem).await {
+            log::debug!("the client left before it could be told: {error}");
+        }
+        status
+    }
+
+    /// Everything that happens to a request outside Pingora's pipeline, in order; `true` when it has been answered.
     async fn serve(&self, session: &mut Session, cx: &mut Context) -> Result<bool> {
         let plan = self.plan.load_full();
         cx.plan = Some(Arc::clone(&plan));
@@ -104,42 +157,36 @@ impl Gateway {
                 cx.document = forward
                     .needs_document
                     .then(|| describe(session, cx, &plan, route));
-                if takes_stream(session, forward, route, &admitted) {
-                    self.begin_stream(session, cx, route, forward).await?;
+                if session.is_upgrade_req() {
+                    self.begin_upgrade(session, cx, route, forward);
                     return Ok(false);
                 }
-                self.exchange(session, cx, route, forward, &admitted).await
+                self.forward(session, cx, route, forward, &admitted).await
             }
         }
     }
 
-    async fn begin_stream(
+    /// Prepares what the hooks of Pingora's pipeline need.
+    fn begin_upgrade(
         &self,
         session: &mut Session,
         cx: &mut Context,
         route: &Route,
         forward: &Forward,
-    ) -> Result<()> {
-        expect_continue(session).await?;
-        // Interim answers are read by us, as on the exchange path; what a vendor says in one is not filtered.
-        session.as_downstream_mut().set_ignore_info_resp(true);
+    ) {
+        // Interim answers are read by us, as elsewhere; what a vendor says in one is not filtered.
+        session.set_ignore_info_resp(true);
         let request = session.req_header();
         let effect = context::effect(forward, &request.method, &request.headers);
         let has_key = request.headers.contains_key(headers::IDEMPOTENCY_KEY);
         let deadline = context::deadline(cx.started, route.limits.deadline, &request.headers);
         let picker = Picker::new(cx.members(&forward.pool).len(), cx.sticky(&forward.pool));
         forward.pool.budget.deposit(&forward.pool.retry);
-        cx.streaming = Some(Streaming::new(
-            picker,
-            effect,
-            has_key,
-            deadline,
-            session.is_upgrade_req(),
-        ));
-        Ok(())
+        cx.upgrade = Some(Upgrade::new(picker, effect, has_key, deadline));
     }
 
-    async fn exchange(
+    /// Tries accounts until one answers and passes its answer on, while the client sends its body or is watched.
+    async fn forward(
         &self,
         session: &mut Session,
         cx: &mut Context,
@@ -147,16 +194,12 @@ impl Gateway {
         forward: &Forward,
         admitted: &Admitted,
     ) -> Result<bool> {
-        let body = match self.read_body(session, route, admitted).await {
+        let (body, mut upload) = match self.body(session, route, forward, admitted).await {
             Ok(body) => body,
-            Err(Unread::Problem(problem)) => return refuse(session, cx, problem).await,
-            Err(Unread::Gone(error)) => {
-                cx.gone = true;
-                return Err(error);
-            }
+            Err(unread) => return unreadable(session, cx, unread).await,
         };
         // The client's connection is watched while the vendor is called, so the head is looked at in a copy.
-        let request = session.req_header().clone();
+        let request = session.req_header().as_owned_parts();
         let mut tried: Vec<Tried> = Vec::with_capacity(1);
         let outcome = {
             let members = cx.members(&forward.pool);
@@ -183,35 +226,44 @@ impl Gateway {
             let picker = Picker::new(members.len(), cx.sticky(&forward.pool));
             let work = exchange.run(picker, &mut tried);
             tokio::pin!(work);
-            loop {
-                tokio::select! {
-                    biased;
-                    outcome = &mut work => break Ok(outcome),
-                    gone = session.as_downstream_mut().read_body_or_idle(true) => if let Err(error) = gone {
-                        break Err(error);
-                    },
-                }
+            tokio::select! {
+                biased;
+                outcome = &mut work => Ok(outcome),
+                unread = upload.go_on(session) => Err(unread),
             }
         };
         cx.tried = tried;
         match outcome {
-            Err(gone) => {
-                cx.gone = true;
-                Err(gone.into_down())
-            }
+            Err(unread) => unreadable(session, cx, unread).await,
             Ok(Err(problem)) => refuse(session, cx, problem).await,
             Ok(Ok(answer)) => {
-                write::answer(
-                    session,
-                    cx,
-                    answer,
-                    &forward.response_headers,
-                    route.limits.idle,
-                )
-                .await?;
+                let edits = &forward.response_headers;
+                write::answer(session, cx, answer, edits, route.limits.idle, upload).await?;
                 Ok(true)
             }
         }
+    }
+
+    /// The request's body: kept for replay, or passed on as it comes.
+    async fn body(
+        &self,
+        session: &mut Session,
+        route: &Route,
+        forward: &Forward,
+        admitted: &Admitted,
+    ) -> Result<(Body, Upload), Unread> {
+        if !is_streamed(forward, route, admitted) {
+            let kept = self.read_body(session, route, admitted).await?;
+            return Ok((Body::Kept(kept), Upload::default()));
+        }
+        let idle = route.limits.idle;
+        if !admitted.has_body {
+            return Ok((Body::Stream(None, idle), Upload::default()));
+        }
+        expect_continue(session).await.map_err(Unread::Gone)?;
+        let (feed, live) = live::live(admitted.length);
+        let upload = Upload::new(feed, route.limits.body);
+        Ok((Body::Stream(Some(live), idle), upload))
     }
 
     /// Reads the inputs, serves them while watching that the client is still there, and writes the answers.
@@ -231,11 +283,7 @@ impl Gateway {
         let read = tokio::time::timeout(route.limits.deadline, reading).await;
         let asked = match read.unwrap_or_else(|_| Err(Unread::slow())) {
             Ok(asked) => asked,
-            Err(Unread::Problem(problem)) => return refuse(session, cx, problem).await,
-            Err(Unread::Gone(error)) => {
-                cx.gone = true;
-                return Err(error);
-            }
+            Err(unread) => return unreadable(session, cx, unread).await,
         };
         let headers = &session.req_header().headers;
         let deadline = context::deadline(cx.started, route.limits.deadline, headers);
@@ -270,22 +318,16 @@ impl Gateway {
                 self.registry.answers.get(key, lives, serving).await
             };
             tokio::pin!(work);
-            loop {
-                tokio::select! {
-                    biased;
-                    outcome = &mut work => break Ok(outcome),
-                    gone = session.as_downstream_mut().read_body_or_idle(true) => if let Err(error) = gone {
-                        break Err(error);
-                    },
-                }
+            let mut upload = Upload::default();
+            tokio::select! {
+                biased;
+                outcome = &mut work => Ok(outcome),
+                unread = upload.go_on(session) => Err(unread),
             }
         };
         cx.tried = tried;
         let (served, cached) = match outcome {
-            Err(gone) => {
-                cx.gone = true;
-                return Err(gone.into_down());
-            }
+            Err(unread) => return unreadable(session, cx, unread).await,
             Ok(Err(problem)) => return refuse(session, cx, problem).await,
             Ok(Ok(served)) => served,
         };
@@ -321,7 +363,6 @@ impl Gateway {
                 .await?;
             let mut read = 0_u64;
             while let Some(piece) = session
-                .as_downstream_mut()
                 .read_request_body()
                 .await
                 .map_err(Unread::from_client)?
@@ -342,7 +383,8 @@ impl Gateway {
         }
     }
 
-    fn settle(&self, session: &Session, cx: &mut Context) {
+    /// Tells of a request that is over: counters and the access log.
+    pub(super) fn settle(&self, session: &Session, cx: &mut Context) {
         let Some(plan) = cx.plan.take() else { return };
         let status = match session.response_written() {
             Some(head) => head.status.as_u16(),
@@ -365,26 +407,24 @@ impl Gateway {
         if !self.log.is_on() {
             return;
         }
-        let attempts: Vec<_> = cx.tried.iter().map(Tried::attempt).collect();
         let time = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .unwrap_or_default();
-        let ip = cx.ip.map(|ip| ip.to_string());
         self.log.write(&Line {
-            time: time.as_secs_f64(),
-            request: &cx.trace.id(),
+            time,
+            request: cx.trace,
             client: cx.client_name(&plan),
-            ip: ip.as_deref().unwrap_or_default(),
+            ip: cx.ip,
             method: session.req_header().method.as_str(),
             host: &cx.host,
             path: &cx.path,
             route: route.map_or("", |route| &route.name),
             status,
-            ms: took.as_secs_f64() * 1e3,
+            ms: took,
             bytes_in,
             bytes_out,
             vendor: cx.served_by.as_ref().map(|account| account.name()),
-            attempts: &attempts,
+            attempts: &cx.tried,
             problem: cx.problem.as_ref().map(|problem| problem.kind.name()),
             cut: cx.cut || cx.gone,
             generation: plan.generation,
@@ -467,6 +507,17 @@ pub(super) async fn refuse(
     Ok(true)
 }
 
+/// Ends a request whose body cannot be had: with a problem, or without a word when the client is gone.
+async fn unreadable(session: &mut Session, cx: &mut Context, unread: Unread) -> Result<bool> {
+    match unread {
+        Unread::Problem(problem) => refuse(session, cx, problem).await,
+        Unread::Gone(error) => {
+            cx.gone = true;
+            Err(error)
+        }
+    }
+}
+
 /// Tells a client that waits for it to send its body.
 pub(super) async fn expect_continue(session: &mut Session) -> Result<()> {
     let waits = session
@@ -533,7 +584,13 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
     let Some(route) = plan.routes.get(index) else {
         return Err(Problem::new(500, Kind::Internal, "the route is gone"));
     };
-    let Some(identity) = plan.clients.identify(&request.headers, route.anonymous) else {
+    let identity = plan.clients.recognise(
+        plan.generation,
+        &mut cx.remembered,
+        &request.headers,
+        route.anonymous,
+    );
+    let Some(identity) = identity else {
         return Err(stranger(cx, plan, route, &request.headers));
     };
     cx.identity = identity;
@@ -616,25 +673,24 @@ fn limit(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem
         Caller::AnyKey(number) => Some(number),
         Caller::Anonymous => None,
     };
-    let address = cx.ip.map(hash);
+    let ip = cx.ip;
+    let address = || ip.map(hash).unwrap_or_default();
     let own = match cx.identity.caller {
         Caller::Client(index) => plan.client_limits.get(index).and_then(Option::as_ref),
         Caller::AnyKey(_) | Caller::Anonymous => None,
     };
     // Anonymous callers share the client limit by address.
-    let checks: [(Option<&Arc<Limit>>, u64, usize); 4] = [
-        (own, 0, 0),
-        (
-            route.limits.client.as_ref(),
-            client.or(address).unwrap_or_default(),
-            0,
-        ),
-        (route.limits.ip.as_ref(), address.unwrap_or_default(), 1),
-        (route.limits.all.as_ref(), 0, 2),
+    let client_or_address = || client.unwrap_or_else(address);
+    let nobody = || 0;
+    let checks: [(Option<&Arc<Limit>>, &dyn Fn() -> u64, usize); 4] = [
+        (own, &nobody, 0),
+        (route.limits.client.as_ref(), &client_or_address, 0),
+        (route.limits.ip.as_ref(), &address, 1),
+        (route.limits.all.as_ref(), &nobody, 2),
     ];
     for (limit, key, scope) in checks {
         let Some(limit) = limit else { continue };
-        let standing: Standing = limit.check(key);
+        let standing: Standing = limit.check(key());
         cx.standing = Some(standing.tighter(cx.standing));
         if let Some(wait) = standing.wait {
             cx.standing = Some(standing);
@@ -674,11 +730,9 @@ fn describe(session: &Session, cx: &Context, plan: &Snapshot, route: &Route) -> 
     )
 }
 
-/// Whether Pingora's pipeline serves it: upgrades, and bodies too large or of unknown length to keep for replay.
-fn takes_stream(session: &Session, forward: &Forward, route: &Route, admitted: &Admitted) -> bool {
-    if session.is_upgrade_req() {
-        return true;
-    }
+/// Whether the body is passed on as it comes: because the route says so, or because it is too large, or of unknown
+/// length, to keep for replay.
+fn is_streamed(forward: &Forward, route: &Route, admitted: &Admitted) -> bool {
     match forward.mode {
         Mode::Stream => true,
         Mode::Exchange => false,
@@ -701,169 +755,5 @@ pub(crate) fn path_for<'a>(
             rewrite,
             &Captures::of(&route.pattern, path),
         )),
-    }
-}
-
-#[async_trait]
-impl ProxyHttp for Gateway {
-    type CTX = Context;
-
-    fn new_ctx(&self) -> Context {
-        Context::new()
-    }
-
-    fn init_downstream_modules(&self, _: &mut pingora_core::modules::http::HttpModules) {}
-
-    async fn early_request_filter(&self, session: &mut Session, cx: &mut Context) -> Result<()> {
-        front::request_began();
-        cx.in_flight = Some(InFlight::new(&self.registry.metrics.in_flight));
-        headers::settle_connection(session.req_header_mut());
-        // Pingora would keep an idle HTTP/1.1 connection for ever.
-        if session.get_keepalive().is_some() {
-            let seconds = self.plan.load().keep_alive.as_secs().max(1);
-            session.set_keepalive(Some(seconds));
-        }
-        session.set_total_drain_timeout(Some(Duration::from_secs(5)));
-        session.set_pipelining_enabled(true);
-        Ok(())
-    }
-
-    async fn request_filter(&self, session: &mut Session, cx: &mut Context) -> Result<bool> {
-        let served = AssertUnwindSafe(self.serve(session, cx))
-            .catch_unwind()
-            .await;
-        served.unwrap_or_else(|_| {
-            self.registry.metrics.panics.inc();
-            cx.problem = Some(Problem::new(
-                500,
-                Kind::Internal,
-                "the gateway failed while serving the request",
-            ));
-            Err(Error::explain(ErrorType::InternalError, "panicked"))
-        })
-    }
-
-    async fn upstream_peer(
-        &self,
-        session: &mut Session,
-        cx: &mut Context,
-    ) -> Result<Box<HttpPeer>> {
-        stream::peer(&self.registry, session, cx).await
-    }
-
-    fn fail_to_connect(
-        &self,
-        session: &mut Session,
-        _: &HttpPeer,
-        cx: &mut Context,
-        error: Box<Error>,
-    ) -> Box<Error> {
-        stream::connect_failed(session, cx, error)
-    }
-
-    async fn upstream_request_filter(
-        &self,
-        session: &mut Session,
-        request: &mut RequestHeader,
-        cx: &mut Context,
-    ) -> Result<()> {
-        stream::write_request(session, request, cx)
-    }
-
-    async fn request_body_filter(
-        &self,
-        session: &mut Session,
-        _: &mut Option<Bytes>,
-        _: bool,
-        cx: &mut Context,
-    ) -> Result<()> {
-        stream::check_body(session, cx)
-    }
-
-    async fn upstream_response_filter(
-        &self,
-        session: &mut Session,
-        answer: &mut ResponseHeader,
-        cx: &mut Context,
-    ) -> Result<()> {
-        stream::answered(session, answer, cx)
-    }
-
-    async fn response_filter(
-        &self,
-        session: &mut Session,
-        answer: &mut ResponseHeader,
-        _: &mut Context,
-    ) -> Result<()> {
-        // Pingora writes chunks to everybody. A client of HTTP/1.0 knows none; its answer ends with the connection.
-        if session.req_header().version == http::Version::HTTP_10 {
-            answer.remove_header(&header::TRANSFER_ENCODING);
-        }
-        Ok(())
-    }
-
-    fn error_while_proxy(
-        &self,
-        _: &HttpPeer,
-        session: &mut Session,
-        error: Box<Error>,
-        cx: &mut Context,
-        _: bool,
-    ) -> Box<Error> {
-        stream::broken(session, cx, error)
-    }
-
-    async fn fail_to_proxy(
-        &self,
-        session: &mut Session,
-        error: &Error,
-        cx: &mut Context,
-    ) -> FailToProxy {
-        let begun = session
-            .response_written()
-            .is_some_and(|head| !head.status.is_informational());
-        let client_left =
-            cx.gone || *error.esource() == ErrorSource::Downstream && cx.problem.is_none();
-        cx.cut |= begun;
-        if begun || client_left {
-            cx.gone |= client_left;
-            return FailToProxy {
-                error_code: 0,
-                can_reuse_downstream: false,
-            };
-        }
-        let problem = cx
-            .problem
-            .take()
-            .unwrap_or_else(|| stream::problem_of(error));
-        let status = problem.status;
-        session.set_keepalive(None);
-        if let Err(error) = write::problem(session, cx, problem).await {
-            log::debug!("the client left before it could be told: {error}");
-        }
-        FailToProxy {
-            error_code: status,
-            can_reuse_downstream: false,
-        }
-    }
-
-    fn suppress_error_log(&self, _: &Session, _: &Context, _: &Error) -> bool {
-        // The access log and the metrics tell every failure, with its attempts.
-        true
-    }
-
-    fn suppress_proxy_warn_log(
-        &self,
-        _: &Session,
-        _: &Context,
-        _: &Error,
-        _: ProxyWarnLogContext,
-    ) -> bool {
-        true
-    }
-
-    async fn logging(&self, session: &mut Session, _: Option<&Error>, cx: &mut Context) {
-        front::request_ended();
-        self.settle(session, cx);
     }
 }

@@ -26,22 +26,7 @@ pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("rateli
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-
-/// Headers of one connection (RFC 9110 §7.6.1), and those that speak to a proxy.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 
 /// Names that only the gateway may set, besides `isobar-…` and `x-forwarded-…`; a client's copies are dropped. The last
 /// two make some servers serve another path than the one that was authorised.
@@ -102,7 +87,7 @@ impl Block for ResponseHeader {
 pub(crate) struct About<'a> {
     pub(crate) address: Option<HeaderValue>,
     pub(crate) host: &'a str,
-    pub(crate) traceparent: HeaderValue,
+    pub(crate) traceparent: Option<HeaderValue>,
     /// A key of ours was presented.
     pub(crate) key_consumed: bool,
     /// The request asks for a WebSocket and takes the streaming path.
@@ -111,16 +96,15 @@ pub(crate) struct About<'a> {
 
 /// Turns a client's headers into a vendor's. The route's edits come after.
 pub(crate) fn to_vendor(headers: &mut impl Block, account: &Account, about: &About<'_>) {
-    drop_ours(headers);
-    drop_hop_by_hop(headers, about.upgrade);
-    drop_aliases(headers, |name| names_framing_or_credential(name, account));
-    headers.remove(&header::EXPECT);
-    if about.key_consumed || account.has_credential() {
-        headers.remove(&header::AUTHORIZATION);
-        for name in &KEY_HEADERS {
-            headers.remove(name);
-        }
-    }
+    let has_credential = about.key_consumed || account.has_credential();
+    drop_named(headers, |name| {
+        is_hop_by_hop(name, about.upgrade)
+            || has_credential && is_credential(name)
+            || name == "expect"
+            || is_ours(name)
+            || dashed(name)
+                .is_some_and(|name| is_ours(&name) || names_framing_or_credential(&name, account))
+    });
     if let Some(address) = &about.address {
         headers.set(FORWARDED_FOR, address.clone());
     }
@@ -128,10 +112,9 @@ pub(crate) fn to_vendor(headers: &mut impl Block, account: &Account, about: &Abo
     if let Ok(host) = HeaderValue::from_str(about.host) {
         headers.set(FORWARDED_HOST, host);
     }
-    headers.set(
-        HeaderName::from_static(TRACEPARENT),
-        about.traceparent.clone(),
-    );
+    if let Some(traceparent) = &about.traceparent {
+        headers.set(TRACEPARENT, traceparent.clone());
+    }
     headers.set(header::HOST, account.authority.clone());
     if let Credential::Header(name, value) = &account.credential {
         headers.set(name.clone(), value.clone());
@@ -143,22 +126,9 @@ pub(crate) fn to_client(headers: &mut impl Block, account: &Account) {
     if let config::Auth::Query { name, value } = &account.settings.auth {
         hide_credential(headers, name, value.expose());
     }
-    let has_own = headers
-        .map()
-        .keys()
-        .any(|name| name.as_str().starts_with("isobar-"));
-    if has_own {
-        let names: Vec<HeaderName> = headers
-            .map()
-            .keys()
-            .filter(|name| name.as_str().starts_with("isobar-"))
-            .cloned()
-            .collect();
-        for name in &names {
-            headers.remove(name);
-        }
-    }
-    drop_hop_by_hop(headers, false);
+    drop_named(headers, |name| {
+        is_hop_by_hop(name, false) || name.starts_with("isobar-")
+    });
 }
 
 /// A vendor that redirects, or links to itself, repeats the query it was called with; our key is taken out of it.
@@ -207,12 +177,6 @@ pub(crate) fn parameter_name(pair: &str) -> String {
     percent_decode_str(&name).decode_utf8_lossy().into_owned()
 }
 
-fn drop_ours(headers: &mut impl Block) {
-    drop_named(headers, |name| {
-        is_ours(name) || dashed(name).is_some_and(|name| is_ours(&name))
-    });
-}
-
 fn is_ours(name: &str) -> bool {
     name.starts_with("isobar-") || name.starts_with("x-forwarded-") || OURS.contains(&name)
 }
@@ -226,15 +190,17 @@ pub(crate) fn drop_aliases(headers: &mut impl Block, is_known: impl Fn(&str) -> 
 
 /// The name with dashes for its underscores, if it has any.
 fn dashed(name: &str) -> Option<String> {
-    name.contains('_').then(|| name.replace('_', "-"))
+    let has_underscore = name.bytes().any(|byte| byte == b'_');
+    has_underscore.then(|| name.replace('_', "-"))
 }
 
 fn drop_named(headers: &mut impl Block, is_unwanted: impl Fn(&str) -> bool) {
-    let unwanted = |name: &&HeaderName| is_unwanted(name.as_str());
-    if !headers.map().keys().any(|name| unwanted(&name)) {
-        return;
-    }
-    let names: Vec<HeaderName> = headers.map().keys().filter(unwanted).cloned().collect();
+    let names: Vec<HeaderName> = headers
+        .map()
+        .keys()
+        .filter(|name| is_unwanted(name.as_str()))
+        .cloned()
+        .collect();
     for name in &names {
         headers.remove(name);
     }
@@ -246,28 +212,32 @@ fn names_framing_or_credential(name: &str, account: &Account) -> bool {
         Credential::Header(own, _) => own == name,
         Credential::None | Credential::Query(_) => false,
     };
-    own || HOP_BY_HOP.iter().any(|known| known == name)
-        || KEY_HEADERS.iter().any(|known| known == name)
+    own || is_hop_by_hop(name, false)
+        || is_credential(name)
         || matches!(
             name,
-            "authorization"
-                | "content-length"
-                | "cookie"
-                | "host"
-                | "idempotency-key"
-                | "traceparent"
+            "content-length" | "cookie" | "host" | "idempotency-key" | "traceparent"
         )
 }
 
-fn drop_hop_by_hop(headers: &mut impl Block, keep_upgrade: bool) {
-    for name in &HOP_BY_HOP {
-        if keep_upgrade && (name == header::UPGRADE || name == header::CONNECTION) {
-            continue;
-        }
-        if headers.map().contains_key(name) {
-            headers.remove(name);
-        }
+/// Headers of one connection (RFC 9110 §7.6.1), and those that speak to a proxy.
+fn is_hop_by_hop(name: &str, keep_upgrade: bool) -> bool {
+    match name {
+        "connection" | "upgrade" => !keep_upgrade,
+        "keep-alive"
+        | "proxy-connection"
+        | "proxy-authenticate"
+        | "proxy-authorization"
+        | "te"
+        | "trailer"
+        | "transfer-encoding" => true,
+        _ => false,
     }
+}
+
+/// Headers in which clients send a key.
+fn is_credential(name: &str) -> bool {
+    name == "authorization" || KEY_HEADERS.iter().any(|known| known == name)
 }
 
 /// Headers that a client may call hop-by-hop in `Connection` without effect: removing them would change where the body
@@ -427,7 +397,9 @@ mod tests {
             ("isobar_attempts", "9"),
             ("my_field", "kept"),
         ]);
-        drop_ours(&mut headers);
+        drop_named(&mut headers, |name| {
+            is_ours(name) || dashed(name).is_some_and(|name| is_ours(&name))
+        });
         assert_eq!(headers, map(&[("my_field", "kept")]));
     }
 
@@ -440,7 +412,7 @@ mod tests {
             ("keep-alive", "5"),
             ("a", "b"),
         ]);
-        drop_hop_by_hop(&mut headers, false);
+        drop_named(&mut headers, |name| is_hop_by_hop(name, false));
         assert_eq!(headers, map(&[("a", "b")]));
     }
 

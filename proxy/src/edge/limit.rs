@@ -11,7 +11,10 @@ use governor::{
     middleware::{NoOpMiddleware, StateInformationMiddleware},
     state::keyed::DashMapStateStore,
 };
+use http::HeaderValue;
 use isobar_config::Rate;
+
+use super::text::Text;
 
 /// One limit; its state survives reloads as long as its rate stays the same.
 #[derive(Debug)]
@@ -76,26 +79,24 @@ impl Limit {
 
 impl Standing {
     /// `RateLimit-Policy: "client";q=100;w=1` (draft-ietf-httpapi-ratelimit-headers).
-    pub(crate) fn policy_header(&self) -> String {
-        format!(
-            "\"{}\";q={};w={}",
-            self.name,
-            self.rate.requests,
-            whole_seconds(self.rate.per)
-        )
+    pub(crate) fn policy_header(&self) -> Option<HeaderValue> {
+        let mut text = Text::with_capacity(48);
+        text.push("\"").push(self.name);
+        text.push("\";q=").number(u64::from(self.rate.requests));
+        text.push(";w=").number(whole_seconds(self.rate.per));
+        text.value()
     }
 
     /// `RateLimit: "client";r=42;t=1`: requests left, and seconds until more.
-    pub(crate) fn header(&self) -> String {
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
         let until = self
             .wait
             .unwrap_or_else(|| self.rate.per / self.rate.requests.max(1));
-        format!(
-            "\"{}\";r={};t={}",
-            self.name,
-            self.remaining,
-            whole_seconds(until)
-        )
+        let mut text = Text::with_capacity(48);
+        text.push("\"").push(self.name);
+        text.push("\";r=").number(u64::from(self.remaining));
+        text.push(";t=").number(whole_seconds(until));
+        text.value()
     }
 
     /// The tighter of two.
@@ -141,7 +142,7 @@ mod tests {
     fn headers_say_quota_window_rest_and_wait() {
         let limit = Limit::new("ip", rate(10, Duration::from_secs(1), 10));
         let standing = limit.check(7);
-        assert_eq!(standing.policy_header(), "\"ip\";q=10;w=1");
-        assert_eq!(standing.header(), "\"ip\";r=9;t=1");
+        assert_eq!(standing.policy_header().unwrap(), "\"ip\";q=10;w=1");
+        assert_eq!(standing.header().unwrap(), "\"ip\";r=9;t=1");
     }
 }

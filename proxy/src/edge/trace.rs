@@ -1,9 +1,12 @@
 //! W3C trace context: taken from the client when it is well formed, made otherwise.
 
-use std::fmt::Write as _;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+use super::text::hex_to;
 
 /// Header of the trace context.
-pub(crate) const TRACEPARENT: &str = "traceparent";
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Ids of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,13 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
+    /// No trace yet.
+    pub(crate) const NONE: Self = Self {
+        id: 0,
+        span: 0,
+        flags: 0,
+    };
+
     /// Continues the client's trace, or starts one.
     pub(crate) fn continue_from(header: Option<&[u8]>) -> Self {
         let parent = header.and_then(parse);
@@ -27,14 +37,22 @@ impl Trace {
     }
 
     /// Value for an attempt.
-    pub(crate) fn header(&self) -> String {
-        let mut text = String::with_capacity(55);
-        let _ = write!(
-            text,
-            "00-{:032x}-{:016x}-{:02x}",
-            self.id, self.span, self.flags
-        );
-        text
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        let mut text = Vec::with_capacity(55);
+        text.extend_from_slice(b"00-");
+        self.write_id(&mut text);
+        text.push(b'-');
+        hex_to(&mut text, self.span, 16);
+        text.push(b'-');
+        hex_to(&mut text, u64::from(self.flags), 2);
+        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+    }
+
+    /// Appends the trace's id, as it stands in the header and in logs.
+    pub(crate) fn write_id(&self, out: &mut Vec<u8>) {
+        for half in [self.id >> 64, self.id & u128::from(u64::MAX)] {
+            hex_to(out, u64::try_from(half).unwrap_or_default(), 16);
+        }
     }
 
     /// A number that no other request has: one trace may have several.
@@ -79,7 +97,8 @@ mod tests {
     fn a_good_parent_is_continued_under_a_new_span() {
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
         let trace = Trace::continue_from(Some(parent.as_bytes()));
-        let made = trace.header();
+        let made = trace.header().unwrap();
+        let made = made.to_str().unwrap();
         assert_eq!(trace.id(), "0af7651916cd43dd8448eb211c80319c");
         assert!(made.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && made.ends_with("-00"));
         assert_ne!(made, parent);

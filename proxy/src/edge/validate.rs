@@ -100,11 +100,9 @@ fn size(head: Head<'_>, limits: Limits) -> Result<(), Refusal> {
 }
 
 fn has_bare_newline(raw: &[u8]) -> bool {
-    let mut previous = 0;
-    raw.iter().any(|byte| {
-        let bare = *byte == b'\n' && previous != b'\r';
-        previous = *byte;
-        bare
+    memchr::memchr_iter(b'\n', raw).any(|at| {
+        let before = at.checked_sub(1).and_then(|before| raw.get(before));
+        before != Some(&b'\r')
     })
 }
 
@@ -227,7 +225,9 @@ fn climbs(path: &str) -> bool {
         matches!(bare, "." | "..")
     };
     if !path.contains('%') {
-        return path.split('/').any(is_dots);
+        // Most paths have no segment that begins with a dot.
+        let has_dot = path.as_bytes().windows(2).any(|pair| pair == b"/.");
+        return has_dot && path.split('/').any(is_dots);
     }
     let folded = path.to_ascii_lowercase();
     folded

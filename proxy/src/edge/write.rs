@@ -6,22 +6,23 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use pingora_core::{Error, ErrorType, Result};
+use pingora_core::{Error, ErrorType, Result, protocols::http::ServerSession as Session};
 use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 
 use super::{
     capability::Written,
     composition::Told,
     context::Context,
+    gateway::Unread,
     headers::{self, Block as _},
     limit::whole_seconds,
     problem::{MEDIA_TYPE, Problem},
+    upload::Upload,
 };
 use crate::{
     journal::Kept,
     route::snapshot::{Edits, Respond},
-    serve::{answer, outgoing},
+    serve::{answer, client::Coming, outgoing},
 };
 
 /// Answers with a problem document.
@@ -82,13 +83,10 @@ async fn whole(
     mut head: ResponseHeader,
     body: Bytes,
 ) -> Result<()> {
-    for (name, value) in cx.own_headers() {
-        head.set(name, value);
-    }
+    cx.tell(&mut head);
     let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
-    let client = session.as_downstream_mut();
-    client.write_response_header(Box::new(head)).await?;
-    client
+    session.write_response_header(Box::new(head)).await?;
+    session
         .write_response_body(body.unwrap_or_default(), true)
         .await
 }
@@ -100,68 +98,55 @@ pub(crate) async fn answer(
     answer: answer::Answer,
     edits: &Edits,
     idle: Duration,
+    mut upload: Upload,
 ) -> Result<()> {
     let answer::Answer {
         account,
-        head,
+        mut head,
         body,
         permit,
     } = answer;
-    let mut head = ResponseHeader::from(head);
-    head.set_version(Version::HTTP_11);
-    headers::to_client(&mut head, &account);
+    head.version = Version::HTTP_11;
+    headers::to_client(&mut head.headers, &account);
     cx.served_by = Some(account);
-    if let Err(error) = outgoing::apply(edits, &mut head, cx.document.as_ref()) {
+    if let Err(error) = outgoing::apply(edits, &mut head.headers, cx.document.as_ref()) {
         return Err(Error::explain(ErrorType::InternalError, error.to_string()));
     }
-    for (name, value) in cx.own_headers() {
-        head.set(name, value);
-    }
+    cx.tell(&mut head.headers);
+    let mut head = ResponseHeader::from(head);
     match body {
         answer::Body::Whole(bytes) => {
             let bytes = frame(session, &mut head, Some(bytes.len() as u64)).then_some(bytes);
-            let client = session.as_downstream_mut();
-            client.write_response_header(Box::new(head)).await?;
-            client
+            session.write_response_header(Box::new(head)).await?;
+            session
                 .write_response_body(bytes.unwrap_or_default(), true)
                 .await?;
         }
         answer::Body::Stream(mut body) => {
             let has_body = frame(session, &mut head, body.size_hint().exact());
-            session
-                .as_downstream_mut()
-                .write_response_header(Box::new(head))
-                .await?;
+            session.write_response_header(Box::new(head)).await?;
             if !has_body {
-                return session
-                    .as_downstream_mut()
-                    .write_response_body(Bytes::new(), true)
-                    .await;
+                return session.write_response_body(Bytes::new(), true).await;
             }
-            while let Some(piece) = next_piece(session, cx, &mut body, idle).await? {
+            while let Some(piece) = next_piece(session, cx, &mut body, idle, &mut upload).await? {
                 if !piece.is_empty() {
-                    session
-                        .as_downstream_mut()
-                        .write_response_body(piece, false)
-                        .await?;
+                    session.write_response_body(piece, false).await?;
                 }
             }
-            session
-                .as_downstream_mut()
-                .write_response_body(Bytes::new(), true)
-                .await?;
+            session.write_response_body(Bytes::new(), true).await?;
         }
     }
     drop(permit);
     Ok(())
 }
 
-/// The next piece from the vendor, while watching that the client is still there.
+/// The next piece from the vendor, while the client sends the rest of its body or is watched.
 async fn next_piece(
     session: &mut Session,
     cx: &mut Context,
-    body: &mut hyper::body::Incoming,
+    body: &mut Coming,
     idle: Duration,
+    upload: &mut Upload,
 ) -> Result<Option<Bytes>> {
     let mut cut = |why: &'static str| {
         cx.cut = true;
@@ -171,15 +156,16 @@ async fn next_piece(
         let framed = tokio::select! {
             biased;
             framed = tokio::time::timeout(idle, body.frame()) => framed,
-            gone = session.as_downstream_mut().read_body_or_idle(true) => match gone {
-                Ok(_) => continue,
-                Err(error) => {
+            unread = upload.go_on(session) => return match unread {
+                Unread::Gone(error) => {
                     cx.gone = true;
-                    return Err(error.into_down());
+                    Err(error)
                 }
+                Unread::Problem(problem) => Err(cut(problem.kind.name())),
             },
         };
         return match framed {
+            Err(_) if upload.is_moving(idle) => continue,
             Err(_) => Err(cut("the vendor stopped sending")),
             Ok(Some(Err(_))) => Err(cut("the vendor's answer broke off")),
             Ok(None) => Ok(None),
@@ -214,7 +200,7 @@ fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<u64>) 
     }
     head.remove_header(&header::CONTENT_LENGTH);
     if is_old {
-        session.as_downstream_mut().set_keepalive(None);
+        session.set_keepalive(None);
     } else {
         head.set(
             header::TRANSFER_ENCODING,

@@ -28,14 +28,14 @@ use tokio::{sync::watch as signal, task::JoinHandle};
 pub use self::reload::{Reload, ReloadError};
 use crate::{
     admin::{self, metrics::Metrics},
-    edge::{access_log::AccessLog, front::Front, gateway::Gateway},
+    edge::{access_log::AccessLog, front::Front, gateway::Gateway, pipeline::Hooks},
     pool::probe,
     route::{compile, registry::Registry, snapshot::Snapshot},
     serve::{body::Space, trust, vendors::Checked},
 };
 
-/// Idle connections to vendors kept by the stream path, in all.
-const STREAM_POOL: usize = 1_024;
+/// Idle connections to vendors kept by Pingora's pipeline, in all: after upgrades that were refused.
+const PIPELINE_POOL: usize = 1_024;
 /// Times that Pingora may go round its retry loop; the pool's own limits stop it sooner.
 const PIPELINE_TRIES: usize = 128;
 /// How often state at rest is forgotten.
@@ -277,15 +277,15 @@ fn serve(
     trust: &trust::Trust,
 ) -> (signal::Sender<bool>, JoinHandle<()>) {
     let conf = Arc::new(ServerConf {
-        upstream_keepalive_pool_size: STREAM_POOL,
+        upstream_keepalive_pool_size: PIPELINE_POOL,
         max_retries: PIPELINE_TRIES,
         ca_file: trust.file.path().to_str().map(str::to_owned),
         ..ServerConf::default()
     });
-    let (plan, registry) = (Arc::clone(&gateway.plan), Arc::clone(&gateway.registry));
-    let mut proxy = HttpProxy::new(gateway, conf);
-    proxy.handle_init_modules();
-    let mut service = Service::new("edge".to_owned(), Front::new(proxy, plan, registry));
+    let gateway = Arc::new(gateway);
+    let mut pipeline = HttpProxy::new(Hooks(Arc::clone(&gateway)), conf);
+    pipeline.handle_init_modules();
+    let mut service = Service::new("edge".to_owned(), Front::new(gateway, pipeline));
     let mut fds = Fds::new();
     for (address, endpoint) in addresses.iter().zip(endpoints) {
         let name = address.to_string();

@@ -22,10 +22,10 @@ use crate::{
 /// One account, ready to be sent to.
 pub(crate) struct Account {
     pub(crate) settings: config::Account,
+    /// Its name, as clients are told it.
+    pub(crate) label: HeaderValue,
     /// Value of `Host`.
     pub(crate) authority: HeaderValue,
-    /// The same, as part of a URI.
-    pub(crate) uri_authority: http::uri::Authority,
     pub(crate) credential: Credential,
     pub(crate) health: Arc<Health>,
     pub(crate) client: Client,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use http::{Request, Uri, header, uri};
+use http::{Request, header};
 use isobar_config::Probe;
 
 use super::{Account, Credential};
@@ -91,26 +91,21 @@ async fn is_well(account: &Account, probe: &Probe) -> bool {
     let Some(request) = request(account, probe) else {
         return false;
     };
-    let answered = account.client.send(request, probe.timeout).await;
+    let answered = account
+        .client
+        .send(request, tokio::time::sleep(probe.timeout))
+        .await;
     answered.is_ok_and(|answer| answer.status().as_u16() < 400)
 }
 
 fn request(account: &Account, probe: &Probe) -> Option<Request<crate::serve::body::Replay>> {
-    let mut parts = uri::Parts::default();
-    parts.scheme = Some(if account.settings.url.tls {
-        uri::Scheme::HTTPS
-    } else {
-        uri::Scheme::HTTP
-    });
-    parts.authority = Some(account.uri_authority.clone());
     let mut target = format!("{}{}", account.settings.url.path, probe.path);
     if let Credential::Query(pair) = &account.credential {
         target.push(if target.contains('?') { '&' } else { '?' });
         target.push_str(pair);
     }
-    parts.path_and_query = target.try_into().ok();
     let mut request = Request::new(Kept::Empty.replay());
-    *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    *request.uri_mut() = target.try_into().ok()?;
     request
         .headers_mut()
         .insert(header::HOST, account.authority.clone());

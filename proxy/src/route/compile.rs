@@ -196,20 +196,25 @@ fn account(
     } else {
         format!("{host}:{}", url.port)
     };
+    let origin = http::Uri::builder()
+        .scheme(if url.tls { "https" } else { "http" })
+        .authority(authority.as_str())
+        .path_and_query("/")
+        .build()
+        .map_err(|_| Error::Host(account.name.clone()))?;
     let settings = client::Settings {
         connect_timeout: account.connect_timeout,
         keep_alive: account.keep_alive,
     };
     Ok(Arc::new(Account {
-        uri_authority: authority
-            .parse()
+        label: HeaderValue::try_from(&account.name)
             .map_err(|_| Error::Host(account.name.clone()))?,
         authority: HeaderValue::try_from(authority)
             .map_err(|_| Error::Host(account.name.clone()))?,
         credential: credential(&account.auth)
             .ok_or_else(|| Error::Credential(account.name.clone()))?,
         health: registry.health(&account.name),
-        client: registry.client(&account.name, url, settings),
+        client: registry.client(&account.name, url, origin, settings),
         vendor: account
             .vendor
             .as_ref()

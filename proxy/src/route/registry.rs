@@ -97,6 +97,7 @@ impl Registry {
         &self,
         account: &str,
         url: &BaseUrl,
+        origin: http::Uri,
         settings: client::Settings,
     ) -> Client {
         let mut known = self.clients.lock();
@@ -106,7 +107,7 @@ impl Registry {
         {
             return client.clone();
         }
-        let client = Client::new(&settings, self.resolver.clone(), &self.tls);
+        let client = Client::new(&settings, origin, self.resolver.clone(), &self.tls);
         known.insert(account.to_owned(), (url.clone(), settings, client.clone()));
         client
     }

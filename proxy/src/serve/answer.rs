@@ -6,9 +6,8 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header, response::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 
-use super::client::body_evidence;
+use super::client::{Coming, body_evidence};
 use crate::pool::{Account, health::Permit};
 use isobar_adapters::{Evidence, Fault};
 
@@ -30,11 +29,11 @@ pub(crate) enum Body {
     /// All of it.
     Whole(Bytes),
     /// To be passed on piece by piece.
-    Stream(Incoming),
+    Stream(Coming),
 }
 
 /// Reads small bodies of known length; leaves the others to be streamed.
-pub(crate) async fn read(body: Incoming, allowed: Duration) -> Result<Body, Evidence> {
+pub(crate) async fn read(body: Coming, allowed: Duration) -> Result<Body, Evidence> {
     let Some(length) = body.size_hint().exact().filter(|length| *length <= WHOLE) else {
         return Ok(Body::Stream(body));
     };
@@ -48,7 +47,7 @@ pub(crate) async fn read(body: Incoming, allowed: Duration) -> Result<Body, Evid
     }
 }
 
-async fn whole(mut body: Incoming) -> Result<Bytes, hyper::Error> {
+async fn whole(mut body: Coming) -> Result<Bytes, hyper::Error> {
     let mut first: Option<Bytes> = None;
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -19,6 +19,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::{fs::File, io::AsyncWriteExt, task::JoinHandle};
 
+use super::live::Draw;
+
 /// Size of the pieces in which a spooled body is read back.
 const PIECE: usize = 64 * 1024;
 
@@ -244,9 +246,11 @@ impl Kept {
     }
 }
 
-/// One sending of a kept body.
+/// One sending of a body.
 #[derive(Debug)]
 pub(crate) enum Replay {
+    /// Of one that is still coming.
+    Live(Draw),
     #[doc(hidden)]
     Memory {
         kept: Option<Arc<(Vec<Bytes>, Share)>>,
@@ -285,6 +289,7 @@ impl Body for Replay {
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
+            Self::Live(draw) => Pin::new(draw).poll_frame(cx),
             Self::Memory { kept, next, left } => {
                 let piece = kept.as_ref().and_then(|kept| kept.0.get(*next)).cloned();
                 *next += 1;
@@ -319,12 +324,14 @@ impl Body for Replay {
 
     fn is_end_stream(&self) -> bool {
         match self {
+            Self::Live(draw) => draw.is_end_stream(),
             Self::Memory { left, .. } | Self::File { left, .. } => *left == 0,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
+            Self::Live(draw) => draw.size_hint(),
             Self::Memory { left, .. } | Self::File { left, .. } => SizeHint::with_exact(*left),
         }
     }

@@ -1,26 +1,35 @@
-//! The HTTP client of the exchange path, one for each account, and what its errors prove.
+//! The HTTP client for passing requests on, one for each account, and what its errors prove.
+//!
+//! A connection has no task of its own: the request that uses it drives it, until the answer is through. So nothing is
+//! woken twice for one answer, and a request that is dropped closes its connection. Nobody drives an idle connection;
+//! what happened to it meanwhile is seen when it is taken out again.
 
 use std::{
+    collections::VecDeque,
     error::Error as StdError,
+    future::poll_fn,
     io,
+    pin::{Pin, pin},
     sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
-    time::Duration,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
 };
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{
-        Client as Pooled,
-        connect::{HttpConnector, capture_connection},
-    },
-    rt::{TokioExecutor, TokioTimer},
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri, header};
+use http_body::{Body, Frame, SizeHint};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, Connection, SendRequest},
 };
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use isobar_adapters::{Evidence, Fault};
+use parking_lot::Mutex;
+use tower_service::Service;
 
 use super::{
     body::Replay,
@@ -35,10 +44,27 @@ const ANSWER_HEADERS: usize = 256;
 /// Interim answers (1xx) that a vendor may send before the final one.
 pub(crate) const INTERIM: u32 = 16;
 
+type Connector = HttpsConnector<HttpConnector<Resolver>>;
+type Socket = <Connector as Service<Uri>>::Response;
+
 /// Keeps connections to one account.
 #[derive(Clone)]
-pub(crate) struct Client {
-    pooled: Pooled<HttpsConnector<HttpConnector<Resolver>>, Replay>,
+pub(crate) struct Client(Arc<Inner>);
+
+struct Inner {
+    connector: Connector,
+    /// Scheme, host and port.
+    origin: Uri,
+    keep_alive: Duration,
+    idle: Mutex<Idle>,
+}
+
+/// Connections that wait for a request, the longest idle first.
+#[derive(Default)]
+struct Idle {
+    links: VecDeque<(Link, Instant)>,
+    /// Somebody closes those that wait too long.
+    swept: bool,
 }
 
 /// What a client needs to know; clients with equal settings can stand for each other across reloads.
@@ -48,8 +74,29 @@ pub(crate) struct Settings {
     pub(crate) keep_alive: Duration,
 }
 
+/// One connection.
+struct Link {
+    sender: SendRequest<Replay>,
+    driver: Pin<Box<Connection<Socket, Replay>>>,
+    over: bool,
+}
+
+/// An answer's body as it comes. Its connection is kept for other requests when all of it has come, and closed when it is
+/// dropped before.
+pub(crate) struct Coming {
+    body: Incoming,
+    link: Option<Link>,
+    client: Client,
+}
+
 impl Client {
-    pub(crate) fn new(settings: &Settings, resolver: Resolver, tls: &rustls::ClientConfig) -> Self {
+    /// A client for one origin: scheme, host and port.
+    pub(crate) fn new(
+        settings: &Settings,
+        origin: Uri,
+        resolver: Resolver,
+        tls: &rustls::ClientConfig,
+    ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -60,83 +107,212 @@ impl Client {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        let pooled = Pooled::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(settings.keep_alive)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .http1_max_headers(ANSWER_HEADERS)
-            // A pooled connection that closed before it took the request proves that nothing was sent.
-            .retry_canceled_requests(true)
-            .set_host(false)
-            .build(connector);
-        Self { pooled }
+        Self(Arc::new(Inner {
+            connector,
+            origin,
+            keep_alive: settings.keep_alive,
+            idle: Mutex::default(),
+        }))
     }
 
-    /// Sends a request and waits for the answer's head, at most this long.
+    /// Sends a request, whose URI is path and query, and waits for the answer's head until `over` resolves.
     pub(crate) async fn send(
         &self,
+        request: Request<Replay>,
+        over: impl Future<Output = ()>,
+    ) -> Result<Response<Coming>, Evidence> {
+        let asked_to_upgrade = request.headers().contains_key(header::UPGRADE);
+        let connected = AtomicBool::new(false);
+        let answer = tokio::select! {
+            biased;
+            answered = self.answered(request, &connected) => answered?,
+            () = over => {
+                return Err(if connected.load(Relaxed) {
+                    Evidence::Broken(Fault::Timeout)
+                } else {
+                    Evidence::NotSent(Fault::ConnectTimeout)
+                });
+            }
+        };
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !asked_to_upgrade {
+            return Err(Evidence::Broken(Fault::UnaskedUpgrade));
+        }
+        Ok(answer)
+    }
+
+    async fn answered(
+        &self,
         mut request: Request<Replay>,
-        allowed: Duration,
-    ) -> Result<Response<Incoming>, Evidence> {
-        let connection = capture_connection(&mut request);
-        let asked_to_upgrade = request.headers().contains_key(http::header::UPGRADE);
-        let interim = Arc::new(Interim::default());
+        connected: &AtomicBool,
+    ) -> Result<Response<Coming>, Evidence> {
+        // Counts interim answers, which would otherwise be read for as long as they come.
+        let interim = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&interim);
-        hyper::ext::on_informational(&mut request, move |_| seen.count());
-        let answered = async {
-            tokio::select! {
-                biased;
-                answered = self.pooled.request(request) => Some(answered),
-                () = interim.too_many.notified() => None,
+        hyper::ext::on_informational(&mut request, move |_| {
+            seen.fetch_add(1, Relaxed);
+        });
+        loop {
+            let (mut link, reused) = match self.take() {
+                Some(link) => (link, true),
+                None => (self.connect().await?, false),
+            };
+            connected.store(true, Relaxed);
+            let mut answer = pin!(link.sender.try_send_request(request));
+            let answered = poll_fn(|cx| {
+                link.drive(cx);
+                if interim.load(Relaxed) > INTERIM {
+                    return Poll::Ready(None);
+                }
+                // Only driving the connection brings an answer, so nothing else has to wake us.
+                let answer = answer
+                    .as_mut()
+                    .poll(&mut Context::from_waker(Waker::noop()));
+                answer.map(Some)
+            });
+            match answered.await {
+                None => return Err(Evidence::Broken(Fault::Malformed)),
+                Some(Ok(answer)) => return Ok(answer.map(|body| self.coming(body, link))),
+                Some(Err(mut error)) => match error.take_message() {
+                    // A kept connection that closed before it took the request proves that nothing was sent.
+                    Some(unsent) if reused => request = unsent,
+                    Some(_) => return Err(Evidence::NotSent(Fault::Closed)),
+                    None => return Err(evidence(&error.into_error())),
+                },
             }
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, Evidence> {
+        let lost = |error: Box<dyn StdError + Send + Sync>| {
+            Evidence::NotSent(connect_fault(error.as_ref()))
         };
-        let answered = match tokio::time::timeout(allowed, answered).await {
-            Ok(Some(answered)) => Ok(answered),
-            Ok(None) => return Err(Evidence::Broken(Fault::Malformed)),
-            Err(elapsed) => Err(elapsed),
+        let mut connector = self.0.connector.clone();
+        poll_fn(|cx| connector.poll_ready(cx)).await.map_err(lost)?;
+        let connecting = connector.call(self.0.origin.clone());
+        let socket = connecting.await.map_err(lost)?;
+        let mut builder = http1::Builder::new();
+        builder.max_headers(ANSWER_HEADERS);
+        let (sender, driver) = builder
+            .handshake(socket)
+            .await
+            .map_err(|_| Evidence::NotSent(Fault::Closed))?;
+        Ok(Link {
+            sender,
+            driver: Box::pin(driver),
+            over: false,
+        })
+    }
+
+    fn coming(&self, body: Incoming, link: Link) -> Coming {
+        let mut coming = Coming {
+            body,
+            link: Some(link),
+            client: self.clone(),
         };
-        match answered {
-            Ok(Ok(answer))
-                if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS
-                    && !asked_to_upgrade =>
-            {
-                Err(Evidence::Broken(Fault::UnaskedUpgrade))
+        if coming.body.is_end_stream() {
+            coming.release();
+        }
+        coming
+    }
+
+    /// An idle connection that still seems good.
+    fn take(&self) -> Option<Link> {
+        loop {
+            let (mut link, since) = self.0.idle.lock().links.pop_back()?;
+            if since.elapsed() < self.0.keep_alive && link.is_free() {
+                return Some(link);
             }
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(evidence(&error)),
-            Err(_) if connection.connection_metadata().is_none() => {
-                Err(Evidence::NotSent(Fault::ConnectTimeout))
-            }
-            Err(_) => Err(Evidence::Broken(Fault::Timeout)),
+        }
+    }
+
+    /// Keeps a connection whose answer is through, if it can be used again.
+    fn keep(&self, mut link: Link) {
+        if !link.is_free() {
+            return;
+        }
+        let mut idle = self.0.idle.lock();
+        if idle.links.len() >= IDLE_CONNECTIONS {
+            return;
+        }
+        idle.links.push_back((link, Instant::now()));
+        if !std::mem::replace(&mut idle.swept, true) {
+            tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.keep_alive));
         }
     }
 }
 
-/// Counts interim answers, which would otherwise be read for as long as they come.
-#[derive(Debug, Default)]
-struct Interim {
-    seen: AtomicU32,
-    too_many: tokio::sync::Notify,
-}
-
-impl Interim {
-    fn count(&self) {
-        if self.seen.fetch_add(1, Relaxed) >= INTERIM {
-            self.too_many.notify_one();
+/// Closes connections that have been idle too long, until none is left.
+async fn sweep(client: Weak<Inner>, keep_alive: Duration) {
+    loop {
+        tokio::time::sleep(keep_alive).await;
+        let Some(client) = client.upgrade() else {
+            return;
+        };
+        let mut idle = client.idle.lock();
+        while let Some((_, since)) = idle.links.front()
+            && since.elapsed() >= keep_alive
+        {
+            idle.links.pop_front();
+        }
+        idle.swept = !idle.links.is_empty();
+        if !idle.swept {
+            return;
         }
     }
 }
 
-fn evidence(error: &hyper_util::client::legacy::Error) -> Evidence {
-    if error.is_connect() {
-        return Evidence::NotSent(connect_fault(error));
+impl Link {
+    /// Reads and writes what can be read and written.
+    fn drive(&mut self, cx: &mut Context<'_>) {
+        self.over = self.over || self.driver.as_mut().poll(cx).is_ready();
     }
-    let Some(cause) = find::<hyper::Error>(error) else {
-        return Evidence::Broken(Fault::Reset);
-    };
-    if cause.is_canceled() {
+
+    /// Whether it can take another request; leaves nobody to be woken by it.
+    fn is_free(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        !self.over && self.sender.is_ready()
+    }
+}
+
+impl Coming {
+    fn release(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.client.keep(link);
+        }
+    }
+}
+
+impl Body for Coming {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if let Some(link) = &mut self.link {
+            link.drive(cx);
+        }
+        let frame = Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.release();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn evidence(error: &hyper::Error) -> Evidence {
+    if error.is_canceled() {
         Evidence::NotSent(Fault::Closed)
-    } else if cause.is_parse() {
+    } else if error.is_parse() {
         Evidence::Broken(Fault::Malformed)
     } else {
         Evidence::Broken(Fault::Reset)

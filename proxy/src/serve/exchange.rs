@@ -13,7 +13,8 @@ use isobar_config::Effect;
 
 use super::{
     answer::{self, Answer, retry_after},
-    body::Kept,
+    body::{Kept, Replay},
+    live::Live,
     outgoing::Outgoing,
     tried::{Outcome, Tried},
 };
@@ -38,6 +39,16 @@ const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) trait Work: Sync {
     /// What an attempt brings back.
     type Answer: Send;
+
+    /// Whether it can be sent again.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
+    /// Whether it can be sent to two accounts at once.
+    fn may_race(&self) -> bool {
+        true
+    }
 
     /// Makes one attempt at one account, in at most this time.
     fn send(
@@ -153,6 +164,9 @@ impl<W: Work> Exchange<'_, W> {
     ) -> Option<Ticket> {
         let now = Instant::now();
         let left = self.deadline.left(now)?;
+        if !self.work.is_repeatable() {
+            return None;
+        }
         if verdict != Verdict::NotSent
             && (sent >= self.pool.retry.attempts
                 || !self.pool.budget.withdraw(&self.pool.retry, now))
@@ -175,7 +189,7 @@ impl<W: Work> Exchange<'_, W> {
         picker: &mut Picker,
         sent: &mut u32,
     ) -> Option<Ticket> {
-        if !self.has_key || *sent >= self.pool.retry.attempts {
+        if !self.has_key || *sent >= self.pool.retry.attempts || !self.work.is_repeatable() {
             return None;
         }
         let pause = RESOLVE_PAUSE * 2_u32.pow(sent.saturating_sub(1).min(6));
@@ -196,7 +210,8 @@ impl<W: Work> Exchange<'_, W> {
         sent: &mut u32,
         tried: &mut Vec<Tried>,
     ) -> Result<Finished<W::Answer>, Problem> {
-        let Some(after) = self.pool.hedge.filter(|_| self.effect == Effect::Read) else {
+        let may_race = self.effect == Effect::Read && self.work.may_race();
+        let Some(after) = self.pool.hedge.filter(|_| may_race) else {
             let finished = self.attempt(ticket, picker.remaining()).await?;
             *sent += u32::from(finished.reached);
             return Ok(finished);
@@ -344,11 +359,31 @@ impl<W: Work> Exchange<'_, W> {
 /// An HTTP request passed on as it is.
 pub(crate) struct Forwarding<'a> {
     pub(crate) outgoing: Outgoing<'a>,
-    pub(crate) body: Kept,
+    pub(crate) body: Body,
+}
+
+/// A request's body, and with it the way that the request takes.
+pub(crate) enum Body {
+    /// Exchange: here before the first attempt.
+    Kept(Kept),
+    /// Stream: passed on as it comes, if there is one. The answer is passed on too, however small. The vendor may be
+    /// silent for this long.
+    Stream(Option<Live>, Duration),
 }
 
 impl Work for Forwarding<'_> {
     type Answer = Answer;
+
+    fn is_repeatable(&self) -> bool {
+        match &self.body {
+            Body::Stream(Some(live), _) => live.is_repeatable(),
+            Body::Kept(_) | Body::Stream(None, _) => true,
+        }
+    }
+
+    fn may_race(&self) -> bool {
+        matches!(self.body, Body::Kept(_))
+    }
 
     async fn send(
         &self,
@@ -365,12 +400,24 @@ impl Work for Forwarding<'_> {
             answer: None,
             retry_after: None,
         };
-        let body = self.body.replay();
+        let (body, silence, live) = match &self.body {
+            Body::Kept(kept) => (kept.replay(), allowed, None),
+            Body::Stream(None, idle) => (Kept::Empty.replay(), allowed.min(*idle), None),
+            Body::Stream(Some(live), idle) => {
+                (Replay::Live(live.draw()), allowed.min(*idle), Some(live))
+            }
+        };
         let request = self
             .outgoing
             .request(account, body)
             .map_err(|error| internal(&error.to_string()))?;
-        let answered = match account.client.send(request, allowed).await {
+        let over = async {
+            match live {
+                Some(live) => live.stalled(silence).await,
+                None => tokio::time::sleep(silence).await,
+            }
+        };
+        let answered = match account.client.send(request, over).await {
             Ok(answered) => answered,
             Err(evidence) => return Ok(lost(evidence)),
         };
@@ -383,7 +430,11 @@ impl Work for Forwarding<'_> {
         };
         let left = allowed.saturating_sub(started.elapsed());
         let retry_after = retry_after(&head.headers);
-        Ok(match answer::read(body, left).await {
+        let read = match self.body {
+            Body::Kept(_) => answer::read(body, left).await,
+            Body::Stream(..) => Ok(answer::Body::Stream(body)),
+        };
+        Ok(match read {
             Ok(body) => Sent {
                 answer: Some(Answer {
                     account: Arc::clone(account),

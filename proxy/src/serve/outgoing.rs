@@ -92,21 +92,23 @@ impl Outgoing<'_> {
         account: &Account,
         body: Replay,
     ) -> Result<Request<Replay>, Unwritable> {
-        let mut uri = http::uri::Parts::default();
-        uri.scheme = Some(if account.settings.url.tls {
-            http::uri::Scheme::HTTPS
-        } else {
-            http::uri::Scheme::HTTP
-        });
-        uri.authority = Some(account.uri_authority.clone());
-        uri.path_and_query = Some(self.target(account)?);
+        let target = self.target(account)?;
         let mut block = self.headers.clone();
         // The client writes the length of the body that it is given.
         block.remove(http::header::CONTENT_LENGTH);
         self.write_headers(&mut block, account)?;
+        if let Replay::Live(draw) = &body
+            && draw.length().is_none()
+        {
+            // The client takes a body of unknown length for none where the method seldom has one.
+            block.insert(
+                http::header::TRANSFER_ENCODING,
+                http::HeaderValue::from_static("chunked"),
+            );
+        }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
-        *request.uri_mut() = Uri::from_parts(uri).map_err(|_| Unwritable::Path)?;
+        *request.uri_mut() = Uri::from(target);
         *request.headers_mut() = block;
         Ok(request)
     }

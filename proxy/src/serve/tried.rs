@@ -1,11 +1,15 @@
 //! What was tried for one request, for headers, logs and problem documents.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
+use http::HeaderValue;
 use isobar_adapters::Verdict;
 
 use crate::{
-    edge::problem::{Attempt, Reason},
+    edge::{
+        problem::{Attempt, Reason},
+        text::Text,
+    },
     pool::Account,
 };
 
@@ -30,7 +34,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ended(verdict) => verdict.name(),
             Self::Overtaken => "overtaken",
@@ -60,18 +64,20 @@ pub(crate) fn made(tried: &[Tried]) -> usize {
 }
 
 /// `Server-Timing`: each attempt, then the total; durations in milliseconds.
-pub(crate) fn server_timing(tried: &[Tried], total: Duration) -> String {
-    let mut text = String::with_capacity(64);
-    for (index, tried) in tried.iter().filter(|tried| tried.is_attempt()).enumerate() {
-        let verdict = tried.outcome.name();
-        let millis = tried.took.as_secs_f64() * 1e3;
-        let _ = write!(
-            text,
-            "attempt-{};desc=\"{} {verdict}\";dur={millis:.2}, ",
-            index + 1,
-            tried.account.name()
-        );
+pub(crate) fn server_timing(tried: &[Tried], total: Duration) -> Option<HeaderValue> {
+    let mut text = Text::with_capacity(96);
+    for (number, tried) in (1..).zip(tried.iter().filter(|tried| tried.is_attempt())) {
+        text.push("attempt-").number(number);
+        text.push(";desc=\"").push(tried.account.name());
+        text.push(" ").push(tried.outcome.name());
+        text.push("\";dur=").fraction(hundredths(tried.took), 2);
+        text.push(", ");
     }
-    let _ = write!(text, "total;dur={:.2}", total.as_secs_f64() * 1e3);
-    text
+    text.push("total;dur=").fraction(hundredths(total), 2);
+    text.value()
+}
+
+/// Hundredths of a millisecond.
+fn hundredths(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros() / 10).unwrap_or(u64::MAX)
 }

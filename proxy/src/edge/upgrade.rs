@@ -1,7 +1,7 @@
-//! The stream path: what we do at the hooks of Pingora's pipeline.
+//! Upgrades: what we do at the hooks of Pingora's pipeline, which turns connections into tunnels.
 //!
-//! Bodies of any size pass through. Another account is tried while Pingora can still replay the request (nothing read,
-//! or at most 64 KiB) and the verdict table allows it; the table, the picker and the settlement are the exchange path's.
+//! A handshake has no body, so another account is tried wherever the verdict table allows it; the table, the picker and
+//! the settlement are the exchange path's.
 
 use std::{
     sync::Arc,
@@ -46,13 +46,12 @@ use crate::{
     },
 };
 
-/// State of one streamed request.
-pub(crate) struct Streaming {
+/// State of one upgrade.
+pub(crate) struct Upgrade {
     picker: Picker,
     effect: Effect,
     has_key: bool,
     deadline: Deadline,
-    upgrade: bool,
     /// Account chosen for the next attempt.
     ticket: Option<Ticket>,
     /// Addresses of that account which this attempt has not tried, once it has tried one.
@@ -72,20 +71,13 @@ struct Running {
     started: Instant,
 }
 
-impl Streaming {
-    pub(crate) fn new(
-        picker: Picker,
-        effect: Effect,
-        has_key: bool,
-        deadline: Deadline,
-        upgrade: bool,
-    ) -> Self {
+impl Upgrade {
+    pub(crate) fn new(picker: Picker, effect: Effect, has_key: bool, deadline: Deadline) -> Self {
         Self {
             picker,
             effect,
             has_key,
             deadline,
-            upgrade,
             ticket: None,
             addresses: None,
             running: None,
@@ -113,10 +105,7 @@ fn scene<'p>(plan: &'p Snapshot, cx: &Context) -> Option<Scene<'p>> {
 }
 
 fn lost() -> Box<Error> {
-    Error::explain(
-        ErrorType::InternalError,
-        "a streamed request has lost its state",
-    )
+    Error::explain(ErrorType::InternalError, "an upgrade has lost its state")
 }
 
 /// Chooses where the next attempt goes.
@@ -132,10 +121,10 @@ pub(crate) async fn peer(
         members,
     } = scene(&plan, cx).ok_or_else(lost)?;
     loop {
-        let streaming = cx.streaming.as_mut().ok_or_else(lost)?;
-        let chosen = match streaming.ticket.take() {
+        let asked = cx.upgrade.as_mut().ok_or_else(lost)?;
+        let chosen = match asked.ticket.take() {
             Some(ticket) => Some(ticket),
-            None => streaming
+            None => asked
                 .picker
                 .pick(members, forward.pool.order(), Instant::now()),
         };
@@ -145,8 +134,8 @@ pub(crate) async fn peer(
             permit,
         }) = chosen
         else {
-            let problem = if streaming.sent == 0 && cx.tried.is_empty() {
-                exchange::nobody(&streaming.picker)
+            let problem = if asked.sent == 0 && cx.tried.is_empty() {
+                exchange::nobody(&asked.picker)
             } else {
                 exchange::unanswered(&cx.tried, false)
             };
@@ -157,15 +146,12 @@ pub(crate) async fn peer(
             return Err(lost());
         };
         let (started, account) = (Instant::now(), &candidate.account);
-        streaming.running = Some(Running {
+        asked.running = Some(Running {
             index,
             pass,
             permit,
             started,
         });
-        // Pingora has one timeout for every read of an answer. Sharing the deadline out among attempts would shorten the
-        // silence allowed within a body with it.
-        let allowed = streaming.deadline.share(started, route.limits.attempt, 1);
         let url = &account.settings.url;
         let found = tokio::time::timeout(
             account.settings.connect_timeout,
@@ -174,9 +160,9 @@ pub(crate) async fn peer(
         .await;
         let address = match found {
             Ok(Ok((address, count))) => {
-                if let Some(streaming) = &mut cx.streaming {
-                    let left = streaming.addresses.unwrap_or(count);
-                    streaming.addresses = Some(left.saturating_sub(1));
+                if let Some(asked) = &mut cx.upgrade {
+                    let left = asked.addresses.unwrap_or(count);
+                    asked.addresses = Some(left.saturating_sub(1));
                 }
                 address
             }
@@ -190,23 +176,12 @@ pub(crate) async fn peer(
                 continue;
             }
         };
-        let upgrade = cx
-            .streaming
-            .as_ref()
-            .is_some_and(|streaming| streaming.upgrade);
         let mut peer = HttpPeer::new(address, url.tls, url.host.clone());
-        let silence = if upgrade {
-            route.limits.idle
-        } else {
-            allowed
-                .unwrap_or(Duration::from_millis(1))
-                .min(route.limits.idle)
-        };
         let options = &mut peer.options;
         options.alpn = ALPN::H1;
         options.connection_timeout = Some(account.settings.connect_timeout);
         options.total_connection_timeout = Some(account.settings.connect_timeout);
-        options.read_timeout = Some(silence);
+        options.read_timeout = Some(route.limits.idle);
         options.write_timeout = Some(route.limits.idle);
         options.idle_timeout = Some(account.settings.keep_alive);
         // Connections are shared only within one account.
@@ -227,8 +202,8 @@ pub(crate) fn write_request(
         forward,
         members,
     } = scene(&plan, cx).ok_or_else(lost)?;
-    let streaming = cx.streaming.as_ref().ok_or_else(lost)?;
-    let index = streaming.running.as_ref().ok_or_else(lost)?.index;
+    let asked = cx.upgrade.as_ref().ok_or_else(lost)?;
+    let index = asked.running.as_ref().ok_or_else(lost)?.index;
     let account = &members.get(index).ok_or_else(lost)?.account;
     let client = session.req_header();
     let outgoing = Outgoing {
@@ -236,7 +211,7 @@ pub(crate) fn write_request(
         path: path_for(forward, route, &cx.path),
         query: client.uri.query(),
         headers: &client.headers,
-        about: cx.about(streaming.upgrade),
+        about: cx.about(true),
         edits: &forward.request_headers,
         document: cx.document.as_ref(),
     };
@@ -244,38 +219,7 @@ pub(crate) fn write_request(
         |error: outgoing::Unwritable| Error::explain(ErrorType::InternalError, error.to_string());
     let target = outgoing.target(account).map_err(unwritable)?;
     request.set_uri(http::Uri::from(target));
-    let chunked = client.headers.contains_key(header::TRANSFER_ENCODING);
-    outgoing
-        .write_headers(request, account)
-        .map_err(unwritable)?;
-    if chunked {
-        request.set(
-            header::TRANSFER_ENCODING,
-            http::HeaderValue::from_static("chunked"),
-        );
-    }
-    Ok(())
-}
-
-/// Stops a body that grows past the route's limit.
-pub(crate) fn check_body(session: &Session, cx: &mut Context) -> Result<()> {
-    let Some(plan) = cx.plan.clone() else {
-        return Err(lost());
-    };
-    let Some(Scene { route, .. }) = scene(&plan, cx) else {
-        return Err(lost());
-    };
-    let upgraded = session.was_upgraded();
-    if !upgraded && session.body_bytes_read() as u64 > route.limits.body {
-        let limit = route.limits.body;
-        let problem = Problem::new(
-            413,
-            Kind::TooLarge,
-            format!("the route takes bodies of at most {limit} bytes"),
-        );
-        return Err(fail(cx, problem));
-    }
-    Ok(())
+    outgoing.write_headers(request, account).map_err(unwritable)
 }
 
 /// Judges the answer's head; an `Err` that says retry sends Pingora to the next account.
@@ -288,10 +232,10 @@ pub(crate) fn answered(
     let Scene {
         forward, members, ..
     } = scene(&plan, cx).ok_or_else(lost)?;
-    let streaming = cx.streaming.as_mut().ok_or_else(lost)?;
+    let asked = cx.upgrade.as_mut().ok_or_else(lost)?;
     if answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS {
-        streaming.interim += 1;
-        if streaming.interim > INTERIM {
+        asked.interim += 1;
+        if asked.interim > INTERIM {
             return Err(
                 Error::explain(ErrorType::InvalidHTTPHeader, "too many interim answers").into_up(),
             );
@@ -305,7 +249,7 @@ pub(crate) fn answered(
         )
         .into_up());
     }
-    let Some(candidate) = streaming
+    let Some(candidate) = asked
         .running
         .as_ref()
         .and_then(|running| members.get(running.index))
@@ -318,7 +262,7 @@ pub(crate) fn answered(
         retry_after: answer.headers.contains_key(header::RETRY_AFTER),
         own_credential: account.has_credential(),
     };
-    if let Some(running) = &streaming.running {
+    if let Some(running) = &asked.running {
         account
             .health
             .observe(running.started.elapsed(), Instant::now());
@@ -355,9 +299,7 @@ pub(crate) fn answered(
     }
     outgoing::apply(&forward.response_headers, answer, cx.document.as_ref())
         .map_err(|error| Error::explain(ErrorType::InternalError, error.to_string()))?;
-    for (name, value) in cx.own_headers() {
-        answer.set(name, value);
-    }
+    cx.tell(answer);
     Ok(())
 }
 
@@ -385,15 +327,15 @@ pub(crate) fn connect_failed(
 
 /// Prepares the same attempt for the account's next address, when it has one and there is time.
 fn try_another_address(cx: &mut Context) -> bool {
-    let Some(streaming) = &mut cx.streaming else {
+    let Some(asked) = &mut cx.upgrade else {
         return false;
     };
-    let has_more = streaming.addresses.is_some_and(|left| left > 0)
-        && streaming.deadline.left(Instant::now()).is_some();
-    let Some(running) = streaming.running.take_if(|_| has_more) else {
+    let has_more = asked.addresses.is_some_and(|left| left > 0)
+        && asked.deadline.left(Instant::now()).is_some();
+    let Some(running) = asked.running.take_if(|_| has_more) else {
         return false;
     };
-    streaming.ticket = Some(Ticket {
+    asked.ticket = Some(Ticket {
         index: running.index,
         pass: running.pass,
         permit: running.permit,
@@ -414,9 +356,9 @@ pub(crate) fn broken(session: &Session, cx: &mut Context, mut error: Box<Error>)
         return error;
     }
     let running = cx
-        .streaming
+        .upgrade
         .as_ref()
-        .is_some_and(|streaming| streaming.running.is_some());
+        .is_some_and(|asked| asked.running.is_some());
     if !running {
         // The head was through: the answer broke off, or one of our own hooks failed.
         cx.cut = true;
@@ -445,7 +387,7 @@ fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<D
     else {
         return false;
     };
-    let Some(streaming) = cx.streaming.as_mut() else {
+    let Some(asked) = cx.upgrade.as_mut() else {
         return false;
     };
     let Some(Running {
@@ -453,16 +395,16 @@ fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<D
         pass,
         permit,
         started,
-    }) = streaming.running.take()
+    }) = asked.running.take()
     else {
         return false;
     };
     let Some(candidate) = members.get(index) else {
         return false;
     };
-    streaming.addresses = None;
+    asked.addresses = None;
     let (now, pool) = (Instant::now(), &forward.pool);
-    let verdict = Verdict::of(evidence, streaming.effect);
+    let verdict = Verdict::of(evidence, asked.effect);
     let took = now.saturating_duration_since(started);
     candidate.counters.ended(verdict);
     candidate.counters.seconds.observe(took.as_secs_f64());
@@ -473,25 +415,25 @@ fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<D
         reason: reason(evidence),
         took,
     });
-    streaming.sent += u32::from(verdict != Verdict::NotSent);
+    asked.sent += u32::from(verdict != Verdict::NotSent);
 
-    let then = next(verdict, streaming.effect);
+    let then = next(verdict, asked.effect);
     let replayable =
         !session.as_downstream().retry_buffer_truncated() && session.response_written().is_none();
     let allowed = verdict == Verdict::NotSent
-        || streaming.sent < pool.retry.attempts && pool.budget.withdraw(&pool.retry, now);
-    let in_time = streaming.deadline.left(now).is_some();
+        || asked.sent < pool.retry.attempts && pool.budget.withdraw(&pool.retry, now);
+    let in_time = asked.deadline.left(now).is_some();
     if replayable && in_time && allowed {
-        streaming.ticket = match then {
-            Next::Other => streaming.picker.pick(members, pool.order(), now),
-            Next::Resolve if streaming.has_key => streaming.picker.again(index, members, now),
+        asked.ticket = match then {
+            Next::Other => asked.picker.pick(members, pool.order(), now),
+            Next::Resolve if asked.has_key => asked.picker.again(index, members, now),
             Next::Resolve | Next::Answer | Next::Stop => None,
         };
     }
-    if streaming.ticket.is_some() {
+    if asked.ticket.is_some() {
         return true;
     }
-    streaming.permit = Some(permit);
+    asked.permit = Some(permit);
     if then != Next::Answer {
         if !matches!(evidence, Evidence::Answered { .. }) {
             let unknown = matches!(then, Next::Stop | Next::Resolve);
@@ -503,10 +445,10 @@ fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<D
 }
 
 fn record_skips(cx: &mut Context, members: &[Candidate]) {
-    let Some(streaming) = &cx.streaming else {
+    let Some(asked) = &cx.upgrade else {
         return;
     };
-    for (index, skip) in streaming.picker.skipped() {
+    for (index, skip) in asked.picker.skipped() {
         if let Some(candidate) = members.get(*index) {
             let account = Arc::clone(&candidate.account);
             cx.tried.push(Tried {

@@ -1,0 +1,150 @@
+//! Text that is written for every request, past the machinery of `core::fmt`.
+
+use std::{fmt::Write as _, net::IpAddr};
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+/// Text in the making.
+#[derive(Debug)]
+pub(crate) struct Text(Vec<u8>);
+
+impl Text {
+    /// With room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+        self.0.extend_from_slice(text.as_bytes());
+        self
+    }
+
+    pub(crate) fn number(&mut self, number: u64) -> &mut Self {
+        number_to(&mut self.0, number);
+        self
+    }
+
+    /// See [`fraction_to`].
+    pub(crate) fn fraction(&mut self, number: u64, decimals: u32) -> &mut Self {
+        fraction_to(&mut self.0, number, decimals);
+        self
+    }
+
+    pub(crate) fn address(&mut self, address: IpAddr) -> &mut Self {
+        address_to(&mut self.0, address);
+        self
+    }
+
+    /// As a header's value, if it can be one.
+    pub(crate) fn value(self) -> Option<HeaderValue> {
+        HeaderValue::from_maybe_shared(Bytes::from(self.0)).ok()
+    }
+}
+
+/// Appends a number.
+pub(crate) fn number_to(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        start -= 1;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
+}
+
+/// Appends a number that counts tenths, hundredths or thousandths, as `12.345`.
+pub(crate) fn fraction_to(out: &mut Vec<u8>, number: u64, decimals: u32) {
+    let mut unit = 10_u64.pow(decimals);
+    number_to(out, number / unit);
+    out.push(b'.');
+    while unit > 1 {
+        unit /= 10;
+        out.push(b'0' + u8::try_from(number / unit % 10).unwrap_or_default());
+    }
+}
+
+/// Appends the last digits of a number in lower-case hexadecimal.
+pub(crate) fn hex_to(out: &mut Vec<u8>, number: u64, digits: u32) {
+    for digit in (0..digits).rev() {
+        let digit = u8::try_from(number >> (4 * digit) & 15).unwrap_or_default();
+        out.push(if digit < 10 {
+            b'0' + digit
+        } else {
+            b'a' + digit - 10
+        });
+    }
+}
+
+/// Appends an address.
+pub(crate) fn address_to(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (index, part) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                number_to(out, u64::from(part));
+            }
+        }
+        IpAddr::V6(address) => {
+            let mut text = String::new();
+            let _ = write!(text, "{address}");
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+}
+
+/// Appends a JSON string.
+pub(crate) fn json_to(out: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        // Writing to memory does not fail.
+        let _ = serde_json::to_writer(out, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn fractions_keep_their_zeros() {
+        let check = |number, decimals, expected: &str| {
+            assert_eq!(written(|out| fraction_to(out, number, decimals)), expected);
+        };
+        check(0, 3, "0.000");
+        check(12_045, 3, "12.045");
+        check(7, 2, "0.07");
+        check(u64::MAX, 1, "1844674407370955161.5");
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_what_the_standard_library_writes(number: u64, v4: [u8; 4], v6: u128, text: String) {
+            prop_assert_eq!(written(|out| number_to(out, number)), number.to_string());
+            prop_assert_eq!(written(|out| hex_to(out, number, 16)), format!("{number:016x}"));
+            prop_assert_eq!(written(|out| hex_to(out, number & 255, 2)), format!("{:02x}", number & 255));
+            for address in [IpAddr::from(v4), IpAddr::from(v6.to_be_bytes())] {
+                prop_assert_eq!(written(|out| address_to(out, address)), address.to_string());
+            }
+            prop_assert_eq!(written(|out| json_to(out, &text)), serde_json::to_string(&text).unwrap());
+        }
+    }
+}
