@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method};
+use http::Method;
 use isobar_adapters::Blob;
 use isobar_compositions::{
     Plan, Shape,
@@ -16,8 +16,7 @@ use isobar_compositions::{
     },
 };
 use parking_lot::Mutex;
-use pingora_core::{Error, ErrorType, Result};
-use pingora_proxy::Session;
+use pingora_core::{Error, ErrorType, Result, protocols::http::ServerSession as Session};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
@@ -119,7 +118,7 @@ impl Gateway {
             plan: Arc::clone(snapshot),
             registry: Arc::clone(&self.registry),
             client,
-            trace: HeaderValue::try_from(cx.trace.header()).ok(),
+            trace: cx.trace.header(),
             tried: Mutex::default(),
         };
         let run = Running {
@@ -163,24 +162,11 @@ impl Gateway {
             attended(session, run.finish(&Unwatched, std::future::pending())).await
         };
         match outcome {
-            Ok(ended) => self.answer(session, cx, ended).await,
+            Ok(ended) => end_of_run(session, cx, ended).await,
             Err(gone) => {
                 cx.gone = true;
                 Err(gone.into_down())
             }
-        }
-    }
-
-    async fn answer(&self, session: &mut Session, cx: &mut Context, ended: Ended) -> Result<bool> {
-        let Ended { ran, id, tried } = ended;
-        cx.tried = tried;
-        let told = Told::of(&ran, &id);
-        match ran.result {
-            Ok(answer) => {
-                write::composed(session, cx, answer, &told).await?;
-                Ok(true)
-            }
-            Err(failed) => refuse(session, cx, problem(failed, &ran.undone)).await,
         }
     }
 
@@ -313,6 +299,20 @@ impl Gateway {
             .accept(fields, blobs)
             .map_err(|error| bad(error.to_string()))?;
         Ok((slot, print))
+    }
+}
+
+/// Writes what a run came to.
+async fn end_of_run(session: &mut Session, cx: &mut Context, ended: Ended) -> Result<bool> {
+    let Ended { ran, id, tried } = ended;
+    cx.tried = tried;
+    let told = Told::of(&ran, &id);
+    match ran.result {
+        Ok(answer) => {
+            write::composed(session, cx, answer, &told).await?;
+            Ok(true)
+        }
+        Err(failed) => refuse(session, cx, problem(failed, &ran.undone)).await,
     }
 }
 
@@ -483,7 +483,7 @@ async fn attended<T>(session: &mut Session, work: impl Future<Output = T>) -> Re
         tokio::select! {
             biased;
             done = &mut work => return Ok(done),
-            gone = session.as_downstream_mut().read_body_or_idle(true) => { gone?; }
+            gone = session.read_body_or_idle(true) => { gone?; }
         }
     }
 }

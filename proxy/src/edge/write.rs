@@ -256,9 +256,7 @@ async fn whole_of_run(
     body: Bytes,
     told: &Told,
 ) -> Result<()> {
-    for (name, value) in cx.own_headers() {
-        head.set(name, value);
-    }
+    cx.tell(&mut head);
     let mut set = |name, text: &str| {
         if let Ok(value) = HeaderValue::try_from(text) {
             head.set(name, value);
@@ -277,9 +275,8 @@ async fn whole_of_run(
         &format!("{}total;dur={total:.2}", told.timing),
     );
     let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
-    let client = session.as_downstream_mut();
-    client.write_response_header(Box::new(head)).await?;
-    client
+    session.write_response_header(Box::new(head)).await?;
+    session
         .write_response_body(body.unwrap_or_default(), true)
         .await
 }
@@ -304,12 +301,9 @@ pub(crate) async fn event_head(session: &mut Session, cx: &Context) -> Result<()
     let mut head = ResponseHeader::build_no_case(200, Some(10))?;
     head.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    for (name, value) in cx.own_headers() {
-        head.set(name, value);
-    }
+    cx.tell(&mut head);
     frame(session, &mut head, None);
-    let client = session.as_downstream_mut();
-    client.write_response_header(Box::new(head)).await
+    session.write_response_header(Box::new(head)).await
 }
 
 /// Sends one event.
@@ -319,16 +313,10 @@ pub(crate) async fn event(
     value: &serde_json::Value,
 ) -> Result<()> {
     let text = format!("event: {name}\ndata: {value}\n\n");
-    session
-        .as_downstream_mut()
-        .write_response_body(text.into(), false)
-        .await
+    session.write_response_body(text.into(), false).await
 }
 
 /// Ends an answer of server-sent events.
 pub(crate) async fn event_end(session: &mut Session) -> Result<()> {
-    session
-        .as_downstream_mut()
-        .write_response_body(Bytes::new(), true)
-        .await
+    session.write_response_body(Bytes::new(), true).await
 }
