@@ -489,14 +489,14 @@ fn refers_to_what_is_there(value: &Value, document: &Value) {
                 let pointer = target.strip_prefix('#').expect("it refers to itself alone");
                 assert!(document.pointer(pointer).is_some(), "{target}");
             }
-            members
-                .values()
-                .for_each(|member| refers_to_what_is_there(member, document));
+            for member in members.values() {
+                refers_to_what_is_there(member, document);
+            }
         }
         Value::Array(items) => {
-            items
-                .iter()
-                .for_each(|item| refers_to_what_is_there(item, document));
+            for item in items {
+                refers_to_what_is_there(item, document);
+            }
         }
         _ => {}
     }
