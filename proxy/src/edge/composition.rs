@@ -142,7 +142,7 @@ impl Gateway {
         let outcome = if run.store.is_some() {
             let (stop, stopped) = oneshot::channel::<()>();
             let task = tokio::spawn(async move {
-                run.to_its_end(&Unwatched, async {
+                run.run_to_its_end(&Unwatched, async {
                     // A sender that is dropped is a client that left.
                     let _ = stopped.await;
                 })
@@ -160,7 +160,11 @@ impl Gateway {
                 Err(gone) => Err(gone),
             }
         } else {
-            attended(session, run.to_its_end(&Unwatched, std::future::pending())).await
+            attended(
+                session,
+                run.run_to_its_end(&Unwatched, std::future::pending()),
+            )
+            .await
         };
         match outcome {
             Ok(ended) => self.answer(session, cx, ended).await,
@@ -195,7 +199,7 @@ impl Gateway {
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let watch = Parts(send);
-            run.to_its_end(&watch, async {
+            run.run_to_its_end(&watch, async {
                 let _ = stopped.await;
             })
             .await
@@ -509,7 +513,7 @@ struct Ended {
 }
 
 impl Running {
-    async fn to_its_end(self, watch: &dyn Watch, stop: impl Future<Output = ()>) -> Ended {
+    async fn run_to_its_end(self, watch: &dyn Watch, stop: impl Future<Output = ()>) -> Ended {
         let engine = Engine {
             caller: &self.composer,
             journal: match &self.store {

@@ -260,7 +260,9 @@ pub fn read(path: &Path) -> io::Result<Vec<(PathBuf, String)>> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let yaml = name.ends_with(".yaml") || name.ends_with(".yml");
+        let yaml = file
+            .extension()
+            .is_some_and(|ending| ending == "yaml" || ending == "yml");
         let test = name.ends_with(".test.yaml") || name.ends_with(".test.yml");
         if !yaml || test || name.starts_with('.') || !file.is_file() {
             continue;
