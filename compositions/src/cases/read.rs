@@ -91,6 +91,9 @@ enum Part {
 impl Reader<'_> {
     fn cases(&mut self, node: &Node, source: &Source, plans: &[Arc<Plan>]) -> Option<Cases> {
         self.reading.record(node, &FILE);
+        if !matches!(node.value, Value::Map(_)) {
+            return None;
+        }
         let plan = match node.get("composition") {
             Some(named) => {
                 let name = self.reading.text(named, "name a composition")?;
