@@ -911,7 +911,7 @@ output: { label: $.inner.label }
                 "composition: b\ncases: { x: { input: { text: a }, answers: { inner: {} } } }",
                 "E1034 2:46",
             ),
-            ("composition: [", "E0101 1:15"),
+            ("composition: [", "E0101 1:14"),
         ] {
             assert_eq!(found("x.test.yaml", text).join(", "), expected, "{text}");
         }

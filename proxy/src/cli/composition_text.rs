@@ -13,7 +13,7 @@ use super::style::Style;
 
 /// For people.
 pub(super) fn text(config: &Config, plan: &Plan, style: Style) -> String {
-    let mut text = format!("{}", style.bold(&plan.name));
+    let mut text = style.bold(&plan.name);
     if let Some(about) = &plan.about {
         let _ = write!(text, "  {about}");
     }
