@@ -52,7 +52,7 @@ pub struct Sent {
 /// Runs a case. What has no answer goes to `beyond`, where there is such.
 pub async fn tried(plan: &Plan, case: &Case, beyond: Option<&dyn Caller>) -> Seen {
     let start = Instant::now();
-    let caller = Answers {
+    let caller = Played {
         answers: &case.answers,
         beyond,
         log: Mutex::default(),
@@ -107,7 +107,8 @@ impl Watch for Steps {
     }
 }
 
-struct Answers<'c> {
+/// Plays a case's answers.
+struct Played<'c> {
     answers: &'c BTreeMap<String, Reply>,
     beyond: Option<&'c dyn Caller>,
     log: Mutex<Log>,
@@ -130,7 +131,7 @@ impl Log {
     }
 }
 
-impl Answers<'_> {
+impl Played<'_> {
     /// The answer to a step's next call; `None` where it has none at all.
     fn next(&self, step: &str, item: Option<usize>) -> Option<Result<Canned, CallFailed>> {
         let name = plain(step);
@@ -180,7 +181,7 @@ impl Answers<'_> {
 }
 
 #[async_trait]
-impl Caller for Answers<'_> {
+impl Caller for Played<'_> {
     async fn operation(&self, call: OperationCall<'_>) -> Result<Called, CallFailed> {
         let mut given = call.input.clone();
         for (name, blob) in &call.blobs {

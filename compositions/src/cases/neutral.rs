@@ -25,7 +25,9 @@ fn fill_value(value: &mut Value, shape: &Shape) {
     match (value, shape.present()) {
         (Value::Object(members), shape) => fill(members, shape),
         (Value::Array(items), Shape::List(item)) => {
-            items.iter_mut().for_each(|value| fill_value(value, item));
+            for value in items {
+                fill_value(value, item);
+            }
         }
         _ => {}
     }

@@ -91,6 +91,9 @@ enum Part {
 impl Reader<'_> {
     fn cases(&mut self, node: &Node, source: &Source, plans: &[Arc<Plan>]) -> Option<Cases> {
         self.reading.record(node, &FILE);
+        if !matches!(node.value, Value::Map(_)) {
+            return None;
+        }
         let plan = match node.get("composition") {
             Some(named) => {
                 let name = self.reading.text(named, "name a composition")?;
@@ -908,7 +911,7 @@ output: { label: $.inner.label }
                 "composition: b\ncases: { x: { input: { text: a }, answers: { inner: {} } } }",
                 "E1034 2:46",
             ),
-            ("composition: [", "E0101 1:15"),
+            ("composition: [", "E0101 1:14"),
         ] {
             assert_eq!(found("x.test.yaml", text).join(", "), expected, "{text}");
         }

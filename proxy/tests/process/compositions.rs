@@ -29,7 +29,7 @@ output: { language: $.tongue.language, mood: $.mood.label, score: $.mood.score }
 /// A folder with a configuration that names accounts of a sandbox and a folder of compositions.
 struct Stand {
     folder: tempfile::TempDir,
-    _sandbox: Sandbox,
+    sandbox: Sandbox,
 }
 
 impl Stand {
@@ -37,15 +37,12 @@ impl Stand {
         let folder = tempfile::tempdir().unwrap();
         let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into()).await.unwrap();
         fs::create_dir(folder.path().join("compositions")).unwrap();
-        let stand = Self {
-            folder,
-            _sandbox: sandbox,
-        };
+        let stand = Self { folder, sandbox };
         let head = "isobar: 1\nlisten: [ { http: \"127.0.0.1:0\" } ]\n";
         let text = format!(
             "{head}state: \"{}\"\ncompositions: ./compositions\n{}",
             stand.at("state"),
-            accounts(&stand._sandbox, &["deepgram", "azure", "google", "deepl"])
+            accounts(&stand.sandbox, &["deepgram", "azure", "google", "deepl"])
         );
         fs::write(stand.at("isobar.yaml"), text).unwrap();
         for (name, text) in files {
@@ -489,14 +486,14 @@ fn refers_to_what_is_there(value: &Value, document: &Value) {
                 let pointer = target.strip_prefix('#').expect("it refers to itself alone");
                 assert!(document.pointer(pointer).is_some(), "{target}");
             }
-            members
-                .values()
-                .for_each(|member| refers_to_what_is_there(member, document));
+            for member in members.values() {
+                refers_to_what_is_there(member, document);
+            }
         }
         Value::Array(items) => {
-            items
-                .iter()
-                .for_each(|item| refers_to_what_is_there(item, document));
+            for item in items {
+                refers_to_what_is_there(item, document);
+            }
         }
         _ => {}
     }

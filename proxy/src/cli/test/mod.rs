@@ -71,7 +71,8 @@ pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
         }
     }
     let mistakes = mistakes.unwrap_or_default();
-    if !mistakes.is_empty() && !(arguments.json && mistakes.has_errors()) {
+    let as_json = arguments.json && mistakes.has_errors();
+    if !(mistakes.is_empty() || as_json) {
         let text = mistakes.text(Style::stderr().is_coloured());
         io::stderr().write_all(text.as_bytes())?;
     }
