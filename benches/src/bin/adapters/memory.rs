@@ -20,6 +20,7 @@ use super::calls::{connected, start_origin};
 const UPLOADS: usize = 32;
 /// Bytes of sound in each.
 const SIZE: u32 = 25_000_000;
+const KEY: &str = "bench-key-0123456789abcdef";
 
 pub(super) fn run() -> io::Result<()> {
     println!(
@@ -69,10 +70,12 @@ fn measure(
     let origin = start_origin(folder, pinned, running)?;
     let address = free_port()?;
     let file = scratch.join("memory.yaml");
+    let key = isobar_config::hash_key(KEY);
     fs::write(
         &file,
         format!(
             "isobar: 1\nlisten: [ {{ http: \"{address}\" }} ]\nlog: {{ access: \"off\" }}\nlimits: {{ body_memory: {budget}MiB }}\n\
+             clients: {{ bench: {{ key: \"{key}\" }} }}\n\
              accounts: {{ deepgram: {{ vendor: deepgram, key: a-key, base: \"http://{origin}/deepgram\" }} }}\n"
         ),
     )?;
@@ -86,7 +89,9 @@ fn measure(
     let process = gateway.id();
     running.push(gateway);
     wait_for(address)?;
-    upload(address, 16_000)?;
+    if !upload(address, 16_000)? {
+        return Err(io::Error::other("the gateway does not transcribe"));
+    }
     let before = status(process, "VmRSS:")?;
     let uploads: Vec<_> = (0..UPLOADS)
         .map(|_| thread::spawn(move || upload(address, SIZE)))
@@ -108,7 +113,7 @@ fn upload(address: SocketAddr, size: u32) -> io::Result<bool> {
     let mut stream = connected(address)?;
     write!(
         stream,
-        "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: isobar\r\ncontent-type: multipart/form-data; boundary=bench\r\n\
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: isobar\r\nauthorization: Bearer {KEY}\r\ncontent-type: multipart/form-data; boundary=bench\r\n\
          content-length: {length}\r\nconnection: close\r\n\r\n{start}"
     )?;
     stream.write_all(&sound)?;
