@@ -132,6 +132,13 @@ impl Contract {
         (self.parse)(input)
     }
 
+    /// Whether the input must have this field.
+    pub fn requires(&self, field: &str) -> bool {
+        self.fields()
+            .iter()
+            .any(|(name, required)| *required && name == field)
+    }
+
     /// The input's fields and whether each must be given.
     pub(crate) fn fields(&self) -> &[(String, bool)] {
         self.fields.get_or_init(|| {

@@ -22,6 +22,8 @@ pub struct Vendor {
     pub name: String,
     /// `Deepgram`.
     pub title: String,
+    /// What helps when nothing listens at its address.
+    pub hint: Option<String>,
     /// What an account needs.
     pub fields: Vec<Field>,
     pub(crate) services: Vec<Service>,

@@ -193,8 +193,17 @@ fn a_users_vendor_takes_the_place_of_one_that_is_built_in() {
 /// Collects every `"E0123"` of the manifests' reader.
 fn codes() -> BTreeSet<String> {
     let mut used = BTreeSet::new();
-    for entry in fs::read_dir(root("adapters/src/manifest")).unwrap() {
-        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+    let mut open = vec![root("adapters/src/manifest")];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(
+                fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+            continue;
+        }
+        let text = fs::read_to_string(path).unwrap();
         for word in text.split('"').skip(1).step_by(2) {
             let digits = word.strip_prefix("E0").filter(|rest| rest.len() == 3);
             if digits.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit())) {

@@ -161,6 +161,20 @@ impl Report {
         }
     }
 
+    /// Both reports as one.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let mut sources = self.sources.to_vec();
+        let shift = sources.len();
+        sources.extend(other.sources.iter().cloned());
+        let mut diagnostics = self.diagnostics;
+        diagnostics.extend(other.diagnostics.into_iter().map(|mut diagnostic| {
+            diagnostic.at.source += shift;
+            diagnostic
+        }));
+        Self::new(sources, diagnostics)
+    }
+
     /// Whether anything makes the configuration unusable.
     pub fn has_errors(&self) -> bool {
         self.diagnostics

@@ -60,7 +60,7 @@ impl Node {
     }
 
     /// The place of `key` itself, if this is a map that has it.
-    pub(crate) fn key(&self, key: &str) -> Option<Span> {
+    pub fn key(&self, key: &str) -> Option<Span> {
         self.entries()
             .iter()
             .find(|(known, _)| known.text == key)

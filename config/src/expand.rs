@@ -13,6 +13,16 @@ pub trait Environment {
     fn file(&self, path: &Path) -> io::Result<String>;
 }
 
+/// What a text stands for, with its variables put in or as the content of the file that it names, and whether any of it
+/// came from outside.
+pub fn expanded(
+    node: &Node,
+    text: &str,
+    environment: &dyn Environment,
+) -> Result<(String, bool), Diagnostic> {
+    expand(node, text, environment).map(|expanded| (expanded.text, expanded.from_outside))
+}
+
 /// A text with what it named put in.
 pub(crate) struct Expanded {
     pub(crate) text: String,
@@ -84,4 +94,47 @@ pub(crate) fn expand(
     }
     expanded.text.push_str(rest);
     Ok(expanded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{document::Value, place::Span};
+
+    struct One;
+
+    impl Environment for One {
+        fn variable(&self, name: &str) -> Option<String> {
+            (name == "KEY").then(|| "secret".to_owned())
+        }
+
+        fn file(&self, path: &Path) -> io::Result<String> {
+            if path == Path::new("a.key") {
+                Ok("secret of a file\n".to_owned())
+            } else {
+                Err(io::ErrorKind::NotFound.into())
+            }
+        }
+    }
+
+    #[test]
+    fn texts_tell_what_they_stand_for_and_whether_it_is_from_outside() {
+        let check = |text: &str, expected: Option<(&str, bool)>| {
+            let node = Node {
+                value: Value::Text(text.to_owned()),
+                at: Span::default(),
+            };
+            let seen = expanded(&node, text, &One).ok();
+            let expected = expected.map(|(text, outside)| (text.to_owned(), outside));
+            assert_eq!(seen, expected, "{text}");
+        };
+        check("plain", Some(("plain", false)));
+        check("a ${KEY}", Some(("a secret", true)));
+        check("${NONE:-b}", Some(("b", true)));
+        check("$${KEY}", Some(("${KEY}", false)));
+        check("file(a.key)", Some(("secret of a file", true)));
+        for bad in ["${NONE}", "${KEY", "${a b}", "file(b.key)"] {
+            check(bad, None);
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod expand;
 mod jsonpath;
 mod load;
 mod model;
+mod names;
 mod place;
 mod read;
 mod reference;
@@ -25,16 +26,17 @@ mod units;
 pub use check::{check, check_with};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};
-pub use expand::Environment;
-pub use jsonpath::{JsonPath, PathError, Step, TooMuch, steps};
+pub use expand::{Environment, expanded};
+pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, steps};
 pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
-    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Config, Effect, Forward,
-    HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin, Outlier,
-    PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond, Retry, Route,
-    RouteLimits, Rule, Segment, Serve, Setting, Spend, VendorAccount,
+    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Compositions, Config,
+    Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin,
+    Outlier, PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond,
+    Retry, Route, RouteLimits, Rule, Segment, Serve, Setting, Spend, VendorAccount,
 };
 pub use place::{Location, Span};
+pub use read::texts::matcher;
 pub use reference::reference;
 pub use schema::schema;
 pub use secret::{Secret, hash_key};

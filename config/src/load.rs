@@ -70,6 +70,12 @@ pub fn load_with(path: &Path, catalog: &Named) -> Result<Loaded, Report> {
     let mut sources = Vec::new();
     for file in &files {
         let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+        // In a folder, compositions may stand beside the configuration.
+        if files.len() > 1
+            && document::parse(&text, 0).is_ok_and(|node| node.get("composition").is_some())
+        {
+            continue;
+        }
         sources.push(Source {
             name: file.display().to_string(),
             text,
@@ -95,6 +101,11 @@ pub fn load_with(path: &Path, catalog: &Named) -> Result<Loaded, Report> {
         return Err(report);
     };
     config.adapters = adapters;
+    for compositions in &mut config.compositions {
+        if let crate::model::Compositions::Path(path) = compositions {
+            *path = folder.join(&*path);
+        }
+    }
     if config.state.is_relative() {
         config.state = folder.join(&config.state);
     }

@@ -20,6 +20,8 @@ pub struct Config {
     pub state: PathBuf,
     /// Folder of further vendors' manifests.
     pub adapters: Option<PathBuf>,
+    /// Where compositions are.
+    pub compositions: Vec<Compositions>,
     /// Where the access log goes.
     pub log: Log,
     /// Who may call. `None` when the section is missing: then only loopback listeners are allowed and any key passes.
@@ -32,6 +34,18 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Limits of the whole process.
     pub limits: Limits,
+    /// Limits of a route that has none of its own.
+    pub route_limits: RouteLimits,
+}
+
+/// Where compositions are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compositions {
+    /// Those that come with the program.
+    Library,
+    /// A file, or a folder of them.
+    Path(PathBuf),
 }
 
 /// One socket that serves clients.
@@ -352,6 +366,8 @@ pub enum Action {
     Respond(Respond),
     /// Serve an operation of a capability.
     Serve(Serve),
+    /// Run the composition of this name.
+    Compose(String),
 }
 
 /// Serving an operation by the accounts that offer it.

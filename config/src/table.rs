@@ -70,6 +70,12 @@ pub(crate) static FILE: Record = Record {
             "Folder with further vendors' manifests, relative to the configuration's.",
         ),
         Field::optional(
+            "compositions",
+            Either(&[text(Kind::Plain), List(1, &text(Kind::Plain))]),
+            "none",
+            "Composition files: a file, a folder of them, or `library` for those that come with the program; one or a list.",
+        ),
+        Field::optional(
             "capabilities",
             Map(&Either(&[List(1, &MEMBER), Shape::Record(&CAPABILITY)])),
             "every operation that an account offers, by all accounts that offer it, in the order written",

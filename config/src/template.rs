@@ -3,13 +3,13 @@
 //! A text is a reference when it starts with `$.` or `$[`, an expression when it starts with `=`, and itself otherwise;
 //! a text that really starts so is written `$$.`, `$$[` or `==`.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use cel::{Context, Program, Value as Cel};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::{depth, jsonpath::JsonPath};
+use crate::{depth, jsonpath::JsonPath, names};
 
 /// Longest expression, in bytes.
 const LONGEST: usize = 4_096;
@@ -30,7 +30,12 @@ enum Kind {
 pub struct Expression {
     text: Arc<str>,
     program: Arc<Program>,
+    /// Variables that it looks at.
+    names: Arc<[String]>,
 }
+
+/// Names that expressions of a configuration may use.
+const REQUEST: [&str; 2] = ["request", "client"];
 
 /// Why a text is no template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,11 +108,7 @@ impl Template {
                 })
             }
             Kind::Expression(expression) => {
-                let value = expression.evaluate(document)?;
-                value
-                    .json()
-                    .map(Some)
-                    .map_err(|error| EvalError(error.to_string()))
+                expression.value_for(&|name| document.get(name)).map(Some)
             }
         }
     }
@@ -134,8 +135,13 @@ impl Expression {
         &self.text
     }
 
-    /// Compiles CEL, written without its leading `=`.
+    /// Compiles CEL over `request` and `client`, written without its leading `=`.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        Self::parse_over(text, &REQUEST)
+    }
+
+    /// Compiles CEL over any names, written without its leading `=`.
+    pub fn parse_free(text: &str) -> Result<Self, TemplateError> {
         let failed = |reason: String| TemplateError::Expression {
             expression: text.trim().to_owned(),
             reason,
@@ -154,26 +160,63 @@ impl Expression {
             let first = errors.errors.first();
             failed(first.map_or_else(String::new, |error| complaint(text, error.pos, &error.msg)))
         })?;
-        let unknown = program
-            .references()
-            .variables()
-            .into_iter()
-            .find(|name| !["request", "client"].contains(name))
-            .map(str::to_owned);
-        if let Some(name) = unknown {
-            return Err(failed(format!(
-                "there is no `{name}` here; `request` and `client` are known"
-            )));
-        }
+        let mut free = BTreeSet::new();
+        names::free(program.expression(), &mut Vec::new(), &mut free);
+        let names: Vec<String> = free.into_iter().collect();
         Ok(Self {
             text: text.trim().into(),
             program: Arc::new(program),
+            names: names.into(),
         })
+    }
+
+    /// Compiles CEL over these names, written without its leading `=`.
+    pub fn parse_over(text: &str, known: &[&str]) -> Result<Self, TemplateError> {
+        let expression = Self::parse_free(text)?;
+        let names = &expression.names;
+        if let Some(name) = names.iter().find(|name| !known.contains(&name.as_str())) {
+            let listed: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+            let listed = match listed.split_last() {
+                Some((last, [])) => format!("{last} is known"),
+                Some((last, others)) => format!("{} and {last} are known", others.join(", ")),
+                None => "no name is known".to_owned(),
+            };
+            return Err(TemplateError::Expression {
+                expression: text.trim().to_owned(),
+                reason: format!("there is no `{name}` here; {listed}"),
+            });
+        }
+        Ok(expression)
+    }
+
+    /// Where a part of its tree stands: bytes from the start of the text that was compiled. Of a selection and a call it
+    /// is where the dot or the bracket stands, of an operation its operator.
+    pub fn place(&self, id: u64) -> Option<usize> {
+        let (start, _) = self.program.source_info().offset_for(id)?;
+        usize::try_from(start).ok()
+    }
+
+    /// Variables that it looks at, in alphabetical order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What it is made of.
+    pub fn tree(&self) -> &cel::common::ast::IdedExpr {
+        self.program.expression()
     }
 
     /// Whether the condition holds for `document`, an object with `request` and `client`.
     pub fn holds(&self, document: &Value) -> Result<bool, EvalError> {
-        match self.evaluate(document)? {
+        self.holds_for(&|name| document.get(name))
+    }
+
+    /// Whether the condition holds where its names have these values; a name without one is null.
+    pub fn holds_for<'d>(
+        &self,
+        look: &dyn Fn(&str) -> Option<&'d Value>,
+    ) -> Result<bool, EvalError> {
+        match self.evaluate(look)? {
             Cel::Bool(holds) => Ok(holds),
             other => Err(EvalError(format!(
                 "`{}` is {}, not true or false",
@@ -183,16 +226,46 @@ impl Expression {
         }
     }
 
-    fn evaluate(&self, document: &Value) -> Result<Cel, EvalError> {
+    /// Its value where its names have these values; a name without one is null.
+    pub fn value_for<'d>(
+        &self,
+        look: &dyn Fn(&str) -> Option<&'d Value>,
+    ) -> Result<Value, EvalError> {
+        self.evaluate(look)?
+            .json()
+            .map_err(|error| EvalError(error.to_string()))
+    }
+
+    fn evaluate<'d>(&self, look: &dyn Fn(&str) -> Option<&'d Value>) -> Result<Cel, EvalError> {
         let mut context = Context::default();
-        for name in ["request", "client"] {
-            let value =
-                cel::to_value(document.get(name)).map_err(|error| EvalError(error.to_string()))?;
-            context.add_variable_from_value(name, value);
+        for name in &*self.names {
+            let value = cel::to_value(look(name).map(Signed))
+                .map_err(|error| EvalError(error.to_string()))?;
+            context.add_variable_from_value(name.as_str(), value);
         }
         self.program
             .execute(&context)
             .map_err(|error| EvalError(error.to_string()))
+    }
+}
+
+/// A value whose whole numbers are CEL's `int` wherever they fit: it tells them from `uint`, and `1 + index` would have none
+/// of it.
+struct Signed<'v>(&'v Value);
+
+impl Serialize for Signed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Number(number) => match number.as_i64() {
+                Some(whole) => serializer.serialize_i64(whole),
+                None => number.serialize(serializer),
+            },
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Signed)),
+            Value::Object(fields) => {
+                serializer.collect_map(fields.iter().map(|(name, value)| (name, Signed(value))))
+            }
+            plain => plain.serialize(serializer),
+        }
     }
 }
 
@@ -267,6 +340,39 @@ mod tests {
         assert!(holds("1 + 1").is_err());
         assert!(holds("request.headers.nope == 'x'").is_err());
         assert!(holds("1 / 0 == 1").is_err());
+    }
+
+    #[test]
+    fn names_that_an_expression_makes_itself_are_not_looked_up() {
+        let asked = Expression::parse_free(
+            "people.filter(p, p.age > least).map(p, p.name) + [x.y, {'k': z}[w]] + (has(v.u) ? [1] : [])",
+        )
+        .unwrap();
+        assert_eq!(asked.names(), ["least", "people", "v", "w", "x", "z"]);
+        let listed = Expression::parse("request.list.exists(item, item > 2)").unwrap();
+        assert_eq!(listed.holds(&document()), Ok(true));
+        assert!(Expression::parse("request.list.exists(item, other > 2)").is_err());
+        // Only within: outside its own brackets the name is another one.
+        assert!(Expression::parse("[1].exists(a, a == 1) && a == 1").is_err());
+    }
+
+    #[test]
+    fn whole_numbers_are_reckoned_with() {
+        check("= request.list[0] + 1", Some(json!(2)));
+        check("= request.list[2] - request.list[0] * 5", Some(json!(-2)));
+        check("= request.list.map(item, item % 2)", Some(json!([1, 0, 1])));
+        check("= size(request.list) == request.list[2]", Some(json!(true)));
+    }
+
+    #[test]
+    fn parts_of_an_expression_have_places() {
+        let text = " é == heard.text + 1";
+        let expression = Expression::parse_free(text);
+        assert!(expression.is_err());
+        let text = "  'é' == heard.text";
+        let expression = Expression::parse_free(text).unwrap();
+        let place = expression.place(expression.tree().id).unwrap();
+        assert_eq!(&text[place..], "== heard.text");
     }
 
     #[test]

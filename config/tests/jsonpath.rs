@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use isobar_config::{JsonPath, Template};
+use isobar_config::{Hop, JsonPath, Template};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -318,6 +318,21 @@ fn below<'v>(value: &'v Value, all: &mut Vec<&'v Value>) {
         Value::Object(members) => members.values().for_each(|member| below(member, all)),
         _ => {}
     }
+}
+
+#[test]
+fn every_segment_goes_somewhere() {
+    let check = |path: &str, expected: &[Hop]| {
+        let path = JsonPath::parse(path).unwrap();
+        assert_eq!(path.hops(), expected, "{}", path.source());
+    };
+    let name = |name: &str| Hop::Name(name.to_owned());
+    check("$", &[]);
+    check("$.a['b'][-1]", &[name("a"), name("b"), Hop::Index(-1)]);
+    check("$.a[*].b", &[name("a"), Hop::Several, name("b")]);
+    check("$[1:2][?@.x]", &[Hop::Several, Hop::Several]);
+    check("$..a", &[Hop::Deep]);
+    check("$['a', 'b']", &[Hop::Deep]);
 }
 
 proptest! {

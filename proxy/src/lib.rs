@@ -3,13 +3,17 @@
 mod admin;
 mod edge;
 mod host;
+mod journal;
 mod pool;
 mod route;
 mod serve;
 
-pub use host::{Drained, Host, Reload, ReloadError, StartError};
+pub use host::{Drained, Host, Origin, Reload, ReloadError, StartError};
 pub use route::route_for;
 pub use serve::{
+    compositions,
     once::{Outcome, Progress, call},
-    vendors::{all as vendors, catalog, load},
+    openapi,
+    running::run,
+    vendors::{Checked, Loaded, all as vendors, catalog, load},
 };

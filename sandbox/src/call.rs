@@ -43,8 +43,6 @@ pub(crate) struct Part {
     pub(crate) name: String,
     /// `filename` of its content disposition.
     pub(crate) filename: Option<String>,
-    /// Its own content type.
-    pub(crate) content_type: Option<String>,
     /// Content.
     pub(crate) body: Bytes,
 }
@@ -312,7 +310,6 @@ fn part(bytes: &Bytes) -> Result<Part, String> {
     Ok(Part {
         name: parameter(&disposition, "name").ok_or("a part has no name")?,
         filename: parameter(&disposition, "filename"),
-        content_type: header("content-type"),
         body: bytes.slice(end + 4..),
     })
 }
@@ -374,7 +371,6 @@ mod tests {
         let parts = call.multipart().unwrap();
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[0].filename.as_deref(), Some("a;b.wav"));
-        assert_eq!(parts[0].content_type.as_deref(), Some("audio/wav"));
         assert_eq!(&parts[0].body[..], b"RI\r\n-FF");
         assert_eq!(
             (parts[1].name.as_str(), parts[1].text().as_str()),

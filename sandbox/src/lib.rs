@@ -6,8 +6,6 @@
 //! Uses none of Isobar's other crates, so that a mistake there cannot hide here. `README.md` beside the manifest says
 //! how a vendor is added.
 
-#![allow(dead_code, reason = "the vendors to come use it")]
-
 mod answer;
 mod answers;
 mod auth;
@@ -28,6 +26,9 @@ use tokio::{net::TcpListener, task::AbortHandle};
 
 pub use credentials::print_config;
 pub use upstream::{Entry, Fault, Gate, Upstream, Vacant};
+
+/// A short recording, "the weather is …", that every simulated speech vendor knows the words of.
+pub const WEATHER: &[u8] = include_bytes!("../fixtures/weather.wav");
 
 /// Simulators of every vendor behind one address. Dropping it closes its listener and its connections.
 pub struct Sandbox {

@@ -400,7 +400,6 @@ async fn converse(
             let last = last || cut;
             let message = match reply {
                 Reply::Text(text) => Message::Text(spoilt_frame(text, fault.as_ref()).into()),
-                Reply::Binary(bytes) => Message::Binary(bytes.into()),
                 Reply::Close(code) => Message::Close(Some(CloseFrame {
                     code,
                     reason: "".into(),
@@ -555,7 +554,7 @@ fn joined(content: Content) -> Bytes {
 fn texts(replies: &[Reply]) -> String {
     let texts = replies.iter().filter_map(|reply| match reply {
         Reply::Text(text) => Some(text.as_str()),
-        _ => None,
+        Reply::Close(_) => None,
     });
     texts.collect()
 }

@@ -59,8 +59,6 @@ pub(crate) trait Session: Send {
 pub(crate) enum Reply {
     /// A text frame.
     Text(String),
-    /// A binary frame.
-    Binary(Vec<u8>),
     /// The end of the conversation, with this code.
     Close(u16),
 }

@@ -34,6 +34,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             || run(bad_input()),
         ),
         Trial::test("pools::extra_carries_what_the_vendor_said", || run(extra())),
+        Trial::test(
+            "pools::a_problem_says_how_to_start_what_does_not_run",
+            || run(not_running()),
+        ),
     ]
 }
 
@@ -121,6 +125,37 @@ async fn named() {
             "{model}"
         );
     }
+}
+
+async fn not_running() {
+    let more = "  mine: { vendor: local, address: \"http://127.0.0.1:1\" }\n";
+    let stand = Stand::with("speech.transcribe", &[], more).await;
+    // From the sixth on the breaker is open, and nothing is even tried.
+    for count in 0..7 {
+        let seen = stand.form(WEATHER, &[("language", "en")]).await;
+        assert_eq!(seen.status, 503, "{}", seen.text());
+        let detail = seen.json()["detail"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        assert!(
+            detail.contains("`mine`: its speech engine does not run")
+                && detail.contains("isobar engines install")
+                && detail.matches("`isobar engines`").count() == 1,
+            "{count}: {detail}"
+        );
+    }
+    // It is no matter to one who is answered, nor where another vendor is down.
+    let stand = Stand::with("speech.transcribe", &["deepgram"], more).await;
+    assert_eq!(stand.form(WEATHER, &[]).await.status, 200);
+    let other = "  mine: { vendor: deepgram, base: \"http://127.0.0.1:1\", key: k }\n";
+    let stand = Stand::with("speech.transcribe", &[], other).await;
+    let seen = stand.form(WEATHER, &[]).await;
+    assert!(
+        seen.status == 503 && !seen.text().contains("engines"),
+        "{}",
+        seen.text()
+    );
 }
 
 async fn quota() {

@@ -165,8 +165,12 @@ async fn a_reload_by_admin_call_is_done_or_refused_with_diagnostics() {
     };
     std::fs::write(&file, text("one")).unwrap();
     let loaded = isobar_config::load(&file).unwrap();
+    let origin = isobar::Origin {
+        path: file.clone(),
+        files: loaded.files,
+    };
     let gateway = Gateway::around(
-        isobar::Host::start(loaded.config, Some(file.clone()))
+        isobar::Host::start(loaded.config, Some(origin))
             .await
             .unwrap(),
     );

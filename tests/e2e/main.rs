@@ -13,7 +13,9 @@
 
 mod admin;
 mod auth;
+mod compositions;
 mod edge;
+mod effects;
 mod failover;
 mod faults;
 mod hostile;

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use isobar::{Host, ReloadError};
+use isobar::{Host, Origin, ReloadError};
 use isobar_sandbox::{Fault, Upstream};
 use isobar_tests::{Gateway, HEAD, see};
 
@@ -26,9 +26,17 @@ async fn from_file(content: &str) -> (tempfile::TempDir, Gateway) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("isobar.yaml");
     fs::write(&file, content).unwrap();
-    let loaded = isobar_config::load(&file).unwrap();
-    let host = Host::start(loaded.config, Some(file)).await.unwrap();
-    (folder, Gateway::around(host))
+    let gateway = started(file).await;
+    (folder, gateway)
+}
+
+async fn started(path: std::path::PathBuf) -> Gateway {
+    let loaded = isobar_config::load(&path).unwrap();
+    let origin = Origin {
+        path,
+        files: loaded.files,
+    };
+    Gateway::around(Host::start(loaded.config, Some(origin)).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,6 +141,59 @@ async fn a_changed_file_is_noticed_and_a_broken_one_keeps_the_plan() {
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_rotated_is_taken_up_and_a_missing_one_keeps_the_plan() {
+    let a = Upstream::start("a").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &str| {
+        fs::write(folder.path().join("new"), content).unwrap();
+        fs::rename(folder.path().join("new"), folder.path().join(name)).unwrap();
+    };
+    let config = |key: &str| {
+        let url = a.url();
+        format!(
+            "{HEAD}upstreams: {{ a: {{ url: \"{url}\", auth: {{ bearer: \"file({key})\" }} }} }}\n\
+             routes: [ {{ match: \"/*\", forward: [a], anonymous: true }} ]\n"
+        )
+    };
+    write("one.key", "first-secret\n");
+    write("isobar.yaml", &config("one.key"));
+    let gateway = started(folder.path().join("isobar.yaml")).await;
+    let used = async || gateway.get("/x").await.json()["headers"]["authorization"].to_string();
+    let becomes = async |secret: &str| {
+        let expected = format!("\"Bearer {secret}\"");
+        let there = async || used().await == expected;
+        assert!(
+            isobar_tests::eventually(Duration::from_secs(10), there).await,
+            "{secret}"
+        );
+    };
+    becomes("first-secret").await;
+    write("one.key", "second-secret\n");
+    becomes("second-secret").await;
+    // Files that the new configuration names are looked at from then on, and those that it does not are not.
+    write("two.key", "third-secret\n");
+    write("isobar.yaml", &config("two.key"));
+    becomes("third-secret").await;
+    write("two.key", "fourth-secret\n");
+    becomes("fourth-secret").await;
+    let generation = gateway.host.reload().await.unwrap().generation;
+    write("one.key", "of no use\n");
+    fs::write(folder.path().join("two.key"), "fourth-secret\n").unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Without its secret there is no plan, and the old one stays; it is taken up when it comes back.
+    fs::remove_file(folder.path().join("two.key")).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    becomes("fourth-secret").await;
+    let missing = gateway.host.reload().await.unwrap_err().to_string();
+    assert!(missing.contains("two.key"), "{missing}");
+    write("two.key", "fifth-secret\n");
+    becomes("fifth-secret").await;
+    // One for the file that came back and one for this call: nothing else was a reason to reload.
+    let last = gateway.host.reload().await.unwrap().generation;
+    assert_eq!(last, generation + 2);
 }
 
 #[tokio::test]

@@ -85,6 +85,20 @@ class Stand:
                     raise AssertionError(f"the gateway did not start: {path.with_suffix('.log').read_text()}") from None
                 time.sleep(0.02)
 
+    def engine(self):
+        """URL of the speech engine that is installed, started for these checks. Accounts of vendor `local` point at it."""
+        if "local" not in self.accounts or "address" not in self.accounts["local"]:
+            log = pathlib.Path(self.folder.name) / "engine.log"
+            process = self._start("engines", "--listen", "127.0.0.1:0", stderr=open(log, "w"))
+            deadline = time.monotonic() + 60
+            while "Ctrl-C stops it" not in log.read_text():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError(f"the engine did not start: {log.read_text()}")
+                time.sleep(0.05)
+            url = log.read_text().split("serving  ")[1].split("/v1/")[0]
+            self.accounts["local"] = {"vendor": "local", "address": url}
+        return self.accounts["local"]["address"]
+
     def stop(self):
         for process in self.processes:
             process.terminate()

@@ -19,9 +19,9 @@ use crate::{
 };
 
 /// Keys of `vendor.yaml`, beside the capabilities.
-pub(super) const KEYS: [&str; 11] = [
-    "vendor", "title", "docs", "account", "base", "auth", "headers", "services", "hosts", "errors",
-    "tables",
+pub(super) const KEYS: [&str; 12] = [
+    "vendor", "title", "docs", "hint", "account", "base", "auth", "headers", "services", "hosts",
+    "errors", "tables",
 ];
 /// Keys of a field of the account.
 pub(super) const FIELD: [&str; 4] = ["secret", "optional", "default", "doc"];
@@ -101,6 +101,9 @@ impl Reading<'_> {
         if let Some(docs) = value("docs") {
             self.text(docs);
         }
+        let hint = value("hint")
+            .and_then(|node| self.text(node))
+            .map(str::to_owned);
         if let Some(account) = value("account") {
             self.fields = self.account_fields(account);
         }
@@ -138,6 +141,7 @@ impl Reading<'_> {
         Some(Vendor {
             name,
             title,
+            hint,
             fields: std::mem::take(&mut self.fields),
             services,
             hosts,

@@ -61,6 +61,18 @@ impl JsonPath {
         self.steps.is_some()
     }
 
+    /// Where each segment goes.
+    pub fn hops(&self) -> Vec<Hop> {
+        let hop = |segment: &Segment| match segment.selectors.as_slice() {
+            _ if segment.descendant => Hop::Deep,
+            [Selector::Name(name)] => Hop::Name(name.clone()),
+            [Selector::Index(index)] => Hop::Index(*index),
+            [Selector::Wildcard | Selector::Slice { .. } | Selector::Filter(_)] => Hop::Several,
+            _ => Hop::Deep,
+        };
+        self.segments.iter().map(hop).collect()
+    }
+
     /// The values selected in `document`, in the RFC's order; members of an object in the order they have there.
     pub fn select<'d>(&self, document: &'d Value) -> Result<Vec<&'d Value>, TooMuch> {
         match &self.steps {
@@ -89,6 +101,19 @@ enum Selector {
         step: i64,
     },
     Filter(Condition),
+}
+
+/// What one segment of a path goes to, in broad terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hop {
+    /// One member of an object.
+    Name(String),
+    /// One item of an array.
+    Index(i64),
+    /// Several members or items of the value: `[*]`, a slice, a filter.
+    Several,
+    /// Anything else: several selectors, or values at any depth.
+    Deep,
 }
 
 /// One step of a path that can be walked without a query engine.

@@ -15,8 +15,8 @@ use crate::{
     document::{Node, Value},
     load::Source,
     model::{
-        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Config, KeyDigest, Listen,
-        Log, Pool, PoolId, Probe, Rate, Route, Setting, Spend, VendorAccount,
+        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config,
+        KeyDigest, Listen, Log, Pool, PoolId, Probe, Rate, Route, Setting, Spend, VendorAccount,
     },
     place::{Location, Span},
     secret::{Secret, hash_key},
@@ -81,6 +81,7 @@ pub(crate) fn config(
     reader.capabilities(node, catalog, defaults, &mut routes);
     reader.something_served(node, &routes);
     let limits = reader.process_limits(defaults);
+    let route_limits = reader.serve_limits(None, defaults);
     let log = node
         .get("log")
         .and_then(|log| log.get("access"))
@@ -91,6 +92,7 @@ pub(crate) fn config(
         admin,
         state: PathBuf::from(node.get("state").and_then(Node::text).unwrap_or("./state")),
         adapters: node.get("adapters").and_then(Node::text).map(PathBuf::from),
+        compositions: compositions(node),
         log: Log {
             access: match log.strip_prefix("file:") {
                 Some(path) => AccessLog::File(PathBuf::from(path)),
@@ -103,9 +105,25 @@ pub(crate) fn config(
         pools: std::mem::take(&mut reader.pools),
         routes,
         limits,
+        route_limits,
     };
     reader.meaning(node, &config);
     config
+}
+
+fn compositions(node: &Node) -> Vec<Compositions> {
+    let Some(written) = node.get("compositions") else {
+        return Vec::new();
+    };
+    let one = written.text().is_some().then_some(written);
+    one.into_iter()
+        .chain(written.items())
+        .filter_map(Node::text)
+        .map(|text| match text {
+            "library" => Compositions::Library,
+            path => Compositions::Path(PathBuf::from(path)),
+        })
+        .collect()
 }
 
 impl Reader<'_> {
@@ -161,7 +179,7 @@ impl Reader<'_> {
 
     /// A configuration that serves nothing is not meant.
     fn something_served(&mut self, node: &Node, routes: &[Route]) {
-        if routes.is_empty() && node.get("routes").is_none() {
+        if routes.is_empty() && node.get("routes").is_none() && node.get("compositions").is_none() {
             self.error(
                 "E0203",
                 node.at,

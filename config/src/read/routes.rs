@@ -122,7 +122,7 @@ impl Reader<'_> {
         }
         let limits = match &action {
             Action::Serve(_) => self.serve_limits(written.get("limits"), defaults),
-            Action::Forward(_) | Action::Respond(_) => {
+            Action::Forward(_) | Action::Respond(_) | Action::Compose(_) => {
                 self.route_limits(written.get("limits"), defaults)
             }
         };

@@ -61,6 +61,11 @@ pub(crate) fn base_url(text: &str) -> Result<BaseUrl, &'static str> {
     })
 }
 
+/// A route's match, `/path` or `GET /path`; else the code, the sentence and the next step of a diagnostic.
+pub fn matcher(text: &str) -> Result<Matcher, (&'static str, String, &'static str)> {
+    match_text(text)
+}
+
 /// `/path` or `GET /path`.
 pub(crate) fn match_text(text: &str) -> Result<Matcher, Misfit> {
     let (methods, path) = match text.trim().rsplit_once(' ') {

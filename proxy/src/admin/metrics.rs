@@ -26,6 +26,9 @@ pub(crate) struct Metrics {
     cut: IntCounterVec,
     limited: IntCounterVec,
     pub(crate) in_flight: IntGauge,
+    /// Effects of runs that wait to be taken back, and those that a person must look at.
+    pub(crate) open_effects: IntGauge,
+    pub(crate) review_effects: IntGauge,
     pub(crate) connections: IntGauge,
     pub(crate) refused_connections: IntCounterVec,
     pub(crate) reloads: IntCounterVec,
@@ -118,6 +121,14 @@ impl Metrics {
                 "isobar_limited_total",
                 "Requests over a rate limit.",
                 &["route", "scope"],
+            )?,
+            open_effects: register.gauge(
+                "isobar_effects_open",
+                "Effects of failed runs that wait to be taken back.",
+            )?,
+            review_effects: register.gauge(
+                "isobar_effects_review",
+                "Effects of failed runs that a person must look at.",
             )?,
             in_flight: register.gauge("isobar_requests_in_flight", "Requests being served.")?,
             connections: register.gauge("isobar_connections", "Open client connections.")?,

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     let config = match isobar::load(&arguments.source.config) {
-        Ok(loaded) => loaded.config,
+        Ok(loaded) => loaded.checked.config,
         Err(report) => {
             let text = report.text(Style::stderr().is_coloured());
             io::stderr().write_all(text.as_bytes())?;

@@ -9,15 +9,22 @@ use std::{
 use clap::Args;
 use isobar_config::Report;
 
-use super::{Source, style::Style};
+use super::style::Style;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Configuration to check, instead of `-c`
+    /// What to check: a configuration, a composition, or a folder of either
     #[arg(value_name = "FILE|DIR")]
     path: Option<PathBuf>,
-    #[command(flatten)]
-    source: Source,
+    /// Configuration; for a composition, the one whose pools and accounts it may name
+    #[arg(
+        short,
+        long,
+        value_name = "FILE|DIR",
+        env = "ISOBAR_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
     /// Print JSON
     #[arg(long, conflicts_with = "sarif")]
     json: bool,
@@ -27,10 +34,16 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
-    let path = arguments.path.as_ref().unwrap_or(&arguments.source.config);
-    let (summary, report) = match isobar::load(path) {
-        Ok(loaded) => (Some(summary(&loaded.config)), loaded.report),
-        Err(report) => (None, report),
+    let usual = PathBuf::from("isobar.yaml");
+    let config = arguments.config.as_ref();
+    let path = arguments.path.as_ref().or(config).unwrap_or(&usual);
+    let (summary, report) = match isobar::compositions::alone(path, config.map(PathBuf::as_path)) {
+        Some(Ok((plans, report))) => (Some(compositions(&plans)), report),
+        Some(Err(report)) => (None, report),
+        None => match isobar::load(path) {
+            Ok(loaded) => (Some(summary(&loaded.checked.config)), loaded.report),
+            Err(report) => (None, report),
+        },
     };
     let mut out = io::stdout().lock();
     let machine = if arguments.json {
@@ -85,4 +98,20 @@ pub(super) fn summary(config: &isobar_config::Config) -> String {
         count(config.accounts.len(), "account"),
         count(config.pools.len(), "pool"),
     )
+}
+
+/// `voice-insights at POST /v1/voice/insights, 5 steps`
+fn compositions(plans: &[std::sync::Arc<isobar_compositions::Plan>]) -> String {
+    let one = |plan: &std::sync::Arc<isobar_compositions::Plan>| {
+        let place = plan.expose.as_ref().map_or_else(
+            || "for other compositions".to_owned(),
+            |expose| format!("at {}", expose.text),
+        );
+        let steps = match plan.steps.len() {
+            1 => "1 step".to_owned(),
+            many => format!("{many} steps"),
+        };
+        format!("{} {place}, {steps}", plan.name)
+    };
+    plans.iter().map(one).collect::<Vec<_>>().join("; ")
 }

@@ -1,4 +1,4 @@
-//! `isobar demo`: two local servers, the gateway in front, a request, a failure, a failover.
+//! `isobar demo`: two local servers and a sandbox of vendors, the gateway in front, failures and what becomes of them.
 
 use std::{
     io::{self, Write as _},
@@ -10,9 +10,9 @@ use std::{
 use clap::Args;
 use isobar::Host;
 use isobar_config::{Environment, Source};
-use isobar_sandbox::{Fault, Upstream};
+use isobar_sandbox::{Fault, Sandbox, Upstream};
 
-use super::{logging, serve, style::Style};
+use super::{insights, logging, serve, style::Style};
 
 /// Where the demo listens when the port is free.
 const PORT: u16 = 8080;
@@ -39,13 +39,13 @@ struct Seen {
 }
 
 /// Counts what did not go as it should.
-struct Stage {
-    style: Style,
+pub(super) struct Stage {
+    pub(super) style: Style,
     failures: u32,
 }
 
 impl Stage {
-    fn expect(&mut self, what: &str, holds: bool) {
+    pub(super) fn expect(&mut self, what: &str, holds: bool) {
         let mark = if holds {
             self.style.good("✓")
         } else {
@@ -55,7 +55,7 @@ impl Stage {
         say(&format!("     {mark} {what}"));
     }
 
-    fn act(&self, number: u32, title: &str) {
+    pub(super) fn act(&self, number: u32, title: &str) {
         say(&format!(
             "\n  {} {}",
             self.style.bold(&format!("{number}.")),
@@ -64,7 +64,7 @@ impl Stage {
     }
 }
 
-fn say(line: &str) {
+pub(super) fn say(line: &str) {
     // A reader that went away is no reason to stop serving.
     let _ = writeln!(io::stdout(), "{line}");
 }
@@ -75,13 +75,15 @@ async fn show(once: bool, style: Style) -> io::Result<ExitCode> {
         Upstream::start("north").await?,
         Upstream::start("south").await?,
     );
-    let (config, text) = config(&north, &south).await?;
-    let host = Host::start(config, None).await.map_err(io::Error::other)?;
+    let sandbox = Sandbox::start((Ipv4Addr::LOCALHOST, 0).into()).await?;
+    let state = tempfile::tempdir()?;
+    let (checked, text) = config(&north, &south, &sandbox, state.path()).await?;
+    let host = Host::start(checked, None).await.map_err(io::Error::other)?;
     let Some(address) = host.addresses().first().copied() else {
         return Err(io::Error::other("the gateway listens nowhere"));
     };
     say(&format!(
-        "{}  one URL in front of two equal services\n",
+        "{}  one URL in front of two equal services, and of vendors that the sandbox simulates\n",
         style.bold("isobar demo")
     ));
     for line in text.lines() {
@@ -159,6 +161,8 @@ async fn show(once: bool, style: Style) -> io::Result<ExitCode> {
         seen.vendor == "north",
     );
 
+    insights::show(&mut stage, address, &sandbox).await?;
+
     say("");
     if stage.failures > 0 {
         say(&style.bad(&format!(
@@ -177,11 +181,14 @@ async fn show(once: bool, style: Style) -> io::Result<ExitCode> {
     say(&format!(
         "  It keeps serving at http://{address} until Ctrl-C. Try:\n"
     ));
-    say(&format!("     curl -i http://{address}/anything"));
+    say(&format!("     curl -i http://{address}/hello"));
     say(&format!(
-        "     curl -i http://{address}/bytes/100000 -o /dev/null"
+        "     curl -i -H 'authorization: Bearer any' -F audio=@{} http://{address}/v1/voice/insights",
+        insights::recording(state.path())?.display()
     ));
-    say(&format!("     curl -N http://{address}/sse/10/300\n"));
+    say(&format!(
+        "     curl -i -H 'authorization: Bearer any' -d '{{\"text\":\"Das gefällt mir sehr.\"}}' http://{address}/v1/feedback\n"
+    ));
     tokio::signal::ctrl_c().await?;
     host.drain(Some(Duration::from_secs(2))).await;
     Ok(if stage.failures == 0 {
@@ -192,7 +199,12 @@ async fn show(once: bool, style: Style) -> io::Result<ExitCode> {
 }
 
 /// The configuration of the show, checked as any other is.
-async fn config(north: &Upstream, south: &Upstream) -> io::Result<(isobar_config::Config, String)> {
+async fn config(
+    north: &Upstream,
+    south: &Upstream,
+    sandbox: &Sandbox,
+    state: &std::path::Path,
+) -> io::Result<(isobar::Checked, String)> {
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, PORT));
     let port = match tokio::net::TcpListener::bind(wanted).await {
         Ok(_) => PORT,
@@ -205,17 +217,33 @@ async fn config(north: &Upstream, south: &Upstream) -> io::Result<(isobar_config
          upstreams:\n  \
            north: {{ url: \"{}\", breaker: {{ open_for: 2s }} }}\n  \
            south: \"{}\"\n\
-         routes: [ {{ match: \"/*\", forward: [north, south], anonymous: true }} ]\n",
+         routes: [ {{ match: \"/*\", forward: [north, south], anonymous: true }} ]\n\
+         compositions: library\n",
         north.url(),
         south.url(),
     );
+    // Their credentials are long and mean nothing: the show tells of the rest.
+    let whole = format!(
+        "{text}state: {}\n{}",
+        state.display(),
+        insights::accounts(sandbox).await
+    );
     let source = Source {
         name: "demo.yaml".to_owned(),
-        text: text.clone(),
+        text: whole,
     };
-    let (config, report) = isobar_config::check(&[source], &Nothing);
+    let (vendors, _) = isobar_adapters::built_in();
+    let (config, report) =
+        isobar_config::check_with(&[source], &Nothing, &isobar::catalog(vendors));
     let config = config.ok_or_else(|| io::Error::other(report.text(false)))?;
-    Ok((config, text))
+    let known = isobar::compositions::known(&config)
+        .map_err(|report| io::Error::other(report.text(false)))?;
+    let sources = isobar::compositions::shipped();
+    let (plans, report) = isobar_compositions::check(&sources, &known, &Nothing);
+    if report.has_errors() {
+        return Err(io::Error::other(report.text(false)));
+    }
+    Ok((isobar::compositions::with(config, plans), text))
 }
 
 /// The demo's configuration names no variable and no file.

@@ -15,11 +15,12 @@ use isobar_config::{
 };
 use serde_json::{Value, json};
 
-use super::{Source, style::Style};
+use super::{Source, composition_text, style::Style};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A route's name, a path (`/v1/x`) or a request (`"POST example.com/v1/x"`); without it, all routes
+    /// A route's name, a path (`/v1/x`), a request (`"POST example.com/v1/x"`) or a composition's name; without it, all
+    /// routes
     #[arg(value_name = "ROUTE")]
     route: Option<String>,
     #[command(flatten)]
@@ -27,17 +28,29 @@ pub(super) struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// Print a composition's graph for Mermaid
+    #[arg(long, conflicts_with = "json")]
+    mermaid: bool,
+    /// Print a composition's graph as SVG
+    #[arg(long, conflicts_with_all = ["json", "mermaid"])]
+    svg: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
-    let config = match isobar::load(&arguments.source.config) {
-        Ok(loaded) => loaded.config,
+    let (config, plans) = match isobar::load(&arguments.source.config) {
+        Ok(loaded) => (loaded.checked.config, loaded.checked.compositions),
         Err(report) => {
             let text = report.text(Style::stderr().is_coloured());
             io::stderr().write_all(text.as_bytes())?;
             return Ok(ExitCode::FAILURE);
         }
     };
+    if let Some(plan) = arguments.route.as_ref().and_then(|asked| {
+        let name = asked.strip_prefix("composition.").unwrap_or(asked);
+        plans.iter().find(|plan| plan.name == name)
+    }) {
+        return composition(arguments, &config, plan);
+    }
     let routes: Vec<&Route> = match &arguments.route {
         None => config.routes.iter().collect(),
         Some(asked) => {
@@ -66,6 +79,25 @@ pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
             .collect();
         out.write_all(told.join("\n").as_bytes())?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn composition(
+    arguments: &Arguments,
+    config: &Config,
+    plan: &isobar_compositions::Plan,
+) -> io::Result<ExitCode> {
+    let told = if arguments.mermaid {
+        plan.mermaid()
+    } else if arguments.svg {
+        plan.svg()
+    } else if arguments.json {
+        let document = composition_text::document(config, plan);
+        format!("{}\n", serde_json::to_string_pretty(&document)?)
+    } else {
+        composition_text::text(config, plan, Style::stdout())
+    };
+    io::stdout().lock().write_all(told.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -122,6 +154,7 @@ fn text(config: &Config, route: &Route, style: Style) -> String {
                 &format!("{} with {bytes} bytes, at once", respond.status),
             );
         }
+        Action::Compose(name) => page.line("runs", &format!("the composition `{name}`")),
         Action::Serve(serve) => {
             if let Some(pool) = config.pools.get(serve.pool.0) {
                 served(&mut page, config, serve, pool);
@@ -523,7 +556,7 @@ fn document(config: &Config, route: &Route) -> Value {
     };
     let pool = match &route.action {
         Action::Forward(forward) => config.pools.get(forward.pool.0).map(|pool| (forward, pool)),
-        Action::Respond(_) | Action::Serve(_) => None,
+        Action::Respond(_) | Action::Serve(_) | Action::Compose(_) => None,
     };
     let forward = pool.map(|(forward, pool)| {
         let rules: Vec<Value> = pool

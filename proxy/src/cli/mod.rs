@@ -3,10 +3,15 @@
 
 mod call;
 mod check;
+mod composition_text;
 mod demo;
+mod engines;
 mod explain;
+mod insights;
 mod key;
 mod logging;
+mod openapi;
+mod run;
 mod sandbox;
 mod serve;
 mod style;
@@ -48,15 +53,21 @@ enum Command {
     Explain(explain::Arguments),
     /// Print the JSON Schema of the configuration, for editors
     Schema(SchemaArguments),
+    /// Describe what a configuration serves as OpenAPI 3.1
+    Openapi(openapi::Arguments),
     /// Make a client key, or the digest of one, for the `clients` section
     Key(key::Arguments),
     /// Call one operation, such as `speech.transcribe`, with the accounts of a configuration
     Call(call::Arguments),
+    /// Run one composition with the accounts of a configuration
+    Run(run::Arguments),
     /// List the vendors: who offers what, within which limits, at which price
     Vendors(vendors::Arguments),
     /// Simulate every vendor, to try a configuration without any key
     Sandbox(sandbox::Arguments),
-    /// Show a failover between two local servers, then keep serving
+    /// Run the speech engine of vendor `local` on this machine; `engines install` sets it up
+    Engines(engines::Arguments),
+    /// Show failovers and a composition in front of local servers, then keep serving
     Demo(demo::Arguments),
 }
 
@@ -90,8 +101,11 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema(&arguments),
         Command::Call(arguments) => call::run(&arguments),
+        Command::Openapi(arguments) => openapi::run(&arguments),
+        Command::Run(arguments) => run::run(&arguments),
         Command::Vendors(arguments) => vendors::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
+        Command::Engines(arguments) => engines::run(arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
     };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use isobar::{Host, Reload, ReloadError};
+use isobar::{Host, Origin, Reload, ReloadError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Source, check, logging, style::Style};
@@ -46,7 +46,11 @@ pub(super) fn run(arguments: Arguments) -> io::Result<ExitCode> {
     };
     io::stderr().write_all(loaded.report.text(style.is_coloured()).as_bytes())?;
     let runtime = runtime(arguments.threads.map(std::num::NonZeroUsize::get))?;
-    runtime.block_on(serve(loaded.config, arguments, style))
+    let origin = Origin {
+        path: arguments.source.config,
+        files: loaded.files,
+    };
+    runtime.block_on(serve(loaded.checked, origin, style))
 }
 
 /// The runtime that serves requests.
@@ -58,17 +62,16 @@ pub(super) fn runtime(threads: Option<usize>) -> io::Result<tokio::runtime::Runt
     builder.enable_all().thread_name("serve").build()
 }
 
-async fn serve(
-    config: isobar_config::Config,
-    arguments: Arguments,
-    style: Style,
-) -> io::Result<ExitCode> {
+async fn serve(checked: isobar::Checked, origin: Origin, style: Style) -> io::Result<ExitCode> {
     // Listened for before the first request, so that none of them kills a request.
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (summary, open) = (check::summary(&config), config.clients.is_none());
-    let host = Host::start(config, Some(arguments.source.config))
+    let (summary, open) = (
+        check::summary(&checked.config),
+        checked.config.clients.is_none(),
+    );
+    let host = Host::start(checked, Some(origin))
         .await
         .map_err(io::Error::other)?;
     let out = || io::stderr().lock();

@@ -98,7 +98,8 @@ pub(crate) async fn read(
         return texts(contract, &body).map_err(Unread::Problem);
     }
     if media_type == "multipart/form-data" {
-        let form = reading.form(session, &headers).await?;
+        let is_file = |name: &str| name == "file" || name == "audio";
+        let form = reading.form(session, &headers, &is_file, 1).await?;
         return recording(contract, form).await;
     }
     if media_type.starts_with("audio/")
@@ -116,7 +117,7 @@ pub(crate) async fn read(
             contract,
             Form {
                 fields,
-                file: Some(file),
+                files: vec![("file".to_owned(), file)],
             },
         )
         .await;
@@ -127,25 +128,29 @@ pub(crate) async fn read(
     ))
 }
 
-struct Reading<'a> {
-    space: &'a Space,
-    length: Option<u64>,
-    limit: u64,
+/// Reads a body within the budget.
+pub(super) struct Reading<'a> {
+    pub(super) space: &'a Space,
+    /// As announced.
+    pub(super) length: Option<u64>,
+    /// Most bytes.
+    pub(super) limit: u64,
 }
 
-struct Form {
-    fields: Vec<(String, String)>,
-    file: Option<File>,
+/// A form's texts, and its files as they were kept.
+pub(super) struct Form {
+    pub(super) fields: Vec<(String, String)>,
+    pub(super) files: Vec<(String, File)>,
 }
 
-struct File {
+pub(super) struct File {
     kept: Kept,
     name: String,
     media_type: String,
 }
 
 impl Reading<'_> {
-    async fn kept(&self, session: &mut Session) -> Result<Kept, Unread> {
+    pub(super) async fn kept(&self, session: &mut Session) -> Result<Kept, Unread> {
         let mut keeping = self.space.keep(self.length.unwrap_or(self.limit)).await?;
         let mut read = 0;
         while let Some(piece) = session
@@ -163,7 +168,7 @@ impl Reading<'_> {
         Ok(keeping.done().await?)
     }
 
-    async fn bytes(&self, session: &mut Session) -> Result<Bytes, Unread> {
+    pub(super) async fn bytes(&self, session: &mut Session) -> Result<Bytes, Unread> {
         let kept = self.kept(session).await?;
         KeptSource(kept)
             .whole()
@@ -171,8 +176,15 @@ impl Reading<'_> {
             .map_err(|error| Unread::from(crate::serve::body::Full::Io(error)))
     }
 
-    /// A form with at most one file, which is kept as it arrives.
-    async fn form(&self, session: &mut Session, headers: &HeaderMap) -> Result<Form, Unread> {
+    /// A form with so many files at most, which are kept as they arrive. Parts that have a file name, or are known to be
+    /// files, are files.
+    pub(super) async fn form(
+        &self,
+        session: &mut Session,
+        headers: &HeaderMap,
+        known: &(dyn Fn(&str) -> bool + Sync),
+        most: usize,
+    ) -> Result<Form, Unread> {
         let text = headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
@@ -197,7 +209,7 @@ impl Reading<'_> {
         let mut parts = multer::Multipart::new(pieces, boundary);
         let mut form = Form {
             fields: Vec::new(),
-            file: None,
+            files: Vec::new(),
         };
         let mut small = 0;
         loop {
@@ -214,7 +226,7 @@ impl Reading<'_> {
                 return Ok(form);
             };
             let name = part.name().unwrap_or_default().to_owned();
-            let is_file = part.file_name().is_some() || name == "file" || name == "audio";
+            let is_file = part.file_name().is_some() || known(&name);
             let file_name = part.file_name().unwrap_or("audio").to_owned();
             let media_type = part
                 .content_type()
@@ -252,14 +264,16 @@ impl Reading<'_> {
                 }
             }
             match keeping {
-                Some(keeping) if form.file.is_none() => {
-                    form.file = Some(File {
+                Some(keeping) if form.files.len() < most => {
+                    let file = File {
                         kept: keeping.done().await?,
                         name: file_name,
                         media_type,
-                    });
+                    };
+                    form.files.push((name, file));
                 }
-                Some(_) => return Err(bad(400, "the form has two files")),
+                Some(_) if most == 1 => return Err(bad(400, "the form has two files")),
+                Some(_) => return Err(bad(400, "the form has too many files")),
                 None if form.fields.len() >= MOST_FIELDS => {
                     return Err(bad(400, "the form has too many fields"));
                 }
@@ -374,6 +388,24 @@ async fn blob(file: File) -> io::Result<Blob> {
         .map_err(io::Error::other)?
 }
 
+/// A kept body as a blob.
+pub(super) async fn blob_of(kept: Kept, name: &str, media_type: String) -> Result<Blob, Unread> {
+    let name = name.to_owned();
+    let file = File {
+        kept,
+        name,
+        media_type,
+    };
+    blob_of_file(file).await
+}
+
+/// A file of a form as a blob.
+pub(super) async fn blob_of_file(file: File) -> Result<Blob, Unread> {
+    blob(file)
+        .await
+        .map_err(|error| Unread::from(crate::serve::body::Full::Io(error)))
+}
+
 /// A file name that vendors which look at its ending understand.
 fn named(given: &str, media: Media) -> String {
     let stem: String = given
@@ -395,7 +427,7 @@ fn named(given: &str, media: Media) -> String {
 }
 
 /// A form in the `OpenAI` dialect as an input.
-async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unread> {
+async fn recording(contract: &'static Contract, mut form: Form) -> Result<Asked, Unread> {
     let mut input = Map::new();
     let mut shape = Shape::Json;
     let (mut extra, mut keywords, mut stream) = (false, Vec::new(), false);
@@ -482,7 +514,9 @@ async fn recording(contract: &'static Contract, form: Form) -> Result<Asked, Unr
     }
     let input = contract.check(&input).map_err(|why| bad(400, &why))?;
     let file = form
-        .file
+        .files
+        .pop()
+        .map(|(_, file)| file)
         .ok_or_else(|| bad(400, "the form has no `file`"))?;
     if file.kept.length() == 0 {
         return Err(bad(400, "the recording is empty"));
@@ -588,7 +622,7 @@ fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
 }
 
 /// Fields of a query, for recordings that are the body.
-fn query_fields(query: &str) -> Result<Vec<(String, String)>, Problem> {
+pub(super) fn query_fields(query: &str) -> Result<Vec<(String, String)>, Problem> {
     let decode = |text: &str| {
         let plain = text.replace('+', " ");
         percent_encoding::percent_decode_str(&plain)
@@ -605,7 +639,7 @@ fn query_fields(query: &str) -> Result<Vec<(String, String)>, Problem> {
         .collect()
 }
 
-fn content_type(headers: &HeaderMap) -> String {
+pub(super) fn content_type(headers: &HeaderMap) -> String {
     let text = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())

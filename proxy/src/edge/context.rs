@@ -174,7 +174,7 @@ pub(crate) fn forward_of(plan: &Snapshot, route: Option<usize>) -> Option<(&Rout
     let route = plan.routes.get(route?)?;
     match &route.action {
         Action::Forward(forward) => Some((route, forward)),
-        Action::Respond(_) | Action::Serve(_) => None,
+        Action::Respond(_) | Action::Serve(_) | Action::Compose(_) => None,
     }
 }
 

@@ -58,9 +58,9 @@ pub(crate) struct Gateway {
 }
 
 /// A request that may proceed.
-struct Admitted {
-    length: Option<u64>,
-    has_body: bool,
+pub(super) struct Admitted {
+    pub(super) length: Option<u64>,
+    pub(super) has_body: bool,
 }
 
 impl Gateway {
@@ -90,6 +90,9 @@ impl Gateway {
             Action::Respond(respond) => {
                 write::fixed(session, cx, respond).await?;
                 Ok(true)
+            }
+            Action::Compose(composed) => {
+                Box::pin(self.compose(session, cx, &plan, route, composed, &admitted)).await
             }
             Action::Serve(serve) => {
                 cx.document = serve
@@ -236,7 +239,7 @@ impl Gateway {
         };
         let headers = &session.req_header().headers;
         let deadline = context::deadline(cx.started, route.limits.deadline, headers);
-        let id = uuid(&cx.trace);
+        let id = serve::composing::uuid(cx.trace.unique());
         let mut tried: Vec<Tried> = Vec::with_capacity(1);
         let outcome = {
             let wanted = serve::capability::Asked {
@@ -417,7 +420,7 @@ impl Unread {
         }
     }
 
-    fn slow() -> Self {
+    pub(super) fn slow() -> Self {
         Self::Problem(Problem::new(
             408,
             Kind::ClientTooSlow,
@@ -454,28 +457,18 @@ pub(crate) fn too_large(limit: u64) -> Problem {
     )
 }
 
-/// The request's own id as a UUID, which jobs at vendors are named by.
-fn uuid(trace: &Trace) -> String {
-    let hex = format!("{:032x}", trace.unique());
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!(
-        "{}-{}-4{}-8{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(13, 16),
-        part(17, 20),
-        part(20, 32)
-    )
-}
-
 /// Answers with a problem and ends the request.
-async fn refuse(session: &mut Session, cx: &mut Context, problem: Problem) -> Result<bool> {
+pub(super) async fn refuse(
+    session: &mut Session,
+    cx: &mut Context,
+    problem: Problem,
+) -> Result<bool> {
     write::problem(session, cx, problem).await?;
     Ok(true)
 }
 
 /// Tells a client that waits for it to send its body.
-async fn expect_continue(session: &mut Session) -> Result<()> {
+pub(super) async fn expect_continue(session: &mut Session) -> Result<()> {
     let waits = session
         .get_header(header::EXPECT)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));

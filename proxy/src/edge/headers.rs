@@ -16,6 +16,10 @@ pub(crate) const ATTEMPTS: HeaderName = HeaderName::from_static("isobar-attempts
 pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("isobar-deadline");
 /// The client's key for an operation that must not be repeated.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Steps whose `otherwise` is in the answer of a composition.
+pub(crate) const DEGRADED: HeaderName = HeaderName::from_static("isobar-degraded");
+/// Name of a composition's run.
+pub(crate) const RUN: HeaderName = HeaderName::from_static("isobar-run");
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

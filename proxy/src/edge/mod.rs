@@ -4,6 +4,7 @@
 pub(crate) mod access_log;
 pub(crate) mod auth;
 pub(crate) mod capability;
+pub(crate) mod composition;
 pub(crate) mod context;
 pub(crate) mod document;
 pub(crate) mod front;
@@ -12,6 +13,7 @@ pub(crate) mod headers;
 pub(crate) mod limit;
 pub(crate) mod problem;
 pub(crate) mod stream;
+mod strict;
 pub(crate) mod trace;
 pub(crate) mod validate;
 mod write;

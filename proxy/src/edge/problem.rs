@@ -43,6 +43,10 @@ pub(crate) enum Kind {
     BadInput,
     /// No account can do what is asked for.
     Unsupported,
+    /// A request with the same key is still running.
+    Running,
+    /// A key was used with another request.
+    KeyReused,
 }
 
 impl Kind {
@@ -66,6 +70,8 @@ impl Kind {
             Self::Internal => "internal",
             Self::BadInput => "bad-input",
             Self::Unsupported => "unsupported",
+            Self::Running => "still-running",
+            Self::KeyReused => "key-reused",
         }
     }
 
@@ -88,6 +94,8 @@ impl Kind {
             Self::Internal => "The gateway failed",
             Self::BadInput => "The operation's input is wrong",
             Self::Unsupported => "No account can do this",
+            Self::Running => "A request with this key is still running",
+            Self::KeyReused => "This key was used with another request",
         }
     }
 }

@@ -12,12 +12,14 @@ use pingora_proxy::Session;
 
 use super::{
     capability::Written,
+    composition::Told,
     context::Context,
     headers::{self, Block as _},
     limit::whole_seconds,
     problem::{MEDIA_TYPE, Problem},
 };
 use crate::{
+    journal::Kept,
     route::snapshot::{Edits, Respond},
     serve::{answer, outgoing},
 };
@@ -220,4 +222,127 @@ fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<u64>) 
         );
     }
     true
+}
+
+/// Answers with what a composition gave.
+pub(crate) async fn composed(
+    session: &mut Session,
+    cx: &mut Context,
+    answer: isobar_compositions::run::Answer,
+    told: &Told,
+) -> Result<()> {
+    use isobar_compositions::run::AnswerBody;
+    let (media_type, body) = match answer.body {
+        AnswerBody::Json(json) => (
+            HeaderValue::from_static("application/json"),
+            Bytes::from(serde_json::to_vec(&json).unwrap_or_default()),
+        ),
+        AnswerBody::Blob(blob) => {
+            let bytes = tokio::task::spawn_blocking(move || {
+                blob.to_bytes()
+                    .map(|bytes| (blob.media_type().to_owned(), bytes))
+            });
+            let (media_type, bytes) = bytes
+                .await
+                .map_err(|_| broken("a blob cannot be read"))?
+                .map_err(|_| broken("a blob cannot be read"))?;
+            let plain = HeaderValue::from_static("application/octet-stream");
+            (HeaderValue::try_from(media_type).unwrap_or(plain), bytes)
+        }
+    };
+    let mut head = ResponseHeader::build_no_case(answer.status, Some(12))?;
+    head.set(header::CONTENT_TYPE, media_type);
+    for (name, value) in answer.headers {
+        head.set(name, value);
+    }
+    whole_of_run(session, cx, head, body, told).await
+}
+
+fn broken(why: &'static str) -> Box<Error> {
+    Error::explain(ErrorType::InternalError, why)
+}
+
+/// Writes an answer with the headers that tell of its run.
+async fn whole_of_run(
+    session: &mut Session,
+    cx: &Context,
+    mut head: ResponseHeader,
+    body: Bytes,
+    told: &Told,
+) -> Result<()> {
+    for (name, value) in cx.own_headers() {
+        head.set(name, value);
+    }
+    let mut set = |name, text: &str| {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            head.set(name, value);
+        }
+    };
+    set(headers::RUN, &told.run);
+    if !told.vendors.is_empty() {
+        set(headers::VENDOR, &told.vendors);
+    }
+    if !told.degraded.is_empty() {
+        set(headers::DEGRADED, &told.degraded);
+    }
+    let total = cx.started.elapsed().as_secs_f64() * 1e3;
+    set(
+        headers::SERVER_TIMING,
+        &format!("{}total;dur={total:.2}", told.timing),
+    );
+    let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
+    let client = session.as_downstream_mut();
+    client.write_response_header(Box::new(head)).await?;
+    client
+        .write_response_body(body.unwrap_or_default(), true)
+        .await
+}
+
+/// Answers once more with what was kept for a key.
+pub(crate) async fn kept(session: &mut Session, cx: &Context, kept: Kept) -> Result<()> {
+    let mut head = ResponseHeader::build_no_case(kept.status, Some(kept.headers.len() + 8))?;
+    for (name, value) in &kept.headers {
+        if let (Ok(name), Ok(value)) = (
+            http::HeaderName::try_from(name.as_str()),
+            HeaderValue::try_from(value.as_str()),
+        ) {
+            head.set(name, value);
+        }
+    }
+    head.insert_header("isobar-replayed", "true")?;
+    whole(session, cx, head, kept.body.into()).await
+}
+
+/// Begins an answer of server-sent events.
+pub(crate) async fn event_head(session: &mut Session, cx: &Context) -> Result<()> {
+    let mut head = ResponseHeader::build_no_case(200, Some(10))?;
+    head.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    for (name, value) in cx.own_headers() {
+        head.set(name, value);
+    }
+    frame(session, &mut head, None);
+    let client = session.as_downstream_mut();
+    client.write_response_header(Box::new(head)).await
+}
+
+/// Sends one event.
+pub(crate) async fn event(
+    session: &mut Session,
+    name: &str,
+    value: &serde_json::Value,
+) -> Result<()> {
+    let text = format!("event: {name}\ndata: {value}\n\n");
+    session
+        .as_downstream_mut()
+        .write_response_body(text.into(), false)
+        .await
+}
+
+/// Ends an answer of server-sent events.
+pub(crate) async fn event_end(session: &mut Session) -> Result<()> {
+    session
+        .as_downstream_mut()
+        .write_response_body(Bytes::new(), true)
+        .await
 }

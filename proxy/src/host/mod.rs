@@ -2,6 +2,7 @@
 //!
 //! Pingora's `Server` is not used: everything here starts and stops inside a test, on port 0, in milliseconds.
 
+mod recovery;
 mod reload;
 mod watch;
 
@@ -15,7 +16,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use isobar_config::Config;
 use parking_lot::Mutex;
 use pingora_core::{
     listeners::ListenerConfig,
@@ -31,7 +31,7 @@ use crate::{
     edge::{access_log::AccessLog, front::Front, gateway::Gateway},
     pool::probe,
     route::{compile, registry::Registry, snapshot::Snapshot},
-    serve::{body::Space, trust},
+    serve::{body::Space, trust, vendors::Checked},
 };
 
 /// Idle connections to vendors kept by the stream path, in all.
@@ -58,9 +58,20 @@ pub(crate) struct Inner {
     pub(crate) registry: Arc<Registry>,
     pub(crate) log: Arc<AccessLog>,
     pub(crate) source: Option<PathBuf>,
+    /// Every file that the running configuration was read from.
+    files: Mutex<watch::Contents>,
     pub(crate) history: Mutex<reload::History>,
     pub(crate) started: SystemTime,
     pub(crate) draining: std::sync::atomic::AtomicBool,
+}
+
+/// Where a configuration was read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The file or folder, from which a reload reads again.
+    pub path: PathBuf,
+    /// Every file that was read; a change of one of them is a reason to reload.
+    pub files: Vec<PathBuf>,
 }
 
 /// Why a gateway did not start.
@@ -109,8 +120,13 @@ pub struct Drained {
 }
 
 impl Host {
-    /// Starts serving `config` on the current tokio runtime. `source` is where a reload reads from, if anywhere.
-    pub async fn start(config: Config, source: Option<PathBuf>) -> Result<Self, StartError> {
+    /// Starts serving on the current tokio runtime. `origin` is where a reload reads from, if anywhere.
+    pub async fn start(
+        checked: impl Into<Checked>,
+        origin: Option<Origin>,
+    ) -> Result<Self, StartError> {
+        let checked = checked.into();
+        let config = &checked.config;
         // Everything that can fail comes before anything is served.
         let sockets = config
             .listen
@@ -126,15 +142,20 @@ impl Host {
         let log = Arc::new(AccessLog::open(&config.log.access).map_err(StartError::AccessLog)?);
         let space = Space::new(&config.state);
         let registry = Arc::new(Registry::new(metrics, space, Arc::clone(&trust.client)));
-        let snapshot = compile::compile(config, &registry, 1)
+        let snapshot = compile::compile(checked, &registry, 1)
             .map_err(|error| StartError::Compile(error.to_string()))?;
         registry.metrics.generation.set(1);
         let plan = Arc::new(ArcSwap::from_pointee(snapshot));
+        let (source, files) = match origin {
+            Some(origin) => (Some(origin.path), origin.files),
+            None => (None, Vec::new()),
+        };
         let inner = Arc::new(Inner {
             plan: Arc::clone(&plan),
             registry: Arc::clone(&registry),
             log: Arc::clone(&log),
             source,
+            files: Mutex::new(watch::contents(files)),
             history: Mutex::default(),
             started: SystemTime::now(),
             draining: false.into(),
@@ -159,7 +180,12 @@ impl Host {
             None => (None, None),
         };
         let sweeper = sweep(Arc::clone(&registry), Arc::clone(&plan));
-        let mut background = vec![tokio::spawn(probe::run(plan)), tokio::spawn(sweeper)];
+        let recovery = recovery::run(Arc::clone(&registry), Arc::clone(&plan));
+        let mut background = vec![
+            tokio::spawn(probe::run(plan)),
+            tokio::spawn(sweeper),
+            tokio::spawn(recovery),
+        ];
         background.extend(watch::start(&inner));
         Ok(Self {
             addresses,
@@ -187,9 +213,9 @@ impl Host {
         self.inner.reload().await
     }
 
-    /// Swaps in `config`.
-    pub fn swap(&self, config: Config) -> Result<Reload, ReloadError> {
-        self.inner.swap(config)
+    /// Swaps in another configuration.
+    pub fn swap(&self, checked: impl Into<Checked>) -> Result<Reload, ReloadError> {
+        self.inner.swap(checked.into())
     }
 
     /// Stops accepting and leaves when no request is running, or when `patience` is over (by default the
@@ -290,7 +316,7 @@ async fn sweep(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
 
 #[cfg(test)]
 mod tests {
-    use isobar_config::{Environment, Source};
+    use isobar_config::{Config, Environment, Source};
     use isobar_sandbox::Upstream;
 
     use super::*;

@@ -8,10 +8,10 @@ use std::{
     time::SystemTime,
 };
 
-use isobar_config::{Config, Report};
+use isobar_config::Report;
 
-use super::Inner;
-use crate::route::compile;
+use super::{Inner, watch};
+use crate::{route::compile, serve::vendors::Checked};
 
 /// A plan that was swapped in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,14 +51,20 @@ impl Inner {
         // Reading files and compiling expressions may block.
         let done =
             tokio::task::spawn_blocking(move || match crate::serve::vendors::load(&source) {
-                Ok(loaded) => inner.swap(loaded.config),
+                Ok(loaded) => {
+                    let files = watch::contents(loaded.files);
+                    let swapped = inner.swap(loaded.checked)?;
+                    *inner.files.lock() = files;
+                    Ok(swapped)
+                }
                 Err(report) => Err(inner.refused(ReloadError::Mistakes(report))),
             });
         done.await
             .unwrap_or_else(|error| Err(self.refused(ReloadError::Compile(error.to_string()))))
     }
 
-    pub(crate) fn swap(&self, config: Config) -> Result<Reload, ReloadError> {
+    pub(crate) fn swap(&self, checked: Checked) -> Result<Reload, ReloadError> {
+        let config = &checked.config;
         // One at a time, so that generations are in order.
         let mut history = self.history.lock();
         let running = self.plan.load_full();
@@ -69,7 +75,7 @@ impl Inner {
         needs_restart.extend(same(running.config.log == config.log, "log"));
         needs_restart.extend(same(running.config.state == config.state, "state"));
         let generation = running.generation + 1;
-        match compile::compile(config, &self.registry, generation) {
+        match compile::compile(checked, &self.registry, generation) {
             Ok(snapshot) => {
                 self.plan.store(Arc::new(snapshot));
                 let metrics = &self.registry.metrics;

@@ -11,6 +11,14 @@ impl Deadline {
         Self(start + allowed)
     }
 
+    pub(crate) fn at(moment: Instant) -> Self {
+        Self(moment)
+    }
+
+    pub(crate) fn moment(self) -> Instant {
+        self.0
+    }
+
     /// Time left, or none.
     pub(crate) fn left(self, now: Instant) -> Option<Duration> {
         self.0

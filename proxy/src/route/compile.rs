@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
 use isobar_adapters::Vendors;
-use isobar_config::{self as config, Auth, Config};
+use isobar_compositions::Plan;
+use isobar_config::{self as config, Auth, Config, Matcher};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
@@ -15,7 +16,13 @@ use super::{
 use crate::{
     edge::{auth::Clients, validate},
     pool::{Account, Candidate, Credential, Pool, picker::MAX_MEMBERS},
-    serve::{capability::AtVendor, client, vendors},
+    serve::{
+        capability::AtVendor,
+        client,
+        composing::{self, StepPools},
+        openapi,
+        vendors::{self, Checked},
+    },
 };
 
 /// Wrong keys that one address may try.
@@ -44,12 +51,17 @@ pub(crate) enum Error {
     Dangling(String),
 }
 
-/// Compiles `config`; state that outlives plans comes from `registry`.
+/// Compiles a checked configuration; state that outlives plans comes from `registry`.
 pub(crate) fn compile(
-    config: Config,
+    checked: Checked,
     registry: &Registry,
     generation: u64,
 ) -> Result<Snapshot, Error> {
+    let described = described(&checked)?;
+    let Checked {
+        config,
+        compositions,
+    } = checked;
     let (vendors, _) = vendors::vendors(config.adapters.as_deref())
         .map_err(|report| Error::Manifests(report.text(false)))?;
     let accounts: Vec<Arc<Account>> = config
@@ -75,25 +87,37 @@ pub(crate) fn compile(
     let routes = config
         .routes
         .iter()
-        .map(|route| self::route(route, &config, &accounts, &names, registry));
-    let routes: Vec<Route> = routes.collect::<Result<_, _>>()?;
+        .map(|route| self::route(route, &config, &compositions, &accounts, &names, registry));
+    let mut routes: Vec<Route> = routes.collect::<Result<_, _>>()?;
+    let mut matchers: Vec<Matcher> = config
+        .routes
+        .iter()
+        .map(|route| route.matcher.clone())
+        .collect();
+    for written in described {
+        routes.push(self::route(
+            &written,
+            &config,
+            &[],
+            &accounts,
+            &names,
+            registry,
+        )?);
+        matchers.push(written.matcher);
+    }
     registry
         .space
         .limit(config.limits.body_memory.value, config.limits.spool.value);
     Ok(Snapshot {
         generation,
-        router: Router::new(
-            config
-                .routes
-                .iter()
-                .map(|route| route.matcher.clone())
-                .collect(),
-        ),
+        router: Router::new(matchers),
         routes,
         clients: Clients::new(clients),
         client_limits,
         guesses: registry.limit("guesses".to_owned(), "key", GUESSES),
+        step_pools: step_pools(&config, &compositions, &accounts, registry)?,
         accounts,
+        compositions,
         head_limits: validate::Limits {
             bytes: usize::try_from(config.limits.header_bytes.value).unwrap_or(usize::MAX),
             headers: config.limits.headers.value as usize,
@@ -101,6 +125,58 @@ pub(crate) fn compile(
         keep_alive: config.limits.keep_alive.value,
         config,
     })
+}
+
+/// `GET /openapi.json` and `GET /docs`, where operations or compositions are served and no route of the configuration takes
+/// their place. With clients, a key is needed for these as for anything else.
+fn described(checked: &Checked) -> Result<Vec<config::Route>, Error> {
+    let config = &checked.config;
+    let serves = |route: &config::Route| {
+        matches!(
+            route.action,
+            config::Action::Serve(_) | config::Action::Compose(_)
+        )
+    };
+    let Some(first) = config.routes.iter().find(|route| serves(route)) else {
+        return Ok(Vec::new());
+    };
+    let document = openapi::document(checked);
+    let route = |place: &str, media_type: &str, body: String| -> Result<_, Error> {
+        let matcher = config::matcher(place).map_err(|_| Error::Dangling(place.to_owned()))?;
+        let name = place.to_owned();
+        Ok(config::Route {
+            name,
+            matcher,
+            action: config::Action::Respond(config::Respond {
+                status: 200,
+                headers: vec![("content-type".to_owned(), media_type.to_owned())],
+                body,
+            }),
+            anonymous: config.clients.is_none(),
+            clients: None,
+            limits: config.route_limits.clone(),
+            at: Arc::clone(&first.at),
+        })
+    };
+    let mut routes = vec![
+        route(
+            "GET /docs",
+            "text/html; charset=utf-8",
+            openapi::page(&document),
+        )?,
+        route(
+            "GET /openapi.json",
+            "application/json",
+            document.to_string(),
+        )?,
+    ];
+    routes.retain(|route| {
+        !config
+            .routes
+            .iter()
+            .any(|known| known.matcher.path == route.matcher.path)
+    });
+    Ok(routes)
 }
 
 fn account(
@@ -207,6 +283,7 @@ fn base64(bytes: &[u8]) -> String {
 fn route(
     route: &config::Route,
     config: &Config,
+    compositions: &[Arc<Plan>],
     accounts: &[Arc<Account>],
     clients: &HashMap<&str, usize>,
     registry: &Registry,
@@ -223,6 +300,11 @@ fn route(
             )?))
         }
         config::Action::Respond(respond) => Action::Respond(self::respond(respond)?),
+        config::Action::Compose(composition) => {
+            let plan = compositions.iter().find(|plan| plan.name == *composition);
+            let plan = plan.ok_or_else(|| Error::Dangling(composition.clone()))?;
+            Action::Compose(Arc::clone(plan))
+        }
         config::Action::Serve(serve) => {
             let pool = config
                 .pools
@@ -299,6 +381,30 @@ fn forward(
 /// Whether rules or stickiness look into the request document.
 fn needs_document(pool: &config::Pool) -> bool {
     matches!(pool.policy, config::Policy::Sticky { .. }) || !pool.rules.is_empty()
+}
+
+/// The pools that the steps of compositions are served by. Operations that nobody offers have none.
+fn step_pools(
+    config: &Config,
+    compositions: &[Arc<Plan>],
+    accounts: &[Arc<Account>],
+    registry: &Registry,
+) -> Result<StepPools, Error> {
+    let mut pools = StepPools::default();
+    for work in compositions
+        .iter()
+        .flat_map(|plan| composing::operations(plan))
+    {
+        let operation = work.contract.name;
+        if pools.get(operation, &work.pool, work.hedge).is_some() {
+            continue;
+        }
+        if let Some(chosen) = composing::chosen(config, work) {
+            let pool = self::pool(&chosen, operation, accounts, registry)?;
+            pools.put(operation, (work.pool.clone(), work.hedge), pool);
+        }
+    }
+    Ok(pools)
 }
 
 /// A pool as one route uses it; breakers are the operation's.

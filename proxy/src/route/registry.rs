@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,6 +14,7 @@ use parking_lot::Mutex;
 use crate::{
     admin::metrics::{Metrics, RouteCounters},
     edge::limit::Limit,
+    journal::{Store, StoreError},
     pool::{budget::Budget, health::Health},
     serve::{
         body::Space,
@@ -38,6 +40,8 @@ pub(crate) struct Registry {
     pub(crate) answers: Answers,
     /// Told of vendors' answers, where somebody watches.
     pub(crate) progress: Option<Progress>,
+    /// Opened when a composition first has a use for it.
+    store: tokio::sync::OnceCell<Store>,
     tls: Arc<rustls::ClientConfig>,
     wires: Mutex<HashMap<Duration, Arc<Wire>>>,
     meters: Mutex<HashMap<String, Arc<Meter>>>,
@@ -57,6 +61,7 @@ impl Registry {
             tokens: isobar_adapters::Tokens::default(),
             answers: Answers::default(),
             progress: None,
+            store: tokio::sync::OnceCell::new(),
             tls,
             wires: Mutex::default(),
             meters: Mutex::default(),
@@ -73,6 +78,18 @@ impl Registry {
             .entry(account.to_owned())
             .or_insert_with(|| Arc::new(Health::new(Instant::now())));
         Arc::clone(health)
+    }
+
+    /// The store of the state folder; what folder that is stays the same until a restart.
+    pub(crate) async fn store(&self, state: &Path) -> Result<Store, StoreError> {
+        self.store
+            .get_or_try_init(|| Store::open(state))
+            .await
+            .cloned()
+    }
+
+    pub(crate) fn has_store(&self) -> bool {
+        self.store.initialized()
     }
 
     /// The account's connections, kept while its address and settings stay the same.

@@ -10,6 +10,7 @@ use crate::{
     admin::metrics::RouteCounters,
     edge::{auth::Clients, limit::Limit, validate},
     pool::{Account, Pool},
+    serve::composing::StepPools,
 };
 
 /// A compiled configuration.
@@ -24,6 +25,10 @@ pub(crate) struct Snapshot {
     /// Wrong keys from one address.
     pub(crate) guesses: Arc<Limit>,
     pub(crate) accounts: Vec<Arc<Account>>,
+    /// Every composition, also those that only others use.
+    pub(crate) compositions: Vec<Arc<isobar_compositions::Plan>>,
+    /// Who serves the steps of compositions.
+    pub(crate) step_pools: StepPools,
     pub(crate) head_limits: validate::Limits,
     pub(crate) keep_alive: Duration,
 }
@@ -45,6 +50,7 @@ pub(crate) enum Action {
     Forward(Box<Forward>),
     Respond(Respond),
     Serve(Box<Serve>),
+    Compose(Arc<isobar_compositions::Plan>),
 }
 
 /// Serving an operation, ready to go.

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use isobar_adapters::{Call, Contract, Evidence, Failure, Job, Output, Tokens, Transport, Verdict};
+use isobar_adapters::{
+    Call, Contract, Evidence, Failure, Fault, Job, Output, Tokens, Transport, Verdict,
+};
 use isobar_config::Effect;
 use parking_lot::Mutex;
 
@@ -99,7 +101,7 @@ pub(crate) async fn serve(
             .collect());
     }
     match outcome {
-        Err(problem) => Err(problem),
+        Err(problem) => Err(hinted(problem, tried)),
         Ok(()) => Err(done
             .into_iter()
             .flatten()
@@ -211,6 +213,27 @@ fn able_vendors(asked: &Asked<'_>, gaps: &[(String, String)]) -> Vec<String> {
     able.map(|vendor| vendor.name.clone())
         .filter(|name| !gaps.iter().any(|(known, _)| known == name))
         .collect()
+}
+
+/// The problem, and for each vendor at whose address nothing listens, what helps.
+fn hinted(mut problem: Problem, tried: &[Tried]) -> Problem {
+    let mut told = Vec::new();
+    for tried in tried {
+        let shut = matches!(
+            tried.reason,
+            Reason::Fault(Fault::Connect) | Reason::Skipped("breaker_open" | "unhealthy")
+        );
+        let vendor = tried.account.vendor.as_ref().map(|at| &at.account.vendor);
+        if let Some(hint) = vendor
+            .and_then(|vendor| vendor.hint.as_ref())
+            .filter(|_| shut)
+            && !told.contains(&tried.account.name())
+        {
+            told.push(tried.account.name());
+            problem.detail += &format!("; `{}`: {hint}", tried.account.name());
+        }
+    }
+    problem
 }
 
 /// The problem that a vendor's failure is to the client.

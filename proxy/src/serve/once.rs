@@ -69,7 +69,7 @@ pub async fn call(
     let space = Space::new(&config.state);
     let mut registry = Registry::new(metrics, space, Arc::clone(&trust.client));
     registry.progress = Some(progress);
-    let plan = compile::compile(config, &registry, 1).map_err(|error| error.to_string())?;
+    let plan = compile::compile(config.into(), &registry, 1).map_err(|error| error.to_string())?;
     let serving = plan.routes.iter().find_map(|route| match &route.action {
         Action::Serve(serve) if serve.contract.name == operation => Some((route, serve)),
         _ => None,

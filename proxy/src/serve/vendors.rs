@@ -3,20 +3,60 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use isobar_adapters::{CONTRACTS, Files, Vendors, built_in};
+use isobar_compositions::Plan;
 use isobar_config::{
-    Diagnostic, Loaded, Report, Source, Span,
+    Config, Diagnostic, Report, Source, Span,
     catalog::{Catalog, Field, Operation, Vendor},
     load_with,
 };
 
-/// Reads and checks a configuration, with every vendor that it may name.
+use super::compositions;
+
+/// A configuration that is known to be right, with its compositions.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The configuration, with a route for each composition that is served.
+    pub config: Config,
+    /// Every composition, also those that only others use.
+    pub compositions: Vec<Arc<Plan>>,
+}
+
+impl From<Config> for Checked {
+    fn from(config: Config) -> Self {
+        Self {
+            config,
+            compositions: Vec::new(),
+        }
+    }
+}
+
+/// A configuration read from disk.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub checked: Checked,
+    /// Warnings.
+    pub report: Report,
+    /// Every file that was read, secrets included.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads and checks a configuration, with every vendor that it may name and its compositions.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    load_with(path, &|adapters| {
+    let loaded = load_with(path, &|adapters| {
         let (vendors, files) = vendors(adapters)?;
         Ok((catalog(&vendors), files))
+    })?;
+    let mut files = loaded.files;
+    let (checked, report) = compositions::add(loaded.config, &mut files)?;
+    Ok(Loaded {
+        checked,
+        report: loaded.report.and(report),
+        files,
     })
 }
 

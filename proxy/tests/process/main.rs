@@ -13,6 +13,7 @@
 
 mod binary;
 mod commands;
+mod engines;
 mod memory;
 mod restart;
 mod secrets;

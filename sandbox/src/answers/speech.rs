@@ -112,6 +112,7 @@ pub(crate) fn confidence(words: &[Word]) -> f64 {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Known {
+    #[cfg_attr(not(test), expect(dead_code, reason = "a test reads the file"))]
     file: String,
     sha256: String,
     samples: String,

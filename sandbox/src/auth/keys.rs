@@ -1,11 +1,10 @@
-//! Keys that are sent as they are: in a header, in the query, in a body.
+//! Keys that are sent as they are.
 
 use std::{
     collections::VecDeque,
     time::{Duration, SystemTime},
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
@@ -42,24 +41,12 @@ impl Keys {
     pub(crate) fn header(self, call: &Call, name: &str) -> Option<String> {
         self.owner(call.header(name)?)
     }
-
-    /// The same for a key in the query.
-    pub(crate) fn query(self, call: &Call, name: &str) -> Option<String> {
-        self.owner(&call.query(name)?)
-    }
 }
 
 /// What follows a scheme word in `Authorization`.
 pub(crate) fn after_scheme<'a>(call: &'a Call, scheme: &str) -> Option<&'a str> {
     let (word, rest) = call.header("authorization")?.split_once(' ')?;
     word.eq_ignore_ascii_case(scheme).then(|| rest.trim())
-}
-
-/// User and password of `Authorization: Basic`.
-pub(crate) fn basic(call: &Call) -> Option<(String, String)> {
-    let decoded = STANDARD.decode(after_scheme(call, "basic")?).ok()?;
-    let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some((user.to_owned(), password.to_owned()))
 }
 
 /// Short-lived tokens that a vendor has handed out.

@@ -7,7 +7,6 @@
     clippy::indexing_slicing,
     reason = "tests and what they share"
 )]
-#![allow(dead_code, reason = "the vendors to come use what is shared")]
 
 mod assemblyai;
 mod aws;

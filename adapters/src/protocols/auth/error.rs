@@ -19,12 +19,6 @@ pub(crate) enum SignError {
     /// The request lacks a header that the scheme signs.
     #[error("the request has no `{0}` header to sign")]
     MissingHeader(&'static str),
-    /// The URL to sign is not an absolute one.
-    #[error("the URL to sign names no host")]
-    NoHost,
-    /// A signed URL would live too briefly or too long, in seconds.
-    #[error("a signed URL may live for 1 to 604800 seconds, not {0}")]
-    Lifetime(u64),
     /// The time cannot be written in the scheme's format.
     #[error("the clock shows no year from 1970 to 9999")]
     Clock,

@@ -1,19 +1,15 @@
-//! AWS Signature Version 4, in the header or in the query.
+//! AWS Signature Version 4, in the header.
 //!
 //! What is signed is the raw target of the request, so the URI must be the one that goes on the wire: an HTTP client
 //! that still re-encodes it breaks the signature.
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
-use std::{
-    fmt,
-    time::{Duration, SystemTime},
-};
+use std::{fmt, time::SystemTime};
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri,
+    HeaderMap, HeaderName, HeaderValue,
     header::{AUTHORIZATION, HOST},
     request::Parts,
-    uri,
 };
 use percent_encoding::{AsciiSet, percent_decode_str, percent_encode};
 
@@ -21,13 +17,12 @@ use super::{
     SignError,
     date::Moment,
     digest::{hex, hmac_sha256, sha256},
-    encode::{PATH, VALUE, encode_query},
+    encode::{PATH, VALUE},
     error::{check_credential, sensitive_value},
 };
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
-const MAX_LIFETIME: u64 = 7 * 24 * 60 * 60;
 
 const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -164,79 +159,11 @@ pub(crate) fn sign(
     Ok(())
 }
 
-/// Makes a URL that anyone may GET until `lifetime` (1 second to 7 days) after `now`.
-///
-/// Signs the host and the query; the body counts as unsigned for S3 and as empty elsewhere. The URL is a credential
-/// until then: it does not belong in a log.
-pub(crate) fn presign(
-    url: &Uri,
-    credentials: &Credentials<'_>,
-    scope: &Scope<'_>,
-    lifetime: Duration,
-    now: SystemTime,
-) -> Result<Uri, SignError> {
-    let signer = Signer::new(credentials, scope, now)?;
-    let seconds = lifetime.as_secs();
-    if !(1..=MAX_LIFETIME).contains(&seconds) {
-        return Err(SignError::Lifetime(seconds));
-    }
-    let mut headers = HeaderMap::new();
-    headers.insert(HOST, host_of(url).ok_or(SignError::NoHost)?);
-
-    let credential = format!("{}/{}", credentials.access_key_id, signer.scope_text);
-    let expires = seconds.to_string();
-    let mut added = vec![
-        ("X-Amz-Algorithm", ALGORITHM),
-        ("X-Amz-Credential", &credential),
-        ("X-Amz-Date", &signer.date),
-        ("X-Amz-Expires", &expires),
-        ("X-Amz-SignedHeaders", "host"),
-    ];
-    added.extend(
-        credentials
-            .session_token
-            .map(|token| ("X-Amz-Security-Token", token)),
-    );
-    let added = encode_query(&added);
-    let query = match url.query() {
-        Some(query) => format!("{query}&{added}"),
-        None => added,
-    };
-    let empty = hex(&sha256(b""));
-    let (text, _) = signer.canonical(&Canonical {
-        method: "GET",
-        path: url.path(),
-        query: &query,
-        headers: &headers,
-        payload: if scope.is_storage() { UNSIGNED } else { &empty },
-    });
-    let signature = signer.signature(&signer.string_to_sign(&text));
-    let target = format!("{}?{query}&X-Amz-Signature={signature}", url.path());
-
-    let mut parts = url.clone().into_parts();
-    parts.path_and_query = uri::PathAndQuery::try_from(target).ok();
-    Uri::from_parts(parts).map_err(|_| SignError::NoHost)
-}
-
 fn replace(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
     match value {
         Some(value) => headers.insert(name, value),
         None => headers.remove(name),
     };
-}
-
-/// The `host` header that a client sends for `url`.
-fn host_of(url: &Uri) -> Option<HeaderValue> {
-    let host = url.host().filter(|host| !host.is_empty())?;
-    let usual = match url.scheme_str()? {
-        "https" => 443,
-        _ => 80,
-    };
-    let text = match url.port_u16().filter(|port| *port != usual) {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
-    HeaderValue::from_str(&text).ok()
 }
 
 /// The parts of a request that a signature covers.
@@ -411,9 +338,9 @@ fn encode(bytes: &[u8], keep: &'static AsciiSet) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, time::Duration};
 
-    use http::Request;
+    use http::{Request, Uri};
     use proptest::prelude::*;
     use serde::Deserialize;
 
@@ -603,62 +530,6 @@ mod tests {
         );
     }
 
-    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
-    #[test]
-    fn the_presigned_example_of_s3_is_signed_as_printed() {
-        let url = "https://examplebucket.s3.amazonaws.com/test.txt"
-            .parse()
-            .unwrap();
-        let lifetime = Duration::from_hours(24);
-        assert_eq!(
-            presign(&url, &S3_KEYS, &S3, lifetime, s3_time()).unwrap(),
-            "https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256\
-             &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request\
-             &X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host\
-             &X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
-        );
-    }
-
-    #[test]
-    fn a_presigned_url_keeps_its_query_and_names_its_port_and_token() {
-        let credentials = Credentials {
-            session_token: Some("a+b/c=="),
-            ..S3_KEYS
-        };
-        let sign = |url: &str| {
-            let url = url.parse().unwrap();
-            let signed = presign(&url, &credentials, &S3, Duration::from_mins(1), s3_time());
-            signed.unwrap().to_string()
-        };
-        let url = sign("http://127.0.0.1:9000/b/k%20ey?versionId=7");
-        let unsigned = "http://127.0.0.1:9000/b/k%20ey?versionId=7&X-Amz-Algorithm=AWS4-HMAC-SHA256\
-             &X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request\
-             &X-Amz-Date=20130524T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host\
-             &X-Amz-Security-Token=a%2Bb%2Fc%3D%3D&X-Amz-Signature=";
-        assert!(url.starts_with(unsigned), "{url}");
-        assert_eq!(url.len(), unsigned.len() + 64);
-
-        let signature = |url: &str| sign(url).rsplit_once('=').unwrap().1.to_owned();
-        assert_ne!(signature("http://h:9000/k"), signature("http://h/k"));
-        assert_eq!(signature("http://h:80/k"), signature("http://h/k"));
-        assert_eq!(signature("https://h:443/k"), signature("https://h/k"));
-    }
-
-    #[test]
-    fn a_presigned_url_needs_a_host_and_a_lifetime() {
-        let check = |url: &str, seconds, expected: &str| {
-            let lifetime = Duration::from_secs(seconds);
-            let error =
-                presign(&url.parse().unwrap(), &S3_KEYS, &S3, lifetime, s3_time()).unwrap_err();
-            assert_eq!(error.to_string(), expected);
-        };
-        check("/key", 60, "the URL to sign names no host");
-        let expected =
-            |seconds| format!("a signed URL may live for 1 to 604800 seconds, not {seconds}");
-        check("https://h/key", 0, &expected(0));
-        check("https://h/key", 604_801, &expected(604_801));
-    }
-
     #[test]
     fn paths_are_encoded_twice_except_for_s3() {
         for (path, elsewhere, s3) in [
@@ -745,13 +616,6 @@ mod tests {
                 let error = sign(&mut parts, None, &keys, &scope, suite_time()).unwrap_err();
                 assert_eq!(error.to_string(), expected);
                 assert_eq!(parts.headers, before);
-                let url = "https://h/".parse().unwrap();
-                let presigned = presign(&url, &keys, &scope, Duration::from_secs(1), suite_time());
-                if expected.contains("header") {
-                    assert!(presigned.is_ok());
-                } else {
-                    assert_eq!(presigned.unwrap_err(), error);
-                }
             };
         let host = &[("host", "h")];
         let id = |access_key_id| Credentials {

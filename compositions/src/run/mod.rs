@@ -1,0 +1,703 @@
+//! Runs a plan: each step as soon as what it needs has ended.
+//!
+//! A step that fails takes what needs it along, unless an `otherwise` stands in; what is then wanted by nobody is stopped.
+//! A run that fails takes its effects back in reverse order. Knows no socket: calls go through a [`Caller`].
+
+mod call;
+mod inputs;
+mod report;
+mod slot;
+mod undo;
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{AbortHandle, Aborted, BoxFuture, abortable},
+    stream::FuturesUnordered,
+};
+use http::{HeaderValue, StatusCode};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+pub use inputs::{BadInput, from_text};
+pub use report::{
+    Answer, AnswerBody, Ran, RunFailed, StepFailed, StepOutcome, StepReport, UndoOutcome, Undone,
+};
+pub use slot::Slot;
+pub use undo::recover;
+
+use self::{
+    slot::{Ended, Look, NoValue},
+    undo::Effect,
+};
+use crate::{
+    caller::{Attempt, Caller},
+    journal::Journal,
+    plan::{Given, Plan, Root, Work},
+};
+
+/// Told of a run while it goes on.
+pub trait Watch: Send + Sync {
+    /// A step began.
+    fn started(&self, _step: &str, _work: &str) {}
+    /// A step ended.
+    fn ended(&self, _report: &StepReport) {}
+    /// A member of a streamed output is known.
+    fn part(&self, _name: &str, _value: &Value) {}
+}
+
+/// Watches nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {}
+
+/// What runs plans.
+#[derive(Clone, Copy)]
+pub struct Engine<'a> {
+    /// Makes the calls.
+    pub caller: &'a dyn Caller,
+    /// Where effects are recorded. Without one, a plan with undos still takes effects back, unless the process ends.
+    pub journal: Option<&'a dyn Journal>,
+    /// Told of the run.
+    pub watch: &'a dyn Watch,
+}
+
+/// One run of a plan.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// Checked inputs, from [`Plan::accept`].
+    pub inputs: Slot,
+    /// Unique to the run.
+    pub id: &'a str,
+    /// The same for a repeated request: keys of effects are made from it.
+    pub key: &'a str,
+    /// When the answer must be there, if that is sooner than the plan's own deadline.
+    pub deadline: Option<Instant>,
+}
+
+/// What all scopes of one run share.
+struct Shared<'a> {
+    engine: Engine<'a>,
+    id: &'a str,
+    key: &'a str,
+    start: Instant,
+    calls: AtomicU32,
+    most_calls: u32,
+    gate: Semaphore,
+    effects: Mutex<Vec<Effect>>,
+    numbers: AtomicU32,
+}
+
+impl Engine<'_> {
+    /// Runs a plan to its end. When `stop` ends first, the run is stopped, and its effects are taken back. Dropping the
+    /// future instead leaves effects as they are: what a plan with undos needs is `stop`.
+    pub async fn run(&self, plan: &Plan, ask: Ask<'_>, stop: impl Future<Output = ()>) -> Ran {
+        let start = Instant::now();
+        let own = start + plan.deadline;
+        let deadline = ask.deadline.map_or(own, |deadline| deadline.min(own));
+        let shared = Shared {
+            engine: *self,
+            id: ask.id,
+            key: ask.key,
+            start,
+            calls: AtomicU32::new(0),
+            most_calls: plan.limits.calls,
+            gate: Semaphore::new(plan.limits.at_once as usize),
+            effects: Mutex::default(),
+            numbers: AtomicU32::new(0),
+        };
+        let scope = Scope::new(&shared, plan, &ask.inputs, String::new(), deadline);
+        let stopped = async {
+            tokio::select! {
+                biased;
+                result = scope.answer() => result,
+                () = stop => Err(RunFailed {
+                    step: None,
+                    status: 499,
+                    kind: "cancelled",
+                    reason: "the caller has gone".to_owned(),
+                    retry_after: None,
+                    outcome_unknown: false,
+                }),
+            }
+        };
+        let mut result = stopped.await;
+        let effects = std::mem::take(&mut *shared.effects.lock());
+        let mut undone = Vec::new();
+        match &mut result {
+            Ok(_) => {
+                if let (Some(journal), false) = (self.journal, effects.is_empty())
+                    && let Err(error) = journal.kept(ask.id).await
+                {
+                    // What the journal still says is open would be taken back at the next start.
+                    undone = undo::all(self, plan, effects).await;
+                    result = Err(RunFailed {
+                        step: None,
+                        status: 503,
+                        kind: "journal",
+                        reason: error.to_string(),
+                        retry_after: None,
+                        outcome_unknown: false,
+                    });
+                }
+            }
+            Err(failed) => {
+                undone = undo::all(self, plan, effects).await;
+                failed.outcome_unknown = undone
+                    .iter()
+                    .any(|undone| undone.outcome != UndoOutcome::Undone)
+                    || (failed.outcome_unknown && undone.is_empty());
+            }
+        }
+        let (steps, degraded) = scope.reports();
+        Ran {
+            result,
+            steps,
+            degraded,
+            undone,
+        }
+    }
+}
+
+/// One plan being run: that of the run, or one that it uses.
+struct Scope<'a> {
+    shared: &'a Shared<'a>,
+    plan: &'a Plan,
+    inputs: &'a Slot,
+    ended: Vec<OnceLock<Ended>>,
+    facts: Value,
+    /// `outer.` for steps of a composition that the step `outer` uses.
+    prefix: String,
+    deadline: Instant,
+    reports: Vec<OnceLock<StepReport>>,
+    degraded: Mutex<Vec<usize>>,
+}
+
+/// What one step came to.
+struct Came {
+    result: Result<Option<Slot>, StepFailed>,
+    started: Instant,
+    vendor: Option<String>,
+    attempts: Vec<Attempt>,
+}
+
+/// What a step's calls left beside their outputs.
+#[derive(Default)]
+struct Trail {
+    attempts: Mutex<Vec<Attempt>>,
+}
+
+type Running<'s> = FuturesUnordered<BoxFuture<'s, (usize, Result<Came, Aborted>)>>;
+
+impl<'a> Scope<'a> {
+    fn new(
+        shared: &'a Shared<'a>,
+        plan: &'a Plan,
+        inputs: &'a Slot,
+        prefix: String,
+        deadline: Instant,
+    ) -> Self {
+        let count = plan.steps.len();
+        Self {
+            shared,
+            plan,
+            inputs,
+            ended: (0..count).map(|_| OnceLock::new()).collect(),
+            facts: json!({ "id": shared.id, "key": shared.key }),
+            prefix,
+            deadline,
+            reports: (0..count).map(|_| OnceLock::new()).collect(),
+            degraded: Mutex::default(),
+        }
+    }
+
+    fn look(&self) -> Look<'_> {
+        Look {
+            plan: self.plan,
+            inputs: self.inputs,
+            steps: &self.ended,
+            run: &self.facts,
+            item: None,
+            index: None,
+        }
+    }
+
+    /// Runs every step, then makes the answer.
+    async fn answer(&self) -> Result<Answer, RunFailed> {
+        self.steps().await?;
+        let mut facts = self.facts.clone();
+        if let Some(facts) = facts.as_object_mut() {
+            facts.insert("degraded".to_owned(), json!(self.degraded_names()));
+        }
+        let look = Look {
+            run: &facts,
+            ..self.look()
+        };
+        answer(&look).map_err(|no_value| RunFailed {
+            step: None,
+            status: 500,
+            kind: "output",
+            reason: format!("the output cannot be made: {no_value}"),
+            retry_after: None,
+            outcome_unknown: false,
+        })
+    }
+
+    /// Runs every step to its end, or to the first failure that no `otherwise` mends.
+    async fn steps(&self) -> Result<(), RunFailed> {
+        let graph = Graph::of(self.plan);
+        let mut state = Going {
+            waits: graph.waits.clone(),
+            wanted: graph.wanted.clone(),
+            handles: (0..self.plan.steps.len()).map(|_| None).collect(),
+            parts: Parts::of(self.plan),
+        };
+        let mut running = FuturesUnordered::new();
+        for index in 0..self.plan.steps.len() {
+            if state.waits.get(index) == Some(&0) {
+                self.start(index, &mut state, &mut running);
+            }
+        }
+        let over = tokio::time::sleep_until(self.deadline.into());
+        tokio::pin!(over);
+        self.tell_parts(&mut state);
+        loop {
+            let (index, came) = tokio::select! {
+                biased;
+                next = running.next() => match next {
+                    Some(next) => next,
+                    None => return Ok(()),
+                },
+                () = &mut over => return Err(self.too_late()),
+            };
+            let Ok(came) = came else {
+                continue;
+            };
+            let (ended, report) = self.end(index, came);
+            self.settle(index, ended, report, &graph, &mut state, &mut running)?;
+            self.tell_parts(&mut state);
+        }
+    }
+
+    /// Starts a step whose needs have ended, none of them by failing.
+    fn start<'s>(&'s self, index: usize, state: &mut Going, running: &mut Running<'s>) {
+        let Some(step) = self.plan.steps.get(index) else {
+            return;
+        };
+        self.shared
+            .engine
+            .watch
+            .started(&self.name(index), &step.work.label());
+        let (work, handle) = abortable(self.step(index));
+        if let Some(place) = state.handles.get_mut(index) {
+            *place = Some(handle);
+        }
+        running.push(work.map(move |came| (index, came)).boxed());
+    }
+
+    /// Notes how a step ended, and what follows: steps that can start, that fail with it, that nobody wants any more.
+    fn settle<'s>(
+        &'s self,
+        index: usize,
+        ended: Ended,
+        report: StepReport,
+        graph: &Graph,
+        state: &mut Going,
+        running: &mut Running<'s>,
+    ) -> Result<(), RunFailed> {
+        let mut waiting = vec![(index, ended, report)];
+        while let Some((index, ended, report)) = waiting.pop() {
+            let failure = match &ended {
+                Ended::Failed(failed) => Some(std::sync::Arc::clone(failed)),
+                _ => None,
+            };
+            if !self.note(index, ended, report) {
+                continue;
+            }
+            if let Some(failed) = &failure
+                && graph.ends_run.get(index) == Some(&true)
+            {
+                return Err(failed.ends_the_run());
+            }
+            for &user in graph.users.get(index).into_iter().flatten() {
+                if self.has_ended(user) {
+                    continue;
+                }
+                if let Some(failed) = &failure {
+                    let came = Self::came_of(failed);
+                    let (ended, report) = self.end(user, came);
+                    waiting.push((user, ended, report));
+                    continue;
+                }
+                if let Some(waits) = state.waits.get_mut(user) {
+                    *waits -= 1;
+                    if *waits == 0 {
+                        self.start(user, state, running);
+                    }
+                }
+            }
+            for &need in graph.needs.get(index).into_iter().flatten() {
+                let Some(wanted) = state.wanted.get_mut(need) else {
+                    continue;
+                };
+                *wanted = wanted.saturating_sub(1);
+                if *wanted == 0 && !self.has_ended(need) {
+                    if let Some(Some(handle)) = state.handles.get(need) {
+                        handle.abort();
+                    }
+                    let report =
+                        self.report(need, StepOutcome::Cancelled, None, Instant::now(), None);
+                    waiting.push((need, Ended::Cancelled, report));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A step that fails because another did; its own `otherwise` may stand in.
+    fn came_of(failed: &StepFailed) -> Came {
+        Came {
+            result: Err(failed.clone()),
+            started: Instant::now(),
+            vendor: None,
+            attempts: Vec::new(),
+        }
+    }
+
+    /// What a step's result means, with its `otherwise`.
+    fn end(&self, index: usize, came: Came) -> (Ended, StepReport) {
+        let otherwise = self
+            .plan
+            .steps
+            .get(index)
+            .and_then(|step| step.otherwise.as_ref());
+        let (ended, outcome, reason) = match came.result {
+            Ok(Some(slot)) => (Ended::Done(slot.into()), StepOutcome::Done, None),
+            Ok(None) => (Ended::Skipped, StepOutcome::Skipped, None),
+            Err(failed) => {
+                let reason = Some(failed.reason.clone());
+                match otherwise.map(|otherwise| self.look().value(otherwise)) {
+                    Some(Ok(value)) => {
+                        self.degraded.lock().push(index);
+                        let slot = Slot {
+                            json: value.unwrap_or_default(),
+                            ..Slot::default()
+                        };
+                        (Ended::Done(slot.into()), StepOutcome::Degraded, reason)
+                    }
+                    Some(Err(_)) | None => {
+                        (Ended::Failed(failed.into()), StepOutcome::Failed, reason)
+                    }
+                }
+            }
+        };
+        let mut report = self.report(index, outcome, reason, came.started, came.vendor);
+        report.attempts = came.attempts;
+        (ended, report)
+    }
+
+    fn report(
+        &self,
+        index: usize,
+        outcome: StepOutcome,
+        reason: Option<String>,
+        started: Instant,
+        vendor: Option<String>,
+    ) -> StepReport {
+        let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
+        StepReport {
+            step: self.name(index),
+            work: self
+                .plan
+                .steps
+                .get(index)
+                .map(|step| step.work.label())
+                .unwrap_or_default(),
+            outcome,
+            reason,
+            started_ms: millis(started.saturating_duration_since(self.shared.start)),
+            took_ms: millis(started.elapsed()),
+            vendor,
+            attempts: Vec::new(),
+        }
+    }
+
+    /// Notes an end; `false` when the step had ended already.
+    fn note(&self, index: usize, ended: Ended, report: StepReport) -> bool {
+        let Some(place) = self.ended.get(index) else {
+            return false;
+        };
+        if place.set(ended).is_err() {
+            return false;
+        }
+        self.shared.engine.watch.ended(&report);
+        if let Some(place) = self.reports.get(index) {
+            let _ = place.set(report);
+        }
+        true
+    }
+
+    fn has_ended(&self, index: usize) -> bool {
+        self.ended
+            .get(index)
+            .is_some_and(|ended| ended.get().is_some())
+    }
+
+    fn name(&self, index: usize) -> String {
+        let name = self
+            .plan
+            .steps
+            .get(index)
+            .map_or("", |step| step.name.as_str());
+        format!("{}{name}", self.prefix)
+    }
+
+    fn degraded_names(&self) -> Vec<String> {
+        let mut degraded = self.degraded.lock().clone();
+        degraded.sort_unstable();
+        degraded.into_iter().map(|index| self.name(index)).collect()
+    }
+
+    fn reports(&self) -> (Vec<StepReport>, Vec<String>) {
+        let reports = self.reports.iter().enumerate().map(|(index, report)| {
+            report.get().cloned().unwrap_or_else(|| {
+                let mut report =
+                    self.report(index, StepOutcome::Cancelled, None, Instant::now(), None);
+                report.took_ms = 0.0;
+                report
+            })
+        });
+        (reports.collect(), self.degraded_names())
+    }
+
+    fn too_late(&self) -> RunFailed {
+        let open: Vec<String> = (0..self.plan.steps.len())
+            .filter(|index| !self.has_ended(*index))
+            .map(|index| format!("`{}`", self.name(index)))
+            .collect();
+        RunFailed {
+            step: None,
+            status: 504,
+            kind: "deadline",
+            reason: format!("time was over while {} had not ended", open.join(", ")),
+            retry_after: None,
+            outcome_unknown: false,
+        }
+    }
+
+    /// Tells the members of a streamed output that are known by now.
+    fn tell_parts(&self, state: &mut Going) {
+        if state.parts.left.is_empty() {
+            return;
+        }
+        let Given::Map(members) = &self.plan.output.body else {
+            return;
+        };
+        state.parts.left.retain(|(member, steps)| {
+            if !steps.iter().all(|step| self.has_ended(*step)) {
+                return true;
+            }
+            if let Some((name, given)) = members.get(*member)
+                && let Ok(Some(value)) = self.look().value(given)
+            {
+                self.shared.engine.watch.part(name, &value);
+            }
+            false
+        });
+    }
+}
+
+/// Who needs whom.
+struct Graph {
+    /// Steps that each step waits for: its needs, and the step whose output it may share.
+    needs: Vec<Vec<usize>>,
+    /// Steps that need each step.
+    users: Vec<Vec<usize>>,
+    /// How many steps each waits for.
+    waits: Vec<usize>,
+    /// How many want each step's output: users, the output, and for steps with effects always one more.
+    wanted: Vec<usize>,
+    /// Whether the run fails if the step does.
+    ends_run: Vec<bool>,
+}
+
+impl Graph {
+    fn of(plan: &Plan) -> Self {
+        let count = plan.steps.len();
+        let mut users = vec![Vec::new(); count];
+        let needs: Vec<Vec<usize>> = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let twin = step.twin.filter(|twin| !step.needs.contains(twin));
+                step.needs.iter().copied().chain(twin).collect()
+            })
+            .collect();
+        for (index, needs) in needs.iter().enumerate() {
+            for &need in needs {
+                if let Some(users) = users.get_mut(need) {
+                    users.push(index);
+                }
+            }
+        }
+        let mut roots = Vec::new();
+        let output = &plan.output;
+        steps_of(plan, &output.body, &mut roots);
+        for given in output
+            .status
+            .iter()
+            .chain(output.headers.iter().map(|(_, given)| given))
+        {
+            steps_of(plan, given, &mut roots);
+        }
+        let in_output = |index: usize| roots.contains(&index);
+        let own = |index: usize, step: &crate::plan::Step| {
+            in_output(index) || !step.needed || step.effect != isobar_config::Effect::Read
+        };
+        Self {
+            waits: needs.iter().map(Vec::len).collect(),
+            wanted: plan
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(index, step)| {
+                    users.get(index).map_or(0, Vec::len) + usize::from(own(index, step))
+                })
+                .collect(),
+            ends_run: plan
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(index, step)| {
+                    in_output(index) || (!step.needed && users.get(index).is_none_or(Vec::is_empty))
+                })
+                .collect(),
+            needs,
+            users,
+        }
+    }
+}
+
+/// A run's state between two ends of steps.
+struct Going {
+    waits: Vec<usize>,
+    wanted: Vec<usize>,
+    handles: Vec<Option<AbortHandle>>,
+    parts: Parts,
+}
+
+/// Members of a streamed output that are still to be told, with the steps that they look at.
+struct Parts {
+    left: Vec<(usize, Vec<usize>)>,
+}
+
+impl Parts {
+    fn of(plan: &Plan) -> Self {
+        let members = match &plan.output.body {
+            Given::Map(members) if plan.output.stream => members.as_slice(),
+            _ => &[],
+        };
+        let left = members.iter().enumerate().map(|(member, (_, given))| {
+            let mut steps = Vec::new();
+            steps_of(plan, given, &mut steps);
+            (member, steps)
+        });
+        Self {
+            left: left.collect(),
+        }
+    }
+}
+
+/// Steps that a value looks at.
+fn steps_of(plan: &Plan, given: &Given, found: &mut Vec<usize>) {
+    match given {
+        Given::Literal(_) => {}
+        Given::Reference(reference) => match reference.root {
+            Root::Step(step) => found.push(step),
+            // What is degraded is known when all has ended.
+            Root::Run if reference.text.contains("degraded") => {
+                found.extend(0..plan.steps.len());
+            }
+            Root::Input | Root::Run | Root::Item | Root::Index => {}
+        },
+        Given::Expression(expression) => {
+            for name in expression.names() {
+                if name == "run" && expression.source().contains("degraded") {
+                    found.extend(0..plan.steps.len());
+                }
+                found.extend(plan.step(name));
+            }
+        }
+        Given::List(items) => items.iter().for_each(|item| steps_of(plan, item, found)),
+        Given::Map(members) => members
+            .iter()
+            .for_each(|(_, member)| steps_of(plan, member, found)),
+    }
+}
+
+/// The answer of a run whose steps have ended.
+fn answer(look: &Look<'_>) -> Result<Answer, NoValue> {
+    let output = &look.plan.output;
+    let status = match &output.status {
+        None => StatusCode::OK,
+        Some(given) => {
+            let status = look.value(given)?.unwrap_or_default();
+            let code = status.as_u64().and_then(|code| u16::try_from(code).ok());
+            code.filter(|code| (200..600).contains(code))
+                .and_then(|code| StatusCode::from_u16(code).ok())
+                .ok_or_else(|| NoValue {
+                    why: format!("`status` is {status}, not a number from 200 to 599"),
+                })?
+        }
+    };
+    let mut headers = Vec::new();
+    for (name, given) in &output.headers {
+        let Some(value) = look.value(given)? else {
+            continue;
+        };
+        let text = match value {
+            Value::String(text) => text,
+            Value::Null => continue,
+            other => other.to_string(),
+        };
+        let value = HeaderValue::try_from(text).map_err(|_| NoValue {
+            why: format!("header `{name}` would have a character that no header may have"),
+        })?;
+        headers.push((name.clone(), value));
+    }
+    let body = match look.blob(&output.body) {
+        Some(blob) => AnswerBody::Blob(blob.clone()),
+        None => AnswerBody::Json(look.value(&output.body)?.unwrap_or_default()),
+    };
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
+}
+
+impl Shared<'_> {
+    /// Counts one more call; `false` when the plan allows no more.
+    fn may_call(&self) -> bool {
+        self.calls.fetch_add(1, Ordering::Relaxed) < self.most_calls
+    }
+}
+
+impl Plan {
+    /// Whether it, or a composition that it uses, takes effects back.
+    pub fn has_undo(&self) -> bool {
+        self.steps.iter().any(|step| {
+            step.undo.is_some()
+                || matches!(&step.work, Work::Composition { plan, .. } if plan.has_undo())
+        })
+    }
+}

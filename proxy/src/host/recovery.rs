@@ -1,0 +1,96 @@
+//! Takes back what runs left open: those of an earlier process, and those whose undo failed.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use isobar_compositions::{Plan, plan::Work, run::recover};
+use parking_lot::Mutex;
+
+use crate::{
+    journal::{Store, exists},
+    route::{registry::Registry, snapshot::Snapshot},
+    serve::composing::Composer,
+};
+
+/// Pause between two rounds.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// Runs for as long as the gateway does. Costs nothing while no composition has effects.
+pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
+    let mut told = (0, 0);
+    loop {
+        let snapshot = plan.load_full();
+        let state = &snapshot.config.state;
+        if registry.has_store() || exists(state) {
+            match registry.store(state).await {
+                Ok(store) => {
+                    round(&store, &registry, &snapshot).await;
+                    let count = store.count_effects().await.unwrap_or_default();
+                    if count != told && count.1 > 0 {
+                        log::error!(
+                            "effects that a person must look at: {}; that wait to be taken back: {}",
+                            count.1,
+                            count.0
+                        );
+                    }
+                    told = count;
+                    registry
+                        .metrics
+                        .open_effects
+                        .set(i64::try_from(count.0).unwrap_or(i64::MAX));
+                    registry
+                        .metrics
+                        .review_effects
+                        .set(i64::try_from(count.1).unwrap_or(i64::MAX));
+                }
+                Err(error) => log::error!("{error}"),
+            }
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+async fn round(store: &Store, registry: &Arc<Registry>, snapshot: &Arc<Snapshot>) {
+    if let Err(error) = store.sweep_answers().await {
+        log::error!("{error}");
+    }
+    let open = match store.open_effects().await {
+        Ok(open) if open.is_empty() => return,
+        Ok(open) => open,
+        Err(error) => {
+            log::error!("{error}");
+            return;
+        }
+    };
+    let composer = Composer {
+        plan: Arc::clone(snapshot),
+        registry: Arc::clone(registry),
+        client: String::new(),
+        trace: None,
+        tried: Mutex::default(),
+    };
+    let find = |name: &str| find(&snapshot.compositions, name);
+    match recover(&composer, store, &find, open).await {
+        Ok(0) => {}
+        Ok(left) => log::warn!("effects that still wait to be taken back: {left}"),
+        Err(error) => log::error!("{error}"),
+    }
+}
+
+/// A composition by name, also one that is only used by others.
+fn find(plans: &[Arc<Plan>], name: &str) -> Option<Arc<Plan>> {
+    plans.iter().find_map(|plan| {
+        if plan.name == name {
+            return Some(Arc::clone(plan));
+        }
+        let inner: Vec<Arc<Plan>> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.work {
+                Work::Composition { plan, .. } => Some(Arc::clone(plan)),
+                _ => None,
+            })
+            .collect();
+        find(&inner, name)
+    })
+}

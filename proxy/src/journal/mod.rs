@@ -1,0 +1,84 @@
+//! The durable record, in an embedded store (SQLite): effects that can be taken back, written before they happen, and
+//! answers that a repeated key gets again. Both survive the end of the process, also by a kill.
+
+mod answers;
+mod effects;
+
+use std::{path::Path, time::Duration};
+
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+pub(crate) use answers::{Begun, Kept};
+
+/// Name of the store's file within the state folder.
+const FILE: &str = "isobar.db";
+/// Connections: writers take turns anyway.
+const CONNECTIONS: u32 = 4;
+/// How long a writer waits for another.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const TABLES: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS effects (
+        run TEXT NOT NULL, number INTEGER NOT NULL, composition TEXT NOT NULL, step TEXT NOT NULL,
+        state TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL, changed INTEGER NOT NULL,
+        PRIMARY KEY (run, number)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS answers (
+        scope TEXT NOT NULL, key TEXT NOT NULL, fingerprint BLOB NOT NULL, run TEXT NOT NULL, owner TEXT NOT NULL,
+        status INTEGER, headers TEXT, body BLOB, expires INTEGER NOT NULL,
+        PRIMARY KEY (scope, key)) STRICT",
+];
+
+/// The store.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    pool: SqlitePool,
+    /// Unique to this process: what others left open is not running any more.
+    owner: String,
+}
+
+/// The store cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("the store cannot be used: {0}")]
+pub(crate) struct StoreError(#[from] sqlx::Error);
+
+impl Store {
+    /// Opens the store of a state folder, which is made if it is not there.
+    pub(crate) async fn open(folder: &Path) -> Result<Self, StoreError> {
+        let make = tokio::fs::create_dir_all(folder).await;
+        make.map_err(sqlx::Error::Io)?;
+        let options = SqliteConnectOptions::new()
+            .filename(folder.join(FILE))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A commit has reached the disk when it returns, also if the machine loses power.
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(PATIENCE);
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .connect_with(options)
+            .await?;
+        for table in TABLES {
+            sqlx::query(table).execute(&pool).await?;
+        }
+        Ok(Self {
+            pool,
+            owner: format!("{:032x}", fastrand::u128(..)),
+        })
+    }
+}
+
+/// Whether a state folder has a store.
+pub(crate) fn exists(folder: &Path) -> bool {
+    folder.join(FILE).exists()
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
