@@ -99,7 +99,7 @@ impl Plan {
         );
         let mut place = vec![(0_usize, 0_usize); self.steps.len()];
         for (column, stage) in stages.iter().enumerate() {
-            let top = (height - stage.len() * (BOX.1 + ROOM.1) + ROOM.1) / 2;
+            let top = usize::midpoint(height - stage.len() * (BOX.1 + ROOM.1), ROOM.1);
             for (row, index) in stage.iter().enumerate() {
                 if let Some(place) = place.get_mut(*index) {
                     *place = (
@@ -122,7 +122,7 @@ impl Plan {
             };
             for &(from_x, from_y) in step.needs.iter().filter_map(|need| place.get(*need)) {
                 let (x1, y1, y2) = (from_x + BOX.0, from_y + BOX.1 / 2, y + BOX.1 / 2);
-                let middle = (x1 + x) / 2;
+                let middle = usize::midpoint(x1, x);
                 let _ = writeln!(
                     text,
                     "<path d=\"M{x1},{y1} C{middle},{y1} {middle},{y2} {x},{y2}\" fill=\"none\" stroke=\"#64748b\" marker-end=\"url(#tip)\"/>"

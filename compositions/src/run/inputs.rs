@@ -99,7 +99,9 @@ fn floats(shape: &Shape, value: &mut Value) {
             }
         }
         (Shape::List(inner), Value::Array(items)) => {
-            items.iter_mut().for_each(|item| floats(inner, item));
+            for item in items {
+                floats(inner, item);
+            }
         }
         (Shape::Object { fields, .. }, Value::Object(members)) => {
             for (name, shape) in fields {

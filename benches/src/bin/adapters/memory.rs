@@ -3,18 +3,18 @@
 use std::{
     fs, io,
     io::{Read as _, Write as _},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Stdio},
     thread,
 };
 
 use isobar_benches::{
-    process::{PROXY_CORE, command, free_port, pin_is_possible, stop, wait_for},
+    process::{
+        PROXY_CORE, command, free_port, pin_is_possible, programs, start_origin, stop, wait_for,
+    },
     recording,
 };
-
-use super::calls::{connected, start_origin};
 
 /// Uploads at once.
 const UPLOADS: usize = 32;
@@ -46,10 +46,7 @@ pub(super) fn run() -> io::Result<()> {
 
 /// MiB resident before and at most, and how many were answered with 200.
 fn with_budget(budget: u64) -> io::Result<(u64, u64, usize)> {
-    let folder = std::env::current_exe()?
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default();
+    let folder = programs()?;
     let scratch = tempfile::tempdir()?;
     let pinned = pin_is_possible();
     let mut running: Vec<Child> = Vec::new();
@@ -110,7 +107,8 @@ fn upload(address: SocketAddr, size: u32) -> io::Result<bool> {
     let end = "\r\n--bench--\r\n";
     let sound = recording(size);
     let length = start.len() + sound.len() + end.len();
-    let mut stream = connected(address)?;
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
     write!(
         stream,
         "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: isobar\r\nauthorization: Bearer {KEY}\r\ncontent-type: multipart/form-data; boundary=bench\r\n\
