@@ -37,6 +37,37 @@ pub struct Loaded {
     pub p99: u32,
 }
 
+impl Loaded {
+    /// Requests a second.
+    pub fn rate(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 requests")]
+        let requests = self.requests as f64;
+        requests / self.seconds
+    }
+}
+
+/// What the three calls of the composition that is measured are answered with: a text that was heard, how it feels, and
+/// who is in it.
+pub const HEARD: &str = concat!(
+    r#"{"id":"call-4711","language":"en","duration":12.48,"confidence":0.9871,"#,
+    r#""text":"Good morning, this is Ada Lovelace of Analytical Engines in London. I am very happy with the cards that you sent last week, and would like to order two hundred more.","#,
+    r#""segments":[{"start":0.08,"end":4.21,"speaker":"a","text":"Good morning, this is Ada Lovelace of Analytical Engines in London."},"#,
+    r#"{"start":4.4,"end":9.02,"speaker":"a","text":"I am very happy with the cards that you sent last week,"},"#,
+    r#"{"start":9.02,"end":12.4,"speaker":"a","text":"and would like to order two hundred more."}]}"#
+);
+/// See [`HEARD`].
+pub const MOOD: &str = concat!(
+    r#"{"label":"positive","score":0.82,"confidence":0.94,"model":"mood-2","#,
+    r#""scores":{"positive":0.91,"neutral":0.07,"negative":0.02}}"#
+);
+/// See [`HEARD`].
+pub const PEOPLE: &str = concat!(
+    r#"{"model":"entities-3","entities":[{"name":"Ada Lovelace","kind":"person","confidence":0.99,"start":22,"end":34},"#,
+    r#"{"name":"Analytical Engines","kind":"organization","confidence":0.97,"start":38,"end":56},"#,
+    r#"{"name":"London","kind":"place","confidence":0.98,"start":60,"end":66},"#,
+    r#"{"name":"two hundred","kind":"quantity","confidence":0.88,"start":150,"end":161}]}"#
+);
+
 /// A transcription of about this many bytes, in the shape of Deepgram's.
 pub fn answer(size: usize) -> Vec<u8> {
     let mut words = String::new();

@@ -1,19 +1,46 @@
 //! Names that an expression looks up, without those that it makes itself: `item` in `list.exists(item, item > 2)`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 
+/// How much of a value is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// All of it.
+    Whole,
+    /// No more than these members.
+    Members(Looked),
+}
+
+/// What is looked at, by name.
+pub(crate) type Looked = BTreeMap<String, Seen>;
+
 /// Collects the free names of `tree`, within the names `made`.
-pub(crate) fn free<'t>(tree: &'t IdedExpr, made: &mut Vec<&'t str>, found: &mut BTreeSet<String>) {
+pub(crate) fn free<'t>(tree: &'t IdedExpr, made: &mut Vec<&'t str>, found: &mut Looked) {
     match &tree.expr {
         Expr::Unspecified | Expr::Literal(_) => {}
         Expr::Ident(name) => {
-            if !name.starts_with('@') && !made.contains(&name.as_str()) {
-                found.insert(name.clone());
+            if is_free(name, made) {
+                found.insert(name.clone(), Seen::Whole);
             }
         }
-        Expr::Select(select) => free(&select.operand, made, found),
+        Expr::Select(select) => {
+            let (mut path, mut base) = (vec![select.field.as_str()], &*select.operand);
+            while let Expr::Select(select) = &base.expr {
+                path.push(&select.field);
+                base = &select.operand;
+            }
+            match &base.expr {
+                Expr::Ident(name) if is_free(name, made) => {
+                    path.push(name);
+                    path.reverse();
+                    note(&path, found);
+                }
+                Expr::Ident(_) => {}
+                _ => free(base, made, found),
+            }
+        }
         Expr::Call(call) => {
             // `optional.of(x)` is a function of that name, and `optional` nothing to look up.
             if let Some(target) = &call.target
@@ -50,12 +77,33 @@ pub(crate) fn free<'t>(tree: &'t IdedExpr, made: &mut Vec<&'t str>, found: &mut 
     }
 }
 
-fn of_entry<'t>(entry: &'t EntryExpr, made: &mut Vec<&'t str>, found: &mut BTreeSet<String>) {
+fn of_entry<'t>(entry: &'t EntryExpr, made: &mut Vec<&'t str>, found: &mut Looked) {
     match entry {
         EntryExpr::StructField(field) => free(&field.value, made, found),
         EntryExpr::MapEntry(entry) => {
             free(&entry.key, made, found);
             free(&entry.value, made, found);
         }
+    }
+}
+
+fn is_free(name: &str, made: &[&str]) -> bool {
+    !name.starts_with('@') && !made.contains(&name)
+}
+
+/// Notes that what a path leads to is looked at.
+fn note(path: &[&str], found: &mut Looked) {
+    let Some((first, rest)) = path.split_first() else {
+        return;
+    };
+    if rest.is_empty() {
+        found.insert((*first).to_owned(), Seen::Whole);
+        return;
+    }
+    let seen = found
+        .entry((*first).to_owned())
+        .or_insert_with(|| Seen::Members(Looked::new()));
+    if let Seen::Members(members) = seen {
+        note(rest, members);
     }
 }

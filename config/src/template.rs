@@ -3,13 +3,17 @@
 //! A text is a reference when it starts with `$.` or `$[`, an expression when it starts with `=`, and itself otherwise;
 //! a text that really starts so is written `$$.`, `$$[` or `==`.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::{Arc, LazyLock};
 
-use cel::{Context, Program, Value as Cel};
+use cel::{Context, Env, Program, Value as Cel};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::{depth, jsonpath::JsonPath, names};
+use crate::{
+    depth,
+    jsonpath::JsonPath,
+    names::{self, Looked, Seen},
+};
 
 /// Longest expression, in bytes.
 const LONGEST: usize = 4_096;
@@ -32,7 +36,12 @@ pub struct Expression {
     program: Arc<Program>,
     /// Variables that it looks at.
     names: Arc<[String]>,
+    /// How much of each: the rest need not be made known.
+    looked: Arc<Looked>,
 }
+
+/// The language's own functions, the same for every evaluation: there are hundreds to be listed.
+static LANGUAGE: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()));
 
 /// Names that expressions of a configuration may use.
 const REQUEST: [&str; 2] = ["request", "client"];
@@ -160,13 +169,14 @@ impl Expression {
             let first = errors.errors.first();
             failed(first.map_or_else(String::new, |error| complaint(text, error.pos, &error.msg)))
         })?;
-        let mut free = BTreeSet::new();
-        names::free(program.expression(), &mut Vec::new(), &mut free);
-        let names: Vec<String> = free.into_iter().collect();
+        let mut looked = Looked::new();
+        names::free(program.expression(), &mut Vec::new(), &mut looked);
+        let names: Vec<String> = looked.keys().cloned().collect();
         Ok(Self {
             text: text.trim().into(),
             program: Arc::new(program),
             names: names.into(),
+            looked: Arc::new(looked),
         })
     }
 
@@ -237,9 +247,9 @@ impl Expression {
     }
 
     fn evaluate<'d>(&self, look: &dyn Fn(&str) -> Option<&'d Value>) -> Result<Cel, EvalError> {
-        let mut context = Context::default();
-        for name in &*self.names {
-            let value = cel::to_value(look(name).map(Signed))
+        let mut context = Context::with_env(Arc::clone(&LANGUAGE));
+        for (name, seen) in &*self.looked {
+            let value = cel::to_value(look(name).map(|value| Signed(value, seen)))
                 .map_err(|error| EvalError(error.to_string()))?;
             context.add_variable_from_value(name.as_str(), value);
         }
@@ -249,22 +259,29 @@ impl Expression {
     }
 }
 
-/// A value whose whole numbers are CEL's `int` wherever they fit: it tells them from `uint`, and `1 + index` would have none
-/// of it.
-struct Signed<'v>(&'v Value);
+/// What is looked at of a value. Whole numbers are CEL's `int` wherever they fit: it tells them from `uint`, and
+/// `1 + index` would have none of it.
+struct Signed<'v>(&'v Value, &'v Seen);
 
 impl Serialize for Signed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Number(number) => match number.as_i64() {
+        let whole = |value| Signed(value, &Seen::Whole);
+        match (self.0, self.1) {
+            (Value::Number(number), _) => match number.as_i64() {
                 Some(whole) => serializer.serialize_i64(whole),
                 None => number.serialize(serializer),
             },
-            Value::Array(items) => serializer.collect_seq(items.iter().map(Signed)),
-            Value::Object(fields) => {
-                serializer.collect_map(fields.iter().map(|(name, value)| (name, Signed(value))))
+            (Value::Array(items), _) => serializer.collect_seq(items.iter().map(whole)),
+            (Value::Object(fields), Seen::Whole) => {
+                serializer.collect_map(fields.iter().map(|(name, value)| (name, whole(value))))
             }
-            plain => plain.serialize(serializer),
+            (Value::Object(fields), Seen::Members(members)) => {
+                let seen = members
+                    .iter()
+                    .filter_map(|(name, seen)| Some((name, Signed(fields.get(name)?, seen))));
+                serializer.collect_map(seen)
+            }
+            (plain, _) => plain.serialize(serializer),
         }
     }
 }
@@ -362,6 +379,37 @@ mod tests {
         check("= request.list[2] - request.list[0] * 5", Some(json!(-2)));
         check("= request.list.map(item, item % 2)", Some(json!([1, 0, 1])));
         check("= size(request.list) == request.list[2]", Some(json!(true)));
+    }
+
+    #[test]
+    fn members_that_are_not_looked_at_do_not_matter() {
+        check("= request.headers == {'x-tier': 'gold'}", Some(json!(true)));
+        check("= request.list[1] + size(request.headers)", Some(json!(3)));
+        check(
+            "= has(request.list) && !has(request.body)",
+            Some(json!(true)),
+        );
+        check(
+            "= request.map(name, name).size() == 2 && has(request.list)",
+            Some(json!(true)),
+        );
+        check("= [request].map(r, r.list[0])[0]", Some(json!(1)));
+        let expression =
+            Expression::parse("request.a.b == request.a.c && has(client.name)").unwrap();
+        let members = |names: &[&str]| {
+            Seen::Members(
+                names
+                    .iter()
+                    .map(|name| ((*name).to_owned(), Seen::Whole))
+                    .collect(),
+            )
+        };
+        let request = Seen::Members([("a".to_owned(), members(&["b", "c"]))].into());
+        let expected = [
+            ("client".to_owned(), members(&["name"])),
+            ("request".to_owned(), request),
+        ];
+        assert_eq!(*expression.looked, expected.into());
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The upstream of every bench: reads heads, answers from memory. `/bytes/N` answers N bytes, any other path 200 bytes
-//! of JSON; bodies are read and dropped. Two vendors' paths have answers as those vendors give them.
+//! of JSON; bodies are read and dropped. Two vendors' paths have answers as those vendors give them, and `/heard`,
+//! `/mood` and `/people` those of a composition's three calls.
 
 use std::io;
 
-use isobar_benches::{SMALL, TRANSLATED, answer};
+use isobar_benches::{HEARD, MOOD, PEOPLE, SMALL, TRANSLATED, answer};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -36,6 +37,7 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
     };
     let heard = String::from_utf8(answer(2 * 1024)).map_err(io::Error::other)?;
     let (small, heard, translated) = (json(SMALL), json(&heard), json(TRANSLATED));
+    let calls = (json(HEARD), json(MOOD), json(PEOPLE));
     let mut buffer = Vec::with_capacity(64 * 1024);
     loop {
         let mut headers = [httparse::EMPTY_HEADER; 64];
@@ -63,6 +65,9 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
         let whole = match request.path {
             Some(path) if path.contains("/v1/listen") => heard.as_bytes(),
             Some(path) if path.contains("/v2/translate") => translated.as_bytes(),
+            Some("/heard") => calls.0.as_bytes(),
+            Some("/mood") => calls.1.as_bytes(),
+            Some("/people") => calls.2.as_bytes(),
             _ => small.as_bytes(),
         };
         let here = buffer.len() - head;

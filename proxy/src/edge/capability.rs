@@ -6,7 +6,7 @@
 use std::{fmt::Write as _, io};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, header};
 use isobar_adapters::{
     Blob, Content, Contract, Failure, Job, Output, Source,
@@ -33,6 +33,8 @@ const DOCUMENTS: usize = 25;
 const FIELDS: usize = 256 * 1024;
 /// Fields of a form.
 const MOST_FIELDS: usize = 64;
+/// Bytes of a form that may be read before what is there is taken on.
+const AHEAD: usize = 256 * 1024;
 
 /// What a client asked for.
 pub(crate) struct Asked {
@@ -205,7 +207,7 @@ impl Reading<'_> {
                 }
             }
         });
-        let mut parts = multer::Multipart::new(pieces, boundary);
+        let mut parts = multer::Multipart::new(paced(pieces), boundary);
         let mut form = Form {
             fields: Vec::new(),
             files: Vec::new(),
@@ -284,6 +286,27 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// The same pieces, with a pause after so many bytes: the parser of forms takes all that comes without one into its
+/// memory, which no budget counts.
+fn paced(
+    pieces: impl Stream<Item = io::Result<Bytes>> + Send,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let mut ahead = 0;
+    pieces.then(move |piece| {
+        ahead += piece.as_ref().map_or(0, Bytes::len);
+        let pause = ahead >= AHEAD;
+        if pause {
+            ahead = 0;
+        }
+        async move {
+            if pause {
+                tokio::task::yield_now().await;
+            }
+            piece
+        }
+    })
 }
 
 /// A kept body as adapters read it.
@@ -873,5 +896,33 @@ fn json_body(value: &impl Serialize) -> Written {
     Written {
         media_type: "application/json",
         body: serde_json::to_vec(value).unwrap_or_default().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_form_that_is_all_there_is_still_read_in_pieces() {
+        let (piece, pieces) = (64 * 1024, 64);
+        let taken = AtomicUsize::new(0);
+        let start =
+            "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n".into();
+        let body = std::iter::once(start)
+            .chain(std::iter::repeat_n(Bytes::from(vec![7; piece]), pieces))
+            .chain(std::iter::once("\r\n--b--\r\n".into()))
+            .inspect(|piece: &Bytes| drop(taken.fetch_add(piece.len(), Relaxed)));
+        let mut form = multer::Multipart::new(paced(stream::iter(body.map(Ok))), "b");
+        let mut file = form.next_field().await.unwrap().unwrap();
+        let mut given = 0;
+        while let Some(piece) = file.chunk().await.unwrap() {
+            let held = taken.load(Relaxed) - given;
+            assert!(held <= 3 * AHEAD, "the parser holds {held} bytes");
+            given += piece.len();
+        }
+        assert_eq!(given, piece * pieces);
     }
 }

@@ -2,15 +2,15 @@
 
 use std::{
     fs, io,
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    net::SocketAddr,
+    process::{Command, Stdio},
 };
 
 use isobar_benches::{
-    Loaded,
-    process::{LOAD_CORE, PROXY_CORE, command, cpu, free_port, pin_is_possible, stop, wait_for},
+    process::{
+        LOAD_CORE, Load, PROXY_CORE, Request, Running, command, free_port, median, pin_is_possible,
+        programs, start_origin, wait_for,
+    },
     recording,
 };
 
@@ -29,6 +29,17 @@ struct Workload {
     vendor: &'static str,
     front_body: Vec<u8>,
     back_body: Vec<u8>,
+}
+
+impl Workload {
+    fn front(&self) -> Request<'_> {
+        Request {
+            path: self.front,
+            media_type: self.front_type,
+            authorization: "Bearer bench-key-0123456789abcdef",
+            body: &self.front_body,
+        }
+    }
 }
 
 /// The workloads: a recording of half a second in a form, and a sentence.
@@ -72,17 +83,6 @@ fn workloads() -> [Workload; 2] {
     ]
 }
 
-/// Everything that runs, and ends with this value.
-struct Running(Vec<Child>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        for process in &mut self.0 {
-            stop(process);
-        }
-    }
-}
-
 /// A process under test, in front of each of the upstreams.
 struct Subject {
     name: &'static str,
@@ -93,13 +93,10 @@ struct Subject {
 }
 
 pub(super) fn run(rounds: usize, seconds: f64) -> io::Result<()> {
-    let folder = std::env::current_exe()?
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default();
+    let folder = programs()?;
     let scratch = tempfile::tempdir()?;
     let pinned = pin_is_possible();
-    let mut running = Running(Vec::new());
+    let mut running = Running::default();
 
     let origin = start_origin(&folder, pinned, &mut running)?;
     let sandbox = free_port()?;
@@ -182,40 +179,13 @@ pub(super) fn run(rounds: usize, seconds: f64) -> io::Result<()> {
         scratch: scratch.path(),
         pinned,
         seconds,
+        warm_up: WARM_UP,
     };
     for workload in workloads() {
         busy(&load, rounds, &workload, &subjects)?;
         waiting(&load, rounds, &workload, &subjects, sandbox, &printed)?;
     }
     Ok(())
-}
-
-/// The upstream that answers from memory.
-pub(super) fn start_origin(
-    folder: &Path,
-    pinned: bool,
-    running: &mut impl Extend<Child>,
-) -> io::Result<SocketAddr> {
-    let mut origin = command(pinned, LOAD_CORE, &folder.join("origin"))
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut line = Vec::new();
-    if let Some(out) = &mut origin.stdout {
-        let mut byte = [0];
-        while out.read(&mut byte)? == 1 && byte != *b"\n" {
-            line.extend_from_slice(&byte);
-        }
-    }
-    running.extend([origin]);
-    String::from_utf8_lossy(&line)
-        .parse()
-        .map_err(io::Error::other)
-}
-
-impl Extend<Child> for Running {
-    fn extend<T: IntoIterator<Item = Child>>(&mut self, children: T) {
-        self.0.extend(children);
-    }
 }
 
 /// A gateway with accounts at both vendors.
@@ -253,57 +223,6 @@ fn key(printed: &str, vendor: &str) -> String {
         .to_owned()
 }
 
-struct Load<'a> {
-    folder: &'a Path,
-    scratch: &'a Path,
-    pinned: bool,
-    seconds: f64,
-}
-
-impl Load<'_> {
-    fn at(
-        &self,
-        address: SocketAddr,
-        connections: usize,
-        path: &str,
-        media_type: &str,
-        authorization: &str,
-        body: &[u8],
-    ) -> io::Result<Loaded> {
-        let file: PathBuf = self.scratch.join("body");
-        fs::File::create(&file)?.write_all(body)?;
-        let output = command(self.pinned, LOAD_CORE, &self.folder.join("load"))
-            .arg(address.to_string())
-            .args([
-                "--connections",
-                &connections.to_string(),
-                "--seconds",
-                &self.seconds.to_string(),
-            ])
-            .args([
-                "--path",
-                path,
-                "--content-type",
-                media_type,
-                "--authorization",
-                authorization,
-            ])
-            .args(["--warm-up", &WARM_UP.to_string(), "--body"])
-            .arg(&file)
-            .stderr(Stdio::inherit())
-            .output()?;
-        let loaded: Loaded = serde_json::from_slice(&output.stdout)
-            .map_err(|error| io::Error::other(format!("the load failed: {error}")))?;
-        if loaded.errors > 0 || loaded.requests == 0 {
-            return Err(io::Error::other(format!(
-                "{path}: {} requests failed",
-                loaded.errors
-            )));
-        }
-        Ok(loaded)
-    }
-}
-
 /// Processor time of a call under load.
 fn busy(
     load: &Load<'_>,
@@ -320,23 +239,9 @@ fn busy(
             else {
                 continue;
             };
-            let (address, process) = subject.fast;
-            let before = cpu(process)?;
-            let loaded = load.at(
-                address,
-                32,
-                workload.front,
-                workload.front_type,
-                "Bearer bench-key-0123456789abcdef",
-                &workload.front_body,
-            )?;
-            let spent = cpu(process)? - before;
-            #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 requests")]
-            let requests = loaded.requests as f64;
-            // Connections share the warm-up, rounded up.
-            let warm = f64::from(WARM_UP.div_ceil(32) * 32);
-            times.push(spent * 1e6 / (requests + warm));
-            rates.push(requests / loaded.seconds);
+            let (loaded, spent) = load.on(subject.fast, 32, &workload.front())?;
+            times.push(spent);
+            rates.push(loaded.rate());
         }
     }
     println!("\n### {}, 32 connections\n", workload.name);
@@ -367,24 +272,16 @@ fn waiting(
     let mut direct = Vec::new();
     let mut samples: Vec<Vec<f64>> = subjects.iter().map(|_| Vec::new()).collect();
     for _ in 0..rounds {
-        let loaded = load.at(
-            sandbox,
-            1,
-            workload.back,
-            workload.back_type,
-            &own,
-            &workload.back_body,
-        )?;
+        let back = Request {
+            path: workload.back,
+            media_type: workload.back_type,
+            authorization: &own,
+            body: &workload.back_body,
+        };
+        let loaded = load.at(sandbox, 1, &back)?;
         direct.push(f64::from(loaded.p50));
         for (subject, kept) in subjects.iter().zip(&mut samples) {
-            let loaded = load.at(
-                subject.real,
-                1,
-                workload.front,
-                workload.front_type,
-                "Bearer bench-key-0123456789abcdef",
-                &workload.front_body,
-            )?;
+            let loaded = load.at(subject.real, 1, &workload.front())?;
             kept.push(f64::from(loaded.p50));
         }
     }
@@ -400,22 +297,4 @@ fn waiting(
         );
     }
     Ok(())
-}
-
-fn median(values: &[f64]) -> (f64, f64, f64) {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or_default();
-    (
-        at(values.len() / 2),
-        at(0),
-        at(values.len().saturating_sub(1)),
-    )
-}
-
-/// Whether something takes connections, for what is not measured.
-pub(super) fn connected(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

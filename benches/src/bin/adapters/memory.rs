@@ -3,23 +3,24 @@
 use std::{
     fs, io,
     io::{Read as _, Write as _},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Stdio},
     thread,
 };
 
 use isobar_benches::{
-    process::{PROXY_CORE, command, free_port, pin_is_possible, stop, wait_for},
+    process::{
+        PROXY_CORE, command, free_port, pin_is_possible, programs, start_origin, stop, wait_for,
+    },
     recording,
 };
-
-use super::calls::{connected, start_origin};
 
 /// Uploads at once.
 const UPLOADS: usize = 32;
 /// Bytes of sound in each.
 const SIZE: u32 = 25_000_000;
+const KEY: &str = "bench-key-0123456789abcdef";
 
 pub(super) fn run() -> io::Result<()> {
     println!(
@@ -45,10 +46,7 @@ pub(super) fn run() -> io::Result<()> {
 
 /// MiB resident before and at most, and how many were answered with 200.
 fn with_budget(budget: u64) -> io::Result<(u64, u64, usize)> {
-    let folder = std::env::current_exe()?
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default();
+    let folder = programs()?;
     let scratch = tempfile::tempdir()?;
     let pinned = pin_is_possible();
     let mut running: Vec<Child> = Vec::new();
@@ -69,10 +67,12 @@ fn measure(
     let origin = start_origin(folder, pinned, running)?;
     let address = free_port()?;
     let file = scratch.join("memory.yaml");
+    let key = isobar_config::hash_key(KEY);
     fs::write(
         &file,
         format!(
             "isobar: 1\nlisten: [ {{ http: \"{address}\" }} ]\nlog: {{ access: \"off\" }}\nlimits: {{ body_memory: {budget}MiB }}\n\
+             clients: {{ bench: {{ key: \"{key}\" }} }}\n\
              accounts: {{ deepgram: {{ vendor: deepgram, key: a-key, base: \"http://{origin}/deepgram\" }} }}\n"
         ),
     )?;
@@ -86,7 +86,9 @@ fn measure(
     let process = gateway.id();
     running.push(gateway);
     wait_for(address)?;
-    upload(address, 16_000)?;
+    if !upload(address, 16_000)? {
+        return Err(io::Error::other("the gateway does not transcribe"));
+    }
     let before = status(process, "VmRSS:")?;
     let uploads: Vec<_> = (0..UPLOADS)
         .map(|_| thread::spawn(move || upload(address, SIZE)))
@@ -105,10 +107,11 @@ fn upload(address: SocketAddr, size: u32) -> io::Result<bool> {
     let end = "\r\n--bench--\r\n";
     let sound = recording(size);
     let length = start.len() + sound.len() + end.len();
-    let mut stream = connected(address)?;
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
     write!(
         stream,
-        "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: isobar\r\ncontent-type: multipart/form-data; boundary=bench\r\n\
+        "POST /v1/audio/transcriptions HTTP/1.1\r\nhost: isobar\r\nauthorization: Bearer {KEY}\r\ncontent-type: multipart/form-data; boundary=bench\r\n\
          content-length: {length}\r\nconnection: close\r\n\r\n{start}"
     )?;
     stream.write_all(&sound)?;
