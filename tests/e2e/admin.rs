@@ -170,7 +170,7 @@ async fn a_reload_by_admin_call_is_done_or_refused_with_diagnostics() {
         files: loaded.files,
     };
     let gateway = Gateway::around(
-        isobar::Host::start(loaded.checked, Some(origin))
+        isobar::Host::start(loaded.config, Some(origin))
             .await
             .unwrap(),
     );

@@ -36,7 +36,7 @@ async fn started(path: std::path::PathBuf) -> Gateway {
         path,
         files: loaded.files,
     };
-    Gateway::around(Host::start(loaded.checked, Some(origin)).await.unwrap())
+    Gateway::around(Host::start(loaded.config, Some(origin)).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
