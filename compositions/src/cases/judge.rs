@@ -119,8 +119,7 @@ fn of_failure(wrong: &Wrong, failed: &RunFailed, found: &mut Vec<String>) {
             failed.status, failed.reason
         ));
     }
-    // As problem documents write it.
-    let is = failed.kind.replace('_', "-");
+    let is = failed.kind;
     if let Some(kind) = &wrong.kind
         && is != *kind
     {

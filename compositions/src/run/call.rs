@@ -91,7 +91,7 @@ impl Scope<'_> {
                 let mut failed = StepFailed::of(
                     &step.name,
                     504,
-                    "vendor_timeout",
+                    "vendor-timeout",
                     "it took longer than its `timeout`".to_owned(),
                 );
                 failed.passing = true;
@@ -154,7 +154,7 @@ impl Scope<'_> {
                 return Err(StepFailed::of(
                     &step.name,
                     blame(&each.items),
-                    "bad_input",
+                    "bad-input",
                     why,
                 ));
             }
@@ -404,7 +404,7 @@ impl Scope<'_> {
         }
         let inputs = plan
             .accept(fields, blobs)
-            .map_err(|bad| StepFailed::of(&step.name, 400, "bad_input", bad.to_string()))?;
+            .map_err(|bad| StepFailed::of(&step.name, 400, "bad-input", bad.to_string()))?;
         let prefix = match one.item {
             Some(item) => format!("{}{}[{item}].", self.prefix, step.name),
             None => format!("{}{}.", self.prefix, step.name),
@@ -503,7 +503,7 @@ impl Scope<'_> {
             StepFailed::of(
                 &step.name,
                 400,
-                "bad_input",
+                "bad-input",
                 format!("the request cannot be made: {error}"),
             )
         })?;
@@ -532,7 +532,7 @@ impl Scope<'_> {
     /// Where an HTTP request goes, and whether that was made at run time.
     fn uri(&self, http: &Http, one: One<'_>) -> Result<(Uri, bool), StepFailed> {
         let step = one.step;
-        let bad = |why: String| StepFailed::of(&step.name, 400, "bad_input", why);
+        let bad = |why: String| StepFailed::of(&step.name, 400, "bad-input", why);
         let (text, made) = url_text(http, &one.look).map_err(|error| unworkable(step, &error))?;
         let uri: Uri = text
             .parse()
@@ -579,15 +579,15 @@ impl Scope<'_> {
                     |vendor| format!("`{vendor}`, which served `{from}`,"),
                 );
                 let why = format!("`{name}` needs `{text}`, which {who} did not give");
-                StepFailed::of(step, 502, "vendor_broken", why)
+                StepFailed::of(step, 502, "vendor-broken", why)
             }
             Root::Item | Root::Index => {
                 let why = format!("`{name}` needs `{text}`, which this item does not have");
-                StepFailed::of(step, 502, "vendor_broken", why)
+                StepFailed::of(step, 502, "vendor-broken", why)
             }
             Root::Input | Root::Run => {
                 let why = format!("`{name}` needs `{text}`, which the request does not have");
-                StepFailed::of(step, 400, "bad_input", why)
+                StepFailed::of(step, 400, "bad-input", why)
             }
         }
     }
@@ -603,7 +603,7 @@ fn header(
     };
     HeaderValue::try_from(text).map(Some).map_err(|_| {
         let why = format!("header `{name}` would have a character that no header may have");
-        StepFailed::of(&one.step.name, 400, "bad_input", why)
+        StepFailed::of(&one.step.name, 400, "bad-input", why)
     })
 }
 
@@ -717,7 +717,7 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
         let mut failed = StepFailed::of(
             &step.name,
             if refused { 503 } else { 502 },
-            "vendor_broken",
+            "vendor-broken",
             format!("the answer was {status}"),
         );
         failed.passing = refused || status.is_server_error();
@@ -745,7 +745,7 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
         })
         .unwrap_or_default();
     let broken = |why: String| {
-        let mut failed = StepFailed::of(&step.name, 502, "vendor_broken", why);
+        let mut failed = StepFailed::of(&step.name, 502, "vendor-broken", why);
         failed.outcome_unknown = step.effect != Repeats::Read;
         failed
     };

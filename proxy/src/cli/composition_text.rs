@@ -41,8 +41,7 @@ pub(super) fn text(config: &Config, plan: &Plan, style: Style) -> String {
         "calls",
         &format!(
             "{calls} at most, of {} allowed; {} at once",
-            calls.min(plan.limits.calls),
-            plan.limits.at_once
+            plan.limits.calls, plan.limits.at_once
         ),
     );
     let attempts: u64 = plan.steps.iter().map(|step| attempts(config, step)).sum();

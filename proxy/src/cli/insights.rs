@@ -13,12 +13,13 @@ use isobar_sandbox::{
 };
 use serde_json::Value;
 
-use super::demo::{Stage, say};
+use super::{
+    demo::{Stage, say},
+    engines,
+};
 
 /// Vendors of the show, in the order that they are asked.
 const VENDORS: [&str; 5] = ["deepgram", "openai", "azure", "google", "deepl"];
-/// Where the local speech engine listens, if it runs.
-const ENGINE: &str = "127.0.0.1:8178";
 
 /// The `accounts:` of the show: the sandbox's, and the local engines first where they run.
 pub(super) async fn accounts(sandbox: &Sandbox) -> String {
@@ -38,7 +39,7 @@ pub(super) async fn accounts(sandbox: &Sandbox) -> String {
 }
 
 async fn engine_runs() -> bool {
-    let connecting = tokio::net::TcpStream::connect(ENGINE);
+    let connecting = tokio::net::TcpStream::connect(engines::LISTEN);
     matches!(
         tokio::time::timeout(Duration::from_millis(300), connecting).await,
         Ok(Ok(_))

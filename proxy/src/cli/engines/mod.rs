@@ -26,7 +26,8 @@ const MODEL: &str = "moonshine tiny-en, English";
 /// The server, in Python.
 const SERVER: &str = include_str!("speech.py");
 /// Where accounts of vendor `local` look for it.
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8178);
+pub(super) const LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8178);
 
 #[derive(Debug, Args)]
 #[command(
