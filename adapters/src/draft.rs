@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::{projection::Misread, tree::Tree};
 
@@ -22,13 +23,13 @@ pub(crate) enum Kind {
 }
 
 /// A record that is being taken apart.
-pub(crate) struct Fields<'a>(Box<[Tree<'a>]>);
+pub(crate) struct Fields<'a>(SmallVec<[Tree<'a>; 8]>);
 
 impl<'a> Fields<'a> {
     pub(crate) fn of(tree: Tree<'a>) -> Self {
         match tree {
-            Tree::Record(fields) => Self(fields),
-            _ => Self(Box::default()),
+            Tree::Record(fields) => Self(SmallVec::from_vec(fields.into_vec())),
+            _ => Self(SmallVec::new()),
         }
     }
 
@@ -64,12 +65,18 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn items(&mut self, at: usize) -> impl Iterator<Item = Fields<'a>> + use<'a> {
-        self.take(at).items().into_iter().flatten().map(Fields::of)
+        // One of the two is empty.
+        let (rows, items) = match self.take(at) {
+            Tree::Rows(rows) => (Some(rows.each().map(Fields)), None),
+            other => (None, other.items()),
+        };
+        let items = items.into_iter().flatten().map(Fields::of);
+        rows.into_iter().flatten().chain(items)
     }
 
     pub(crate) fn bytes(&mut self, at: usize) -> Option<Bytes> {
         match self.take(at) {
-            Tree::Bytes(bytes) => Some(bytes),
+            Tree::Bytes(bytes) => Some(*bytes),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{
     transform::{Transform, Unfit},
-    tree::Tree,
+    tree::{Rows, Tree},
 };
 
 /// A mapping from one JSON value to one record.
@@ -84,11 +84,25 @@ struct Each {
 
 #[derive(Debug, Default)]
 struct Trie {
+    /// What the node does with a value; known when the trie is whole.
+    way: Way,
     capture: Vec<usize>,
     names: Vec<(String, Trie)>,
     indexes: Vec<(usize, Trie)>,
     every: Option<Box<Trie>>,
     each: Vec<usize>,
+}
+
+/// How a value is read.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Nothing of it is wanted.
+    Skip,
+    /// One pass gives all that is wanted.
+    #[default]
+    Walk,
+    /// Only a document can give everything that is wanted.
+    Document,
 }
 
 /// Why an answer could not be read.
@@ -158,7 +172,8 @@ impl Builder {
         Expression::Each(slot)
     }
 
-    pub(crate) fn finish(self, expression: Expression) -> Program {
+    pub(crate) fn finish(mut self, expression: Expression) -> Program {
+        self.trie.settle();
         Program {
             root: None,
             needs: self.needs,
@@ -206,6 +221,22 @@ impl Trie {
             && self.indexes.is_empty()
             && self.every.is_none()
             && self.each.is_empty()
+    }
+
+    /// Decides once how every node reads its values.
+    fn settle(&mut self) {
+        self.way = if self.needs_document() {
+            Way::Document
+        } else if self.capture.is_empty() && self.is_leaf() {
+            Way::Skip
+        } else {
+            Way::Walk
+        };
+        let named = self.names.iter_mut().map(|(_, child)| child);
+        let counted = self.indexes.iter_mut().map(|(_, child)| child);
+        for child in named.chain(counted).chain(self.every.as_deref_mut()) {
+            child.settle();
+        }
     }
 
     /// Whether one pass cannot give everything that is wanted here.
@@ -331,35 +362,10 @@ impl Program {
             if let Tree::List(items) = place {
                 items.push(value);
             } else {
-                *place = Tree::List(vec![value]);
+                *place = Tree::List(Box::new(vec![value]));
             }
         } else {
             *place = value;
-        }
-    }
-
-    fn begin(&self, found: &mut Found<'_>, slot: usize) {
-        if let Some(place @ Tree::Absent) = found.slots.get_mut(slot) {
-            *place = Tree::List(Vec::new());
-        }
-    }
-
-    fn append<'de>(
-        &self,
-        found: &mut Found<'de>,
-        each: &Each,
-        item: Result<Option<Tree<'de>>, Misread>,
-    ) {
-        match item {
-            Ok(Some(item)) => {
-                if let Some(Tree::List(items)) = found.slots.get_mut(each.slot) {
-                    items.push(item);
-                }
-            }
-            Ok(None) => {}
-            Err(misread) => {
-                found.misread.get_or_insert(misread);
-            }
         }
     }
 
@@ -397,17 +403,11 @@ impl Program {
                     .iter()
                     .filter_map(|number| self.eaches.get(*number))
                 {
-                    self.begin(found, each.slot);
+                    each.begin(found);
                     let mut inner = each.item.empty();
                     for value in items {
-                        each.item.walk(&each.item.trie, value, outside, &mut inner);
-                        for (slot, query) in &each.item.queries {
-                            if let Ok(Some(value)) = query.render(value) {
-                                each.item.put(&mut inner, *slot, Tree::owned(value));
-                            }
-                        }
-                        let item = each.finish(&mut inner, outside);
-                        self.append(found, each, item);
+                        each.map(value, outside, &mut inner);
+                        each.gather(&mut inner, outside, found);
                     }
                 }
             }
@@ -420,50 +420,92 @@ impl Program {
         found: &mut Found<'de>,
         outside: &dyn Surroundings,
     ) -> Result<Tree<'de>, Misread> {
+        self.look(found)?;
+        self.expression.evaluate(&mut found.slots, outside)
+    }
+
+    /// Whether all was read, and what must be there is.
+    fn look(&self, found: &mut Found<'_>) -> Result<(), Misread> {
         if let Some(misread) = found.misread.take() {
             return Err(misread);
         }
         let missing =
             |(slot, _): &(usize, String)| found.slots.get(*slot).is_none_or(Tree::is_absent);
-        if let Some((_, first)) = self.needs.first()
-            && self.needs.iter().all(missing)
-        {
-            return Err(Misread::Missing(first.clone()));
+        match self.needs.first() {
+            Some((_, first)) if self.needs.iter().all(missing) => {
+                Err(Misread::Missing(first.clone()))
+            }
+            _ => Ok(()),
         }
-        self.expression.evaluate(&mut found.slots, outside)
     }
 }
 
 impl Each {
-    /// The item's record, unless the item is left out. What was found is used up: the next item begins with nothing.
-    fn finish<'de>(
-        &self,
-        found: &mut Found<'de>,
-        outside: &dyn Surroundings,
-    ) -> Result<Option<Tree<'de>>, Misread> {
-        let made = self.make(found, outside);
-        found.slots.fill(Tree::Absent);
-        found.misread = None;
-        made
+    /// The list is there as soon as the array is, though it be empty.
+    fn begin(&self, found: &mut Found<'_>) {
+        if let Some(place @ Tree::Absent) = found.slots.get_mut(self.slot) {
+            *place = match &self.item.expression {
+                Expression::Record(fields) => Tree::Rows(Box::new(Rows::of(
+                    fields.iter().map(Option::is_some),
+                ))),
+                _ => Tree::List(Box::default()),
+            };
+        }
     }
 
-    fn make<'de>(
+    /// Finds what is wanted in one item of a document.
+    fn map(&self, value: &Value, outside: &dyn Surroundings, inner: &mut Found<'static>) {
+        self.item.walk(&self.item.trie, value, outside, inner);
+        for (slot, query) in &self.item.queries {
+            if let Ok(Some(value)) = query.render(value) {
+                self.item.put(inner, *slot, Tree::owned(value));
+            }
+        }
+    }
+
+    /// Adds what was found in an item to the list, unless the item is left out. What was found is used up: the next item
+    /// begins with nothing.
+    fn gather<'de>(
         &self,
-        found: &mut Found<'de>,
+        inner: &mut Found<'de>,
         outside: &dyn Surroundings,
-    ) -> Result<Option<Tree<'de>>, Misread> {
+        found: &mut Found<'de>,
+    ) {
+        if let Err(misread) = self.add(inner, outside, found.slots.get_mut(self.slot)) {
+            found.misread.get_or_insert(misread);
+        }
+        inner.slots.fill(Tree::Absent);
+        inner.misread = None;
+    }
+
+    fn add<'de>(
+        &self,
+        inner: &mut Found<'de>,
+        outside: &dyn Surroundings,
+        list: Option<&mut Tree<'de>>,
+    ) -> Result<(), Misread> {
         if let Some((slot, words)) = &self.only {
-            let word = found
+            let word = inner
                 .slots
                 .get(*slot)
                 .cloned()
                 .unwrap_or(Tree::Absent)
                 .text();
             if !word.is_some_and(|word| words.iter().any(|known| *known == word)) {
-                return Ok(None);
+                return Ok(());
             }
         }
-        self.item.finish(found, outside).map(Some)
+        match (list, &self.item.expression) {
+            (Some(Tree::Rows(rows)), Expression::Record(fields)) => {
+                self.item.look(inner)?;
+                for field in fields.iter().flatten() {
+                    rows.push(field.evaluate(&mut inner.slots, outside)?);
+                }
+            }
+            (Some(Tree::List(items)), _) => items.push(self.item.finish(inner, outside)?),
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -512,7 +554,7 @@ impl Expression {
             }
             Self::Items(items) => {
                 let items = items.iter().map(|item| item.evaluate(slots, outside));
-                Ok(Tree::List(items.collect::<Result<_, _>>()?))
+                Ok(Tree::List(Box::new(items.collect::<Result<_, _>>()?)))
             }
             Self::Each(slot) => Ok(slots
                 .get_mut(*slot)
@@ -563,10 +605,12 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if self.trie.capture.is_empty() && self.trie.is_leaf() {
-            return IgnoredAny::deserialize(deserializer).map(drop);
+        if self.trie.way == Way::Walk {
+            return deserializer.deserialize_any(self);
         }
-        if self.trie.needs_document() {
+        if self.trie.way == Way::Skip {
+            IgnoredAny::deserialize(deserializer)?;
+        } else {
             let value = Value::deserialize(deserializer)?;
             let mut found = Found {
                 slots: std::mem::take(&mut self.found.slots)
@@ -581,9 +625,8 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
                 slots: found.slots,
                 misread: found.misread,
             };
-            return Ok(());
         }
-        deserializer.deserialize_any(self)
+        Ok(())
     }
 }
 
@@ -594,7 +637,8 @@ fn owned(tree: Tree<'_>) -> Tree<'static> {
         Tree::Bool(value) => Tree::Bool(value),
         Tree::Number(value) => Tree::Number(value),
         Tree::Text(text) => Tree::Text(Cow::Owned(text.into_owned())),
-        Tree::List(items) => Tree::List(items.into_iter().map(owned).collect()),
+        Tree::List(items) => Tree::List(Box::new(items.into_iter().map(owned).collect())),
+        Tree::Rows(rows) => Tree::Rows(Box::new(rows.map(owned))),
         Tree::Record(fields) => Tree::Record(fields.into_iter().map(owned).collect()),
         Tree::Bytes(bytes) => Tree::Bytes(bytes),
         Tree::Json(value) => Tree::Json(value),
@@ -685,19 +729,12 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
             .first()
             .and_then(|number| self.program.eaches.get(*number))
         {
-            self.program.begin(self.found, each.slot);
+            each.begin(self.found);
             if !each.item.queries.is_empty() {
                 let mut inner = each.item.empty();
                 while let Some(value) = items.next_element::<Value>()? {
-                    each.item
-                        .walk(&each.item.trie, &value, self.outside, &mut inner);
-                    for (slot, query) in &each.item.queries {
-                        if let Ok(Some(value)) = query.render(&value) {
-                            each.item.put(&mut inner, *slot, Tree::owned(value));
-                        }
-                    }
-                    let item = each.finish(&mut inner, self.outside);
-                    self.program.append(self.found, each, item);
+                    each.map(&value, self.outside, &mut inner);
+                    each.gather(&mut inner, self.outside, self.found);
                 }
                 return Ok(());
             }
@@ -712,8 +749,7 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
                 if items.next_element_seed(walk)?.is_none() {
                     return Ok(());
                 }
-                let item = each.finish(&mut inner, self.outside);
-                self.program.append(self.found, each, item);
+                each.gather(&mut inner, self.outside, self.found);
             }
         }
         if let Some(trie) = &self.trie.every {

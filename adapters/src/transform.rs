@@ -286,12 +286,10 @@ impl Transform {
             Self::Base64 => mapped(value, |text| STANDARD.encode(text))?,
             Self::FromBase64 => {
                 let text = value.text().ok_or(Unfit("base64"))?;
-                Tree::Bytes(
-                    STANDARD
-                        .decode(text.as_bytes())
-                        .map_err(|_| Unfit("base64"))?
-                        .into(),
-                )
+                let bytes = STANDARD
+                    .decode(text.as_bytes())
+                    .map_err(|_| Unfit("base64"))?;
+                Tree::Bytes(Box::new(bytes.into()))
             }
             Self::UrlEncode => mapped(value, crate::template::encode)?,
             Self::Xml => mapped(value, xml)?,

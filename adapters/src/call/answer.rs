@@ -150,7 +150,7 @@ impl Operation {
                 }
                 let mut record = vec![Tree::Absent; *fields];
                 if let Some(field) = record.get_mut(*at) {
-                    *field = Tree::Bytes(response.body.clone());
+                    *field = Tree::Bytes(Box::new(response.body.clone()));
                 }
                 Tree::Record(record.into_boxed_slice())
             }

@@ -299,24 +299,21 @@ fn sentence(words: &[Word], delimiter: &str) -> String {
         .join(delimiter)
 }
 
-/// Vendors' labels for speakers, as `speaker_1` and on in order of first appearance.
+/// Vendors' labels for speakers, each with its name: `speaker_1` and on in order of first appearance.
 #[derive(Default)]
-struct Speakers(HashMap<String, usize>);
+struct Speakers(HashMap<String, String>);
 
 impl Speakers {
     fn name(&mut self, label: &str) -> Option<String> {
         if label.is_empty() {
             return None;
         }
-        let number = match self.0.get(label) {
-            Some(number) => *number,
-            None => {
-                let next = self.0.len() + 1;
-                self.0.insert(label.to_owned(), next);
-                next
-            }
-        };
-        Some(format!("speaker_{number}"))
+        if let Some(name) = self.0.get(label) {
+            return Some(name.clone());
+        }
+        let name = format!("speaker_{}", self.0.len() + 1);
+        self.0.insert(label.to_owned(), name.clone());
+        Some(name)
     }
 }
 

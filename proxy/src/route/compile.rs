@@ -45,8 +45,6 @@ pub(crate) enum Error {
     TooManyMembers(String),
     #[error("the manifests have mistakes:\n{0}")]
     Manifests(String),
-    #[error("the client for vendors cannot be made: {0}")]
-    Client(#[from] reqwest::Error),
     #[error("`{0}` names something that the configuration does not have")]
     Dangling(String),
 }
@@ -241,7 +239,7 @@ fn at_vendor(
             at.base.clone(),
             at.fields.clone(),
         ),
-        transport: registry.wire(account.connect_timeout)?,
+        transport: registry.wire(account.connect_timeout),
         quota: at
             .quota
             .map(|rate| registry.limit(format!("quota/{name}"), "account", rate)),

@@ -113,23 +113,23 @@ impl Registry {
     }
 
     /// How adapters' requests get out; one for each time to connect, so that all accounts share connections.
-    pub(crate) fn wire(&self, connect_timeout: Duration) -> reqwest::Result<Arc<dyn Transport>> {
+    pub(crate) fn wire(&self, connect_timeout: Duration) -> Arc<dyn Transport> {
         let mut known = self.wires.lock();
         let wire = if let Some(wire) = known.get(&connect_timeout) {
             Arc::clone(wire)
         } else {
-            let wire = Wire::new(connect_timeout, self.resolver.clone(), &self.tls)?;
+            let wire = Wire::new(connect_timeout, self.resolver.clone(), &self.tls);
             let wire = Arc::new(wire);
             known.insert(connect_timeout, Arc::clone(&wire));
             wire
         };
-        Ok(match &self.progress {
+        match &self.progress {
             None => wire,
             Some(progress) => Arc::new(Watched {
                 wire,
                 progress: Arc::clone(progress),
             }),
-        })
+        }
     }
 
     /// The meter of an account's cost, kept while its ceiling stays the same.

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::{fs::File, io::AsyncWriteExt, task::JoinHandle};
+use tokio::{fs::File, io::AsyncWriteExt, sync::mpsc, task::JoinHandle};
 
 use super::live::Draw;
 
@@ -251,6 +251,10 @@ impl Kept {
 pub(crate) enum Replay {
     /// Of one that is still coming.
     Live(Draw),
+    /// Of one that is sent once: bytes that are there.
+    Once(Bytes),
+    /// The same, in pieces as they are made, and how many bytes are still to come.
+    Pieces { pieces: Pieces, left: u64 },
     #[doc(hidden)]
     Memory {
         kept: Option<Arc<(Vec<Bytes>, Share)>>,
@@ -264,6 +268,32 @@ pub(crate) enum Replay {
         left: u64,
         reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
     },
+}
+
+/// Where a body's pieces come from.
+pub(crate) enum Pieces {
+    /// Made without waiting.
+    Here(Box<dyn Iterator<Item = io::Result<Bytes>> + Send>),
+    /// Read by a thread that may block.
+    Elsewhere(mpsc::Receiver<io::Result<Bytes>>),
+}
+
+impl Pieces {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match self {
+            Self::Here(pieces) => Poll::Ready(pieces.next()),
+            Self::Elsewhere(pieces) => pieces.poll_recv(cx),
+        }
+    }
+}
+
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Here(_) => "Here",
+            Self::Elsewhere(_) => "Elsewhere",
+        })
+    }
 }
 
 /// Reads at a position, not at the file's own offset, which all copies share.
@@ -290,6 +320,19 @@ impl Body for Replay {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         match self.get_mut() {
             Self::Live(draw) => Pin::new(draw).poll_frame(cx),
+            Self::Once(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Self::Pieces { pieces, left } => pieces.poll_next(cx).map(|piece| match piece {
+                Some(Ok(piece)) => {
+                    *left = left.saturating_sub(piece.len() as u64);
+                    Some(Ok(Frame::data(piece)))
+                }
+                Some(Err(error)) => Some(Err(error)),
+                None if *left > 0 => Some(Err(io::ErrorKind::UnexpectedEof.into())),
+                None => None,
+            }),
             Self::Memory { kept, next, left } => {
                 let piece = kept.as_ref().and_then(|kept| kept.0.get(*next)).cloned();
                 *next += 1;
@@ -325,14 +368,20 @@ impl Body for Replay {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Live(draw) => draw.is_end_stream(),
-            Self::Memory { left, .. } | Self::File { left, .. } => *left == 0,
+            Self::Once(bytes) => bytes.is_empty(),
+            Self::Pieces { left, .. } | Self::Memory { left, .. } | Self::File { left, .. } => {
+                *left == 0
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Live(draw) => draw.size_hint(),
-            Self::Memory { left, .. } | Self::File { left, .. } => SizeHint::with_exact(*left),
+            Self::Once(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Pieces { left, .. } | Self::Memory { left, .. } | Self::File { left, .. } => {
+                SizeHint::with_exact(*left)
+            }
         }
     }
 }

@@ -55,6 +55,7 @@ struct Inner {
     connector: Connector,
     /// Scheme, host and port.
     origin: Uri,
+    connect_timeout: Duration,
     keep_alive: Duration,
     idle: Mutex<Idle>,
 }
@@ -110,6 +111,7 @@ impl Client {
         Self(Arc::new(Inner {
             connector,
             origin,
+            connect_timeout: settings.connect_timeout,
             keep_alive: settings.keep_alive,
             idle: Mutex::default(),
         }))
@@ -182,6 +184,11 @@ impl Client {
         }
     }
 
+    /// Whether a connection waits for a request.
+    pub(crate) fn has_idle(&self) -> bool {
+        !self.0.idle.lock().links.is_empty()
+    }
+
     async fn connect(&self) -> Result<Link, Evidence> {
         let lost = |error: Box<dyn StdError + Send + Sync>| {
             Evidence::NotSent(connect_fault(error.as_ref()))
@@ -189,7 +196,11 @@ impl Client {
         let mut connector = self.0.connector.clone();
         poll_fn(|cx| connector.poll_ready(cx)).await.map_err(lost)?;
         let connecting = connector.call(self.0.origin.clone());
-        let socket = connecting.await.map_err(lost)?;
+        // The connector bounds only the time to be let in; encryption has to be settled within the same time.
+        let socket = tokio::time::timeout(self.0.connect_timeout, connecting)
+            .await
+            .map_err(|_| Evidence::NotSent(Fault::ConnectTimeout))?
+            .map_err(lost)?;
         let mut builder = http1::Builder::new();
         builder.max_headers(ANSWER_HEADERS);
         let (sender, driver) = builder

@@ -1,17 +1,24 @@
-//! How adapters' requests reach vendors: reqwest for HTTP, tungstenite for the few that talk over a WebSocket.
+//! How adapters' requests reach vendors: the client of the gateway for HTTP, tungstenite for the few that talk over a
+//! WebSocket.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt as _, StreamExt as _, stream};
-use http::StatusCode;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{
+    HeaderValue, Method, StatusCode, Uri, header,
+    uri::{Authority, Scheme},
+};
+use http_body_util::BodyExt as _;
 use isobar_adapters::{Body, Evidence, Fault, Piece, Request, Response, Talk, Transport};
-use tokio::net::TcpStream;
+use parking_lot::RwLock;
+use tokio::{net::TcpStream, sync::mpsc};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::{
-    client::{connect_fault, find},
+    body::{Pieces, Replay},
+    client::{Client, Settings, body_evidence},
     resolver::Resolver,
 };
 
@@ -19,13 +26,16 @@ use super::{
 const LARGEST: usize = 64 * 1024 * 1024;
 /// Pieces of a file that are read ahead of the connection.
 const AHEAD: usize = 4;
+/// Origins whose connections are kept; compositions may make more when they run.
+const ORIGINS: usize = 256;
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Messages that a WebSocket may send.
 const MESSAGES: usize = 100_000;
 
-/// Sends adapters' requests.
-#[derive(Clone)]
+/// Sends adapters' requests. It follows no redirect: one could carry a credential to another host.
 pub(crate) struct Wire {
-    http: reqwest::Client,
+    clients: RwLock<HashMap<(Scheme, Authority), Client>>,
     resolver: Resolver,
     tls: Arc<rustls::ClientConfig>,
     connect_timeout: Duration,
@@ -36,24 +46,13 @@ impl Wire {
         connect_timeout: Duration,
         resolver: Resolver,
         tls: &Arc<rustls::ClientConfig>,
-    ) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured((**tls).clone())
-            .dns_resolver(Arc::new(Names(resolver.clone())))
-            .connect_timeout(connect_timeout)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            // A redirect could carry a credential to another host.
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .http1_only()
-            .build()?;
-        Ok(Self {
-            http,
+    ) -> Self {
+        Self {
+            clients: RwLock::default(),
             resolver,
             tls: Arc::clone(tls),
             connect_timeout,
-        })
+        }
     }
 }
 
@@ -63,20 +62,19 @@ impl Transport for Wire {
         if allowed.is_zero() {
             return Err(Evidence::NotSent(Fault::ConnectTimeout));
         }
-        let talk = request.talk.clone();
-        let exchange = async {
-            match talk {
-                Talk::Http => self.http(request).await,
-                Talk::Socket {
-                    messages,
-                    pace,
-                    until,
-                } => self.socket(request, messages, pace, until).await,
-            }
-        };
-        tokio::time::timeout(allowed, exchange)
-            .await
-            .unwrap_or(Err(Evidence::Broken(Fault::Timeout)))
+        let over = tokio::time::sleep(allowed);
+        match request.talk.clone() {
+            Talk::Http => self.http(request, over).await,
+            Talk::Socket {
+                messages,
+                pace,
+                until,
+            } => tokio::select! {
+                biased;
+                answer = self.socket(request, messages, pace, until) => answer,
+                () = over => Err(Evidence::Broken(Fault::Timeout)),
+            },
+        }
     }
 
     async fn pause(&self, time: Duration) {
@@ -90,57 +88,95 @@ impl Transport for Wire {
 }
 
 impl Wire {
-    async fn http(&self, request: Request) -> Result<Response, Evidence> {
-        let length = request.body.length();
-        let mut headers = request.headers;
-        // Both are the client's to write; a second one would be sent beside it.
-        headers.remove(http::header::CONTENT_LENGTH);
-        let mut builder = self
-            .http
-            .request(request.method.clone(), request.uri.to_string())
-            .headers(headers);
-        builder = match request.body.0.as_slice() {
-            [] if request.method == http::Method::GET || request.method == http::Method::DELETE => {
-                builder
-            }
-            [] => builder.header(http::header::CONTENT_LENGTH, 0),
-            [Piece::Bytes(bytes)] => builder.body(bytes.clone()),
-            _ => builder
-                .header(http::header::CONTENT_LENGTH, length)
-                .body(streamed(request.body)),
-        };
-        let mut answer = builder.send().await.map_err(|error| evidence(&error))?;
-        let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-        let mut first: Option<Bytes> = None;
-        let mut more = BytesMut::new();
-        while let Some(piece) = answer
-            .chunk()
-            .await
-            .map_err(|_| Evidence::Broken(Fault::Truncated))?
-        {
-            if more.len() + piece.len() > LARGEST {
-                return Err(Evidence::Broken(Fault::Malformed));
-            }
-            match &first {
-                None => first = Some(piece),
-                Some(start) => {
-                    if more.is_empty() {
-                        more.extend_from_slice(start);
+    async fn http(
+        &self,
+        request: Request,
+        over: impl Future<Output = ()>,
+    ) -> Result<Response, Evidence> {
+        tokio::pin!(over);
+        let (request, client) = self.ready(request)?;
+        let answer = client.send(request, over.as_mut()).await?;
+        let (head, mut coming) = answer.into_parts();
+        let mut body = Gathered::default();
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = coming.frame() => frame,
+                () = &mut over => return Err(Evidence::Broken(Fault::Timeout)),
+            };
+            match frame {
+                None => break,
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        body.push(piece)?;
                     }
-                    more.extend_from_slice(&piece);
                 }
+                Some(Err(error)) => return Err(body_evidence(&error)),
             }
         }
-        let body = if more.is_empty() {
-            first.unwrap_or_default()
-        } else {
-            more.freeze()
-        };
         Ok(Response {
-            status,
-            headers,
-            body,
+            status: head.status,
+            headers: head.headers,
+            body: body.whole(),
         })
+    }
+
+    /// The request as it goes on the wire, and the client for its origin.
+    fn ready(&self, request: Request) -> Result<(http::Request<Replay>, Client), Evidence> {
+        let unfit = || Evidence::NotSent(Fault::Connect);
+        let parts = request.uri.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(unfit());
+        };
+        if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
+            return Err(unfit());
+        }
+        let mut headers = request.headers;
+        headers
+            .entry(header::ACCEPT)
+            .or_insert(HeaderValue::from_static("*/*"));
+        let length = request.body.length();
+        let bare = matches!(request.method, Method::GET | Method::DELETE);
+        if length > 0 || !bare {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        } else {
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        let mut ready = http::Request::new(sending(request.body, length));
+        *ready.method_mut() = request.method;
+        *ready.headers_mut() = headers;
+        *ready.uri_mut() = parts.path_and_query.map_or_else(Uri::default, Uri::from);
+        let origin = (scheme, authority);
+        let known = self.clients.read().get(&origin).cloned();
+        let client = match known {
+            Some(client) => client,
+            None => self.connect_to(origin)?,
+        };
+        Ok((ready, client))
+    }
+
+    /// A client for an origin that was not called before, or not lately.
+    fn connect_to(&self, origin: (Scheme, Authority)) -> Result<Client, Evidence> {
+        let at = Uri::builder()
+            .scheme(origin.0.clone())
+            .authority(origin.1.clone())
+            .path_and_query("/")
+            .build()
+            .map_err(|_| Evidence::NotSent(Fault::Connect))?;
+        let settings = Settings {
+            connect_timeout: self.connect_timeout,
+            keep_alive: KEEP_ALIVE,
+        };
+        let mut clients = self.clients.write();
+        if clients.len() >= ORIGINS {
+            clients.retain(|_, client| client.has_idle());
+        }
+        if clients.len() >= ORIGINS {
+            // What is under way keeps its own.
+            clients.clear();
+        }
+        let fresh = || Client::new(&settings, at, self.resolver.clone(), &self.tls);
+        Ok(clients.entry(origin).or_insert_with(fresh).clone())
     }
 
     /// Sends the messages at their pace and gathers what comes back, as one JSON array.
@@ -295,52 +331,60 @@ fn is_last(message: &serde_json::Value, until: &(Vec<String>, serde_json::Value)
     found == Some(&until.1) || found.is_none()
 }
 
-/// A body with blobs in it: files are read by a thread that may block, a few pieces ahead of the connection.
-fn streamed(body: Body) -> reqwest::Body {
-    if body.in_memory() {
-        return reqwest::Body::wrap_stream(stream::iter(body.pieces()));
-    }
-    let (send, receive) = tokio::sync::mpsc::channel(AHEAD);
-    tokio::task::spawn_blocking(move || {
-        for piece in body.pieces() {
-            if send.blocking_send(piece).is_err() {
-                break;
-            }
+/// An answer's body; the first piece is not copied where it is the only one.
+#[derive(Default)]
+struct Gathered {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Gathered {
+    fn push(&mut self, piece: Bytes) -> Result<(), Evidence> {
+        if self.first.len().max(self.all.len()) + piece.len() > LARGEST {
+            return Err(Evidence::Broken(Fault::Malformed));
         }
-    });
-    reqwest::Body::wrap_stream(stream::unfold(receive, |mut receive| async {
-        receive.recv().await.map(|piece| (piece, receive))
-    }))
+        if self.first.is_empty() {
+            self.first = piece;
+            return Ok(());
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&piece);
+        Ok(())
+    }
+
+    fn whole(self) -> Bytes {
+        if self.all.is_empty() {
+            self.first
+        } else {
+            self.all.freeze()
+        }
+    }
 }
 
-fn evidence(error: &reqwest::Error) -> Evidence {
-    if error.is_connect() {
-        return Evidence::NotSent(connect_fault(error));
+/// A body on its way: files are read by a thread that may block, a few pieces ahead of the connection.
+fn sending(body: Body, length: u64) -> Replay {
+    match body.0.as_slice() {
+        [] => return Replay::Once(Bytes::new()),
+        [Piece::Bytes(bytes)] => return Replay::Once(bytes.clone()),
+        _ => {}
     }
-    if error.is_builder() {
-        return Evidence::NotSent(Fault::Connect);
-    }
-    match find::<hyper::Error>(error) {
-        Some(cause) if cause.is_canceled() => Evidence::NotSent(Fault::Closed),
-        Some(cause) if cause.is_parse() => Evidence::Broken(Fault::Malformed),
-        _ => Evidence::Broken(Fault::Reset),
-    }
-}
-
-/// Our resolver, as reqwest wants it.
-struct Names(Resolver);
-
-impl reqwest::dns::Resolve for Names {
-    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let resolver = self.0.clone();
-        Box::pin(async move {
-            let addresses = resolver.lookup(name.as_str()).await?;
-            let addresses: reqwest::dns::Addrs = Box::new(
-                addresses
-                    .into_iter()
-                    .map(|address| SocketAddr::new(address, 0)),
-            );
-            Ok(addresses)
-        })
+    let pieces = if body.in_memory() {
+        Pieces::Here(Box::new(body.pieces()))
+    } else {
+        let (send, receive) = mpsc::channel(AHEAD);
+        tokio::task::spawn_blocking(move || {
+            for piece in body.pieces() {
+                if send.blocking_send(piece).is_err() {
+                    break;
+                }
+            }
+        });
+        Pieces::Elsewhere(receive)
+    };
+    Replay::Pieces {
+        pieces,
+        left: length,
     }
 }
