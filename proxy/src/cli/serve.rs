@@ -53,12 +53,17 @@ pub(super) fn run(arguments: Arguments) -> io::Result<ExitCode> {
     runtime.block_on(serve(loaded.checked, origin, style))
 }
 
-/// The runtime that serves requests.
+/// The runtime that serves requests. A single thread has nobody to take work from, so it need not be ready to.
 pub(super) fn runtime(threads: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = threads {
-        builder.worker_threads(threads);
-    }
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let mut builder = match threads.unwrap_or_else(cores) {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    };
     builder.enable_all().thread_name("serve").build()
 }
 

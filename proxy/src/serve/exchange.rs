@@ -421,14 +421,16 @@ impl Work for Forwarding<'_> {
             Ok(answered) => answered,
             Err(evidence) => return Ok(lost(evidence)),
         };
-        account.health.observe(started.elapsed(), Instant::now());
+        let now = Instant::now();
+        let took = now.saturating_duration_since(started);
+        account.health.observe(took, now);
         let (head, body) = answered.into_parts();
         let evidence = Evidence::Answered {
             status: head.status.as_u16(),
             retry_after: head.headers.contains_key(http::header::RETRY_AFTER),
             own_credential: account.has_credential(),
         };
-        let left = allowed.saturating_sub(started.elapsed());
+        let left = allowed.saturating_sub(took);
         let retry_after = retry_after(&head.headers);
         let read = match self.body {
             Body::Kept(_) => answer::read(body, left).await,
