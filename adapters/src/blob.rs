@@ -1,6 +1,9 @@
 //! Recordings and other large bodies, passed by reference: never copied between attempts, steps or encodings.
 
-use std::{fmt, io, sync::Arc};
+use std::{
+    fmt, io,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -29,25 +32,22 @@ struct Inner {
     media: Media,
     media_type: String,
     name: String,
-    digest: [u8; 32],
+    /// Known from the start where reading may block, and worked out when it is wanted where the bytes are at hand.
+    digest: OnceLock<[u8; 32]>,
 }
 
 impl Blob {
-    /// Wraps a source. Reads it once, to know its digest: call it where blocking is allowed if it is not in memory.
+    /// Wraps a source. Reads it once if it is not in memory, to know its digest: call it where blocking is allowed then.
     pub fn new(
         source: Box<dyn Source>,
         media: Media,
         media_type: String,
         name: String,
     ) -> io::Result<Self> {
-        let mut hash = Sha256::new();
-        for piece in (Pieces {
-            source: &*source,
-            offset: 0,
-        }) {
-            hash.update(&piece?);
+        let digest = OnceLock::new();
+        if !source.in_memory() {
+            let _ = digest.set(digest_of(&*source)?);
         }
-        let digest = hash.finalize().into();
         Ok(Self(Arc::new(Inner {
             source,
             media,
@@ -74,13 +74,12 @@ impl Blob {
     }
 
     fn in_one(bytes: Bytes, media: Media, media_type: String, name: &str) -> Self {
-        let digest = Sha256::digest(&bytes).into();
         Self(Arc::new(Inner {
             source: Box::new(Memory(vec![bytes])),
             media,
             media_type,
             name: name.to_owned(),
-            digest,
+            digest: OnceLock::new(),
         }))
     }
 
@@ -106,7 +105,12 @@ impl Blob {
 
     /// SHA-256 of the content.
     pub fn digest(&self) -> [u8; 32] {
-        self.0.digest
+        let source = &*self.0.source;
+        *self
+            .0
+            .digest
+            // What is in memory can be read.
+            .get_or_init(|| digest_of(source).unwrap_or_default())
     }
 
     /// Whether reading never blocks.
@@ -146,6 +150,14 @@ impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Blob({} bytes of {})", self.length(), self.media_type())
     }
+}
+
+fn digest_of(source: &dyn Source) -> io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    for piece in (Pieces { source, offset: 0 }) {
+        hash.update(&piece?);
+    }
+    Ok(hash.finalize().into())
 }
 
 struct Pieces<'a> {

@@ -465,9 +465,9 @@ impl Each {
 
     /// Adds what was found in an item to the list, unless the item is left out. What was found is used up: the next item
     /// begins with nothing.
-    fn gather<'de>(
+    fn gather<'item: 'de, 'de>(
         &self,
-        inner: &mut Found<'de>,
+        inner: &mut Found<'item>,
         outside: &dyn Surroundings,
         found: &mut Found<'de>,
     ) {
@@ -478,9 +478,9 @@ impl Each {
         inner.misread = None;
     }
 
-    fn add<'de>(
+    fn add<'item: 'de, 'de>(
         &self,
-        inner: &mut Found<'de>,
+        inner: &mut Found<'item>,
         outside: &dyn Surroundings,
         list: Option<&mut Tree<'de>>,
     ) -> Result<(), Misread> {

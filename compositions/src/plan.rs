@@ -2,14 +2,17 @@
 //!
 //! Only `check` makes a plan. It is immutable, holds no credential but those of its own HTTP steps, and starts nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::{HeaderName, Method};
 use isobar_adapters::Contract;
 use isobar_config::{Effect, Expression, JsonPath, Matcher, Secret};
 use serde_json::Value;
 
-use crate::shape::Shape;
+use crate::{run::Graph, shape::Shape};
 
 /// A composition that can be run.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub struct Plan {
     pub idempotency: Option<Idempotency>,
     /// Hosts that HTTP steps may call.
     pub hosts: Vec<Host>,
+    /// Worked out when it is first run.
+    pub(crate) graph: OnceLock<Graph>,
 }
 
 /// Where a composition is served.

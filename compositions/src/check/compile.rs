@@ -1,6 +1,6 @@
 //! One composition, from its top down.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use isobar_config::{Node, Value};
 
@@ -122,6 +122,7 @@ impl Reading<'_> {
             limits,
             idempotency,
             hosts: hosts.into_iter().map(|(host, _)| host).collect(),
+            graph: OnceLock::new(),
         };
         let calls = worst(&plan.steps);
         if calls > u64::from(limits.calls) {

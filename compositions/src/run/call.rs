@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
 use isobar_adapters::Blob;
 use isobar_config::Effect as Repeats;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
     Came, Scope, Trail,
@@ -23,8 +23,8 @@ use super::{
 use crate::{
     caller::{HttpCall, HttpCalled, HttpContent, OperationCall},
     plan::{
-        Each, Failed, Given, Host, Http, HttpBody, OperationWork, Plan, Reference, Root, Step, Url,
-        Work,
+        Each, Failed, Given, Host, Http, HttpBody, OperationWork, Plan, Reference, Root, Step, Undo,
+        Url, Work,
     },
 };
 
@@ -135,7 +135,7 @@ impl Scope<'_> {
         };
         match &step.each {
             None => self.tries(one).await.map(Some),
-            Some(each) => self.items(one, each, by_item).await.map(Some),
+            Some(each) => Box::pin(self.items(one, each, by_item)).await.map(Some),
         }
     }
 
@@ -247,9 +247,13 @@ impl Scope<'_> {
 
     /// One call, recorded before and after where its effect can be taken back.
     async fn effect(&self, one: One<'_>) -> Gave {
-        let Some(undo) = &one.step.undo else {
-            return self.work(&one.step.work, one).await;
-        };
+        match &one.step.undo {
+            None => self.work(&one.step.work, one).await,
+            Some(undo) => Box::pin(self.recorded(one, undo)).await,
+        }
+    }
+
+    async fn recorded(&self, one: One<'_>, undo: &Undo) -> Gave {
         let number = self.shared.numbers.fetch_add(1, Ordering::Relaxed);
         let mut effect = Effect::begin(self, one.index, number, &one.look, undo)
             .map_err(|error| unworkable(one.step, &error))?;
@@ -292,37 +296,40 @@ impl Scope<'_> {
         gave
     }
 
-    /// What the work is, done once.
-    fn work<'s>(&'s self, work: &'s Work, one: One<'s>) -> BoxFuture<'s, Gave> {
-        Box::pin(async move {
-            let gave = match work {
-                Work::Operation(work) => self.operation(work, one).await?,
-                Work::Http(http) => self.http(http, one).await?,
-                Work::Composition { plan, with } => self.composition(plan, with, one).await?,
-                Work::Race(ways) => return self.race(ways, one).await,
-            };
-            Ok(gave)
-        })
+    /// What the work is, done once. What is rare, or leads back here, is in a box of its own: the others are not to be as
+    /// large.
+    async fn work(&self, work: &Work, one: One<'_>) -> Gave {
+        match work {
+            Work::Operation(work) => self.operation(work, one).await,
+            Work::Http(http) => self.http(http, one).await,
+            Work::Composition { plan, with } => {
+                Box::pin(self.composition(plan, with, one)).await
+            }
+            Work::Race(ways) => self.race(ways, one).await,
+        }
     }
 
     /// Several ways at once; the first that works counts, and the others are dropped.
-    async fn race(&self, ways: &[Work], one: One<'_>) -> Gave {
-        let mut running: FuturesUnordered<_> = ways.iter().map(|way| self.work(way, one)).collect();
-        let mut last = None;
-        while let Some(gave) = running.next().await {
-            match gave {
-                Ok(slot) => return Ok(slot),
-                Err(failed) => last = Some(failed),
+    fn race<'s>(&'s self, ways: &'s [Work], one: One<'s>) -> BoxFuture<'s, Gave> {
+        let ways = ways.iter().map(move |way| self.work(way, one));
+        Box::pin(async move {
+            let mut running: FuturesUnordered<_> = ways.collect();
+            let mut last = None;
+            while let Some(gave) = running.next().await {
+                match gave {
+                    Ok(slot) => return Ok(slot),
+                    Err(failed) => last = Some(failed),
+                }
             }
-        }
-        Err(last.unwrap_or_else(|| {
-            StepFailed::of(
-                &one.step.name,
-                500,
-                "internal",
-                "there is nothing to race".to_owned(),
-            )
-        }))
+            Err(last.unwrap_or_else(|| {
+                StepFailed::of(
+                    &one.step.name,
+                    500,
+                    "internal",
+                    "there is nothing to race".to_owned(),
+                )
+            }))
+        })
     }
 
     async fn operation(&self, work: &OperationWork, one: One<'_>) -> Gave {
@@ -411,46 +418,43 @@ impl Scope<'_> {
         };
         let deadline = one.deadline.min(Instant::now() + plan.deadline);
         let inner = Scope::new(self.shared, plan, &inputs, prefix, deadline);
-        let result = inner.answer().await;
-        let (reports, degraded) = inner.reports();
+        let result = inner.answer().await.map(|answer| match answer.body {
+            super::AnswerBody::Json(json) => {
+                let mut slot = Slot {
+                    json,
+                    ..Slot::default()
+                };
+                if let Given::Map(members) = &plan.output.body {
+                    for (name, given) in members {
+                        if let Some(blob) = inner.look().blob(given) {
+                            slot.put(name, blob.clone());
+                        }
+                    }
+                }
+                slot
+            }
+            super::AnswerBody::Blob(blob) => {
+                let mut slot = Slot::default();
+                slot.put("", blob);
+                slot
+            }
+        });
+        let (reports, degraded) = inner.into_reports();
         let attempts = reports.into_iter().flat_map(|report| report.attempts);
         one.trail.attempts.lock().extend(attempts);
         if !degraded.is_empty() {
             // A part of a part is degraded: so is this step, to whoever looks at the answer.
             self.degraded.lock().push(one.index);
         }
-        match result {
-            Ok(answer) => Ok(match answer.body {
-                super::AnswerBody::Json(json) => {
-                    let mut slot = Slot {
-                        json,
-                        ..Slot::default()
-                    };
-                    if let Given::Map(members) = &plan.output.body {
-                        for (name, given) in members {
-                            if let Some(blob) = inner.look().blob(given) {
-                                slot.put(name, blob.clone());
-                            }
-                        }
-                    }
-                    slot
-                }
-                super::AnswerBody::Blob(blob) => {
-                    let mut slot = Slot::default();
-                    slot.put("", blob);
-                    slot
-                }
-            }),
-            Err(failed) => Err(StepFailed {
-                step: failed.step.unwrap_or_else(|| step.name.clone()),
-                status: failed.status,
-                kind: failed.kind,
-                reason: failed.reason,
-                retry_after: failed.retry_after,
-                outcome_unknown: failed.outcome_unknown,
-                passing: failed.status >= 500,
-            }),
-        }
+        result.map_err(|failed| StepFailed {
+            step: failed.step.unwrap_or_else(|| step.name.clone()),
+            status: failed.status,
+            kind: failed.kind,
+            reason: failed.reason,
+            retry_after: failed.retry_after,
+            outcome_unknown: failed.outcome_unknown,
+            passing: failed.status >= 500,
+        })
     }
 
     async fn http(&self, http: &Http, one: One<'_>) -> Gave {
@@ -520,7 +524,10 @@ impl Scope<'_> {
             item: one.item,
         };
         match self.shared.engine.caller.http(call).await {
-            Ok(called) => read_answer(http, step, called),
+            Ok(called) => {
+                let with_headers = self.plan.graph().headers.get(one.index) != Some(&false);
+                read_answer(http, step, called, with_headers)
+            }
             Err(mut failed) => {
                 one.trail.attempts.lock().append(&mut failed.attempts);
                 failed.outcome_unknown &= step.effect != Repeats::Read;
@@ -709,7 +716,7 @@ pub(crate) fn allowed(uri: &Uri, hosts: &[Host]) -> Result<(), String> {
 }
 
 /// Reads an HTTP answer as the step's output.
-fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
+fn read_answer(http: &Http, step: &Step, called: HttpCalled, with_headers: bool) -> Gave {
     let status = called.head.status;
     if !status.is_success() && !http.accept.contains(&status.as_u16()) {
         let refused =
@@ -736,31 +743,24 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
         .headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .map(|text| {
-            text.split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .to_ascii_lowercase()
-        })
-        .unwrap_or_default();
+        .map(|text| text.split(';').next().unwrap_or_default().trim())
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let broken = |why: String| {
         let mut failed = StepFailed::of(&step.name, 502, "vendor-broken", why);
         failed.outcome_unknown = step.effect != Repeats::Read;
         failed
     };
-    let headers: Map<String, Value> = called
-        .head
-        .headers
-        .iter()
-        .filter_map(|(name, value)| {
-            Some((name.as_str().to_owned(), Value::from(value.to_str().ok()?)))
-        })
-        .collect();
-    let mut slot = Slot {
-        json: json!({ "status": status.as_u16(), "headers": headers, "body": null }),
-        ..Slot::default()
-    };
+    let mut fields = Map::with_capacity(3);
+    fields.insert("status".to_owned(), status.as_u16().into());
+    if with_headers {
+        let text = |value: &HeaderValue| value.to_str().ok().map(Value::from);
+        let headers = called.head.headers.iter();
+        let headers: Map<String, Value> = headers
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), text(value)?)))
+            .collect();
+        fields.insert("headers".to_owned(), headers.into());
+    }
     let is_json = media_type == "application/json" || media_type.ends_with("+json");
     let body = if called.body.is_empty() {
         Some(Value::Null)
@@ -775,22 +775,27 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled) -> Gave {
     } else {
         None
     };
-    match body {
-        Some(body) => {
-            if status.is_success()
-                && let Some(why) = misfit(&http.returns, &body, "$.body")
-            {
-                return Err(broken(format!(
-                    "the answer is not what `returns` promises: {why}"
-                )));
-            }
-            if let Some(fields) = slot.json.as_object_mut() {
-                fields.insert("body".to_owned(), body);
-            }
-        }
-        None => slot.put("body", blob(called.body, &media_type)),
+    let Some(body) = body else {
+        fields.insert("body".to_owned(), Value::Null);
+        let mut slot = Slot {
+            json: fields.into(),
+            ..Slot::default()
+        };
+        slot.put("body", blob(called.body, &media_type));
+        return Ok(slot);
+    };
+    if status.is_success()
+        && let Some(why) = misfit(&http.returns, &body, "$.body")
+    {
+        return Err(broken(format!(
+            "the answer is not what `returns` promises: {why}"
+        )));
     }
-    Ok(slot)
+    fields.insert("body".to_owned(), body);
+    Ok(Slot {
+        json: fields.into(),
+        ..Slot::default()
+    })
 }
 
 fn blob(bytes: Bytes, media_type: &str) -> Blob {

@@ -4,6 +4,7 @@
 //! A run that fails takes its effects back in reverse order. Knows no socket: calls go through a [`Caller`].
 
 mod call;
+mod graph;
 mod inputs;
 mod report;
 mod slot;
@@ -11,7 +12,7 @@ mod undo;
 
 use std::{
     sync::{
-        OnceLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -35,6 +36,9 @@ pub use report::{
 pub use slot::Slot;
 pub use undo::recover;
 
+pub(crate) use graph::Graph;
+use graph::steps_of;
+
 use self::{
     slot::{Ended, Look, NoValue},
     undo::Effect,
@@ -42,13 +46,13 @@ use self::{
 use crate::{
     caller::{Attempt, Caller},
     journal::Journal,
-    plan::{Given, Plan, Root, Work},
+    plan::{Given, Plan},
 };
 
 /// Told of a run while it goes on.
 pub trait Watch: Send + Sync {
-    /// A step began.
-    fn started(&self, _step: &str, _work: &str) {}
+    /// A step began; its name is only made for who wants it.
+    fn started(&self, _step: &dyn Fn() -> String, _work: &str) {}
     /// A step ended.
     fn ended(&self, _report: &StepReport) {}
     /// A member of a streamed output is known.
@@ -159,7 +163,7 @@ impl Engine<'_> {
                     || (failed.outcome_unknown && undone.is_empty());
             }
         }
-        let (steps, degraded) = scope.reports();
+        let (steps, degraded) = scope.into_reports();
         Ran {
             result,
             steps,
@@ -255,7 +259,7 @@ impl<'a> Scope<'a> {
 
     /// Runs every step to its end, or to the first failure that no `otherwise` mends.
     async fn steps(&self) -> Result<(), RunFailed> {
-        let graph = Graph::of(self.plan);
+        let graph = self.plan.graph();
         let mut state = Going {
             waits: graph.waits.clone(),
             wanted: graph.wanted.clone(),
@@ -284,20 +288,17 @@ impl<'a> Scope<'a> {
                 continue;
             };
             let (ended, report) = self.end(index, came);
-            self.settle(index, ended, report, &graph, &mut state, &mut running)?;
+            self.settle(index, ended, report, graph, &mut state, &mut running)?;
             self.tell_parts(&mut state);
         }
     }
 
     /// Starts a step whose needs have ended, none of them by failing.
     fn start<'s>(&'s self, index: usize, state: &mut Going, running: &mut Running<'s>) {
-        let Some(step) = self.plan.steps.get(index) else {
-            return;
-        };
         self.shared
             .engine
             .watch
-            .started(&self.name(index), &step.work.label());
+            .started(&|| self.name(index), self.label(index));
         let (work, handle) = abortable(self.step(index));
         if let Some(place) = state.handles.get_mut(index) {
             *place = Some(handle);
@@ -318,7 +319,7 @@ impl<'a> Scope<'a> {
         let mut waiting = vec![(index, ended, report)];
         while let Some((index, ended, report)) = waiting.pop() {
             let failure = match &ended {
-                Ended::Failed(failed) => Some(std::sync::Arc::clone(failed)),
+                Ended::Failed(failed) => Some(Arc::clone(failed)),
                 _ => None,
             };
             if !self.note(index, ended, report) {
@@ -417,12 +418,7 @@ impl<'a> Scope<'a> {
         let millis = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
         StepReport {
             step: self.name(index),
-            work: self
-                .plan
-                .steps
-                .get(index)
-                .map(|step| step.work.label())
-                .unwrap_or_default(),
+            work: Arc::clone(self.label(index)),
             outcome,
             reason,
             started_ms: millis(started.saturating_duration_since(self.shared.start)),
@@ -453,6 +449,12 @@ impl<'a> Scope<'a> {
             .is_some_and(|ended| ended.get().is_some())
     }
 
+    /// What the step does, in a word or two.
+    fn label(&self, index: usize) -> &Arc<str> {
+        static NONE: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+        self.plan.graph().labels.get(index).unwrap_or(&NONE)
+    }
+
     fn name(&self, index: usize) -> String {
         let name = self
             .plan
@@ -468,9 +470,11 @@ impl<'a> Scope<'a> {
         degraded.into_iter().map(|index| self.name(index)).collect()
     }
 
-    fn reports(&self) -> (Vec<StepReport>, Vec<String>) {
-        let reports = self.reports.iter().enumerate().map(|(index, report)| {
-            report.get().cloned().unwrap_or_else(|| {
+    /// What every step came to, and the names of those whose `otherwise` stands in.
+    fn into_reports(mut self) -> (Vec<StepReport>, Vec<String>) {
+        let reports = std::mem::take(&mut self.reports);
+        let reports = reports.into_iter().enumerate().map(|(index, report)| {
+            report.into_inner().unwrap_or_else(|| {
                 let mut report =
                     self.report(index, StepOutcome::Cancelled, None, Instant::now(), None);
                 report.took_ms = 0.0;
@@ -517,77 +521,6 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Who needs whom.
-struct Graph {
-    /// Steps that each step waits for: its needs, and the step whose output it may share.
-    needs: Vec<Vec<usize>>,
-    /// Steps that need each step.
-    users: Vec<Vec<usize>>,
-    /// How many steps each waits for.
-    waits: Vec<usize>,
-    /// How many want each step's output: users, the output, and for steps with effects always one more.
-    wanted: Vec<usize>,
-    /// Whether the run fails if the step does.
-    ends_run: Vec<bool>,
-}
-
-impl Graph {
-    fn of(plan: &Plan) -> Self {
-        let count = plan.steps.len();
-        let mut users = vec![Vec::new(); count];
-        let needs: Vec<Vec<usize>> = plan
-            .steps
-            .iter()
-            .map(|step| {
-                let twin = step.twin.filter(|twin| !step.needs.contains(twin));
-                step.needs.iter().copied().chain(twin).collect()
-            })
-            .collect();
-        for (index, needs) in needs.iter().enumerate() {
-            for &need in needs {
-                if let Some(users) = users.get_mut(need) {
-                    users.push(index);
-                }
-            }
-        }
-        let mut roots = Vec::new();
-        let output = &plan.output;
-        steps_of(plan, &output.body, &mut roots);
-        for given in output
-            .status
-            .iter()
-            .chain(output.headers.iter().map(|(_, given)| given))
-        {
-            steps_of(plan, given, &mut roots);
-        }
-        let in_output = |index: usize| roots.contains(&index);
-        let own = |index: usize, step: &crate::plan::Step| {
-            in_output(index) || !step.needed || step.effect != isobar_config::Effect::Read
-        };
-        Self {
-            waits: needs.iter().map(Vec::len).collect(),
-            wanted: plan
-                .steps
-                .iter()
-                .enumerate()
-                .map(|(index, step)| {
-                    users.get(index).map_or(0, Vec::len) + usize::from(own(index, step))
-                })
-                .collect(),
-            ends_run: plan
-                .steps
-                .iter()
-                .enumerate()
-                .map(|(index, step)| {
-                    in_output(index) || (!step.needed && users.get(index).is_none_or(Vec::is_empty))
-                })
-                .collect(),
-            needs,
-            users,
-        }
-    }
-}
-
 /// A run's state between two ends of steps.
 struct Going {
     waits: Vec<usize>,
@@ -615,33 +548,6 @@ impl Parts {
         Self {
             left: left.collect(),
         }
-    }
-}
-
-/// Steps that a value looks at.
-fn steps_of(plan: &Plan, given: &Given, found: &mut Vec<usize>) {
-    match given {
-        Given::Literal(_) => {}
-        Given::Reference(reference) => match reference.root {
-            Root::Step(step) => found.push(step),
-            // What is degraded is known when all has ended.
-            Root::Run if reference.text.contains("degraded") => {
-                found.extend(0..plan.steps.len());
-            }
-            Root::Input | Root::Run | Root::Item | Root::Index => {}
-        },
-        Given::Expression(expression) => {
-            for name in expression.names() {
-                if name == "run" && expression.source().contains("degraded") {
-                    found.extend(0..plan.steps.len());
-                }
-                found.extend(plan.step(name));
-            }
-        }
-        Given::List(items) => items.iter().for_each(|item| steps_of(plan, item, found)),
-        Given::Map(members) => members
-            .iter()
-            .for_each(|(_, member)| steps_of(plan, member, found)),
     }
 }
 
@@ -690,15 +596,5 @@ impl Shared<'_> {
     /// Counts one more call; `false` when the plan allows no more.
     fn may_call(&self) -> bool {
         self.calls.fetch_add(1, Ordering::Relaxed) < self.most_calls
-    }
-}
-
-impl Plan {
-    /// Whether it, or a composition that it uses, takes effects back.
-    pub fn has_undo(&self) -> bool {
-        self.steps.iter().any(|step| {
-            step.undo.is_some()
-                || matches!(&step.work, Work::Composition { plan, .. } if plan.has_undo())
-        })
     }
 }

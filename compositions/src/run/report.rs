@@ -1,6 +1,6 @@
 //! What came of a run, step by step.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use isobar_adapters::Blob;
@@ -152,7 +152,7 @@ pub struct StepReport {
     /// Name.
     pub step: String,
     /// What it does: `speech.transcribe`.
-    pub work: String,
+    pub work: Arc<str>,
     /// How it ended.
     pub outcome: StepOutcome,
     /// Why it failed, where it did.

@@ -36,6 +36,9 @@ const MOST_FIELDS: usize = 64;
 /// Bytes of a form that may be read before what is there is taken on.
 const AHEAD: usize = 256 * 1024;
 
+/// Largest recording in memory that is looked at without asking a thread that may block.
+const AT_HAND: u64 = 256 * 1024;
+
 /// What a client asked for.
 pub(crate) struct Asked {
     pub(crate) jobs: Vec<Job>,
@@ -382,8 +385,9 @@ impl io::Seek for Seeker<'_> {
     }
 }
 
-/// A recording with what its content tells, and its digest; reads it once.
+/// A recording with what its content tells, and its digest if it is not in memory.
 async fn blob(file: File) -> io::Result<Blob> {
+    let at_hand = file.kept.in_memory() && file.kept.length() <= AT_HAND;
     let look = move || {
         let source = KeptSource(file.kept);
         let length = source.length();
@@ -405,6 +409,9 @@ async fn blob(file: File) -> io::Result<Blob> {
         let name = named(&file.name, media);
         Blob::new(Box::new(source), media, media_type, name)
     };
+    if at_hand {
+        return look();
+    }
     tokio::task::spawn_blocking(look)
         .await
         .map_err(io::Error::other)?

@@ -1,0 +1,277 @@
+//! What runs need to know of a plan beside its steps: who waits for whom, and whose output is looked at how. Worked out
+//! once.
+
+use std::sync::Arc;
+
+use isobar_config::{Effect, Expression};
+
+use crate::plan::{Given, Http, HttpBody, Plan, Reference, Root, Step, Url, Work};
+
+/// Who needs whom.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    /// Steps that each step waits for: its needs, and the step whose output it may share.
+    pub(crate) needs: Vec<Vec<usize>>,
+    /// Steps that need each step.
+    pub(crate) users: Vec<Vec<usize>>,
+    /// How many steps each waits for.
+    pub(crate) waits: Vec<usize>,
+    /// How many want each step's output: users, the output, and for steps with effects always one more.
+    pub(crate) wanted: Vec<usize>,
+    /// Whether the run fails if the step does.
+    pub(crate) ends_run: Vec<bool>,
+    /// What each step does, in a word or two.
+    pub(crate) labels: Vec<Arc<str>>,
+    /// Whether anything looks at the headers of a step's HTTP answer.
+    pub(crate) headers: Vec<bool>,
+}
+
+impl Graph {
+    fn of(plan: &Plan) -> Self {
+        let count = plan.steps.len();
+        let mut users = vec![Vec::new(); count];
+        let needs: Vec<Vec<usize>> = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let twin = step.twin.filter(|twin| !step.needs.contains(twin));
+                step.needs.iter().copied().chain(twin).collect()
+            })
+            .collect();
+        for (index, needs) in needs.iter().enumerate() {
+            for &need in needs {
+                if let Some(users) = users.get_mut(need) {
+                    users.push(index);
+                }
+            }
+        }
+        let mut roots = Vec::new();
+        let output = &plan.output;
+        steps_of(plan, &output.body, &mut roots);
+        for given in output
+            .status
+            .iter()
+            .chain(output.headers.iter().map(|(_, given)| given))
+        {
+            steps_of(plan, given, &mut roots);
+        }
+        let in_output = |index: usize| roots.contains(&index);
+        let own = |index: usize, step: &Step| {
+            in_output(index) || !step.needed || step.effect != Effect::Read
+        };
+        Self {
+            waits: needs.iter().map(Vec::len).collect(),
+            wanted: plan
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(index, step)| {
+                    users.get(index).map_or(0, Vec::len) + usize::from(own(index, step))
+                })
+                .collect(),
+            ends_run: plan
+                .steps
+                .iter()
+                .enumerate()
+                .map(|(index, step)| {
+                    in_output(index) || (!step.needed && users.get(index).is_none_or(Vec::is_empty))
+                })
+                .collect(),
+            labels: plan
+                .steps
+                .iter()
+                .map(|step| step.work.label().into())
+                .collect(),
+            headers: headers(plan),
+            needs,
+            users,
+        }
+    }
+}
+
+/// Steps that a value looks at.
+pub(crate) fn steps_of(plan: &Plan, given: &Given, found: &mut Vec<usize>) {
+    // What is degraded is known when all has ended.
+    let all = 0..plan.steps.len();
+    match given {
+        Given::Literal(_) => {}
+        Given::Reference(reference) => match reference.root {
+            Root::Step(step) => found.push(step),
+            Root::Run if !is_below(reference, &["id", "key"]) => found.extend(all),
+            Root::Input | Root::Run | Root::Item | Root::Index => {}
+        },
+        Given::Expression(expression) => {
+            for name in expression.names() {
+                if name == "run" && !looks_only_at(expression, name, &["id", "key"]) {
+                    found.extend(all.clone());
+                }
+                found.extend(plan.step(name));
+            }
+        }
+        Given::List(items) => items.iter().for_each(|item| steps_of(plan, item, found)),
+        Given::Map(members) => members
+            .iter()
+            .for_each(|(_, member)| steps_of(plan, member, found)),
+    }
+}
+
+/// Of each step, whether something looks at more of its output than status and body.
+fn headers(plan: &Plan) -> Vec<bool> {
+    const REST: [&str; 2] = ["status", "body"];
+    let mut wanted = vec![false; plan.steps.len()];
+    let mut want = |step: usize| {
+        if let Some(wanted) = wanted.get_mut(step) {
+            *wanted = true;
+        }
+    };
+    visit(plan, &mut |value| match value {
+        Looked::Reference(reference) => {
+            if let Root::Step(step) = reference.root
+                && !is_below(reference, &REST)
+            {
+                want(step);
+            }
+        }
+        Looked::Expression(expression) => {
+            for name in expression.names() {
+                if let Some(step) = plan.step(name)
+                    && !looks_only_at(expression, name, &REST)
+                {
+                    want(step);
+                }
+            }
+        }
+    });
+    // A step that shares another's output is looked at in its stead.
+    for (index, step) in plan.steps.iter().enumerate() {
+        if let (Some(twin), Some(true)) = (step.twin, wanted.get(index))
+            && let Some(wanted) = wanted.get_mut(twin)
+        {
+            *wanted = true;
+        }
+    }
+    wanted
+}
+
+/// Something that looks at values.
+enum Looked<'a> {
+    Reference(&'a Reference),
+    Expression(&'a Expression),
+}
+
+/// Everything in a plan that looks at values.
+fn visit(plan: &Plan, see: &mut dyn FnMut(Looked<'_>)) {
+    for step in &plan.steps {
+        if let Some(when) = &step.when {
+            see(Looked::Expression(when));
+        }
+        let each = step.each.as_ref().map(|each| &each.items);
+        for given in each.into_iter().chain(&step.otherwise) {
+            visit_given(given, see);
+        }
+        let undo = step.undo.as_ref().map(|undo| &undo.work);
+        for work in std::iter::once(&step.work).chain(undo) {
+            visit_work(work, see);
+        }
+    }
+    let output = &plan.output;
+    let headers = output.headers.iter().map(|(_, given)| given);
+    for given in headers.chain(&output.status).chain([&output.body]) {
+        visit_given(given, see);
+    }
+}
+
+fn visit_work(work: &Work, see: &mut dyn FnMut(Looked<'_>)) {
+    match work {
+        Work::Operation(work) => {
+            for (_, given) in &work.with {
+                visit_given(given, see);
+            }
+        }
+        Work::Composition { with, .. } => {
+            for (_, given) in with {
+                visit_given(given, see);
+            }
+        }
+        Work::Http(http) => visit_http(http, see),
+        Work::Race(ways) => ways.iter().for_each(|way| visit_work(way, see)),
+    }
+}
+
+fn visit_http(http: &Http, see: &mut dyn FnMut(Looked<'_>)) {
+    match &http.url {
+        Url::Known { parameters, .. } => {
+            for given in parameters {
+                visit_given(given, see);
+            }
+        }
+        Url::Made(given) => visit_given(given, see),
+    }
+    for (_, given) in &http.query {
+        visit_given(given, see);
+    }
+    for (_, given) in &http.headers {
+        visit_given(given, see);
+    }
+    match &http.body {
+        HttpBody::None => {}
+        HttpBody::Json(given) | HttpBody::Raw(given) => visit_given(given, see),
+    }
+}
+
+fn visit_given(given: &Given, see: &mut dyn FnMut(Looked<'_>)) {
+    match given {
+        Given::Literal(_) => {}
+        Given::Reference(reference) => see(Looked::Reference(reference)),
+        Given::Expression(expression) => see(Looked::Expression(expression)),
+        Given::List(items) => items.iter().for_each(|item| visit_given(item, see)),
+        Given::Map(members) => members
+            .iter()
+            .for_each(|(_, member)| visit_given(member, see)),
+    }
+}
+
+/// Whether a reference leads into one of these members.
+fn is_below(reference: &Reference, members: &[&str]) -> bool {
+    let path = reference.path.source();
+    members
+        .iter()
+        .any(|member| begins_with(path, &format!("$.{member}")))
+}
+
+/// Whether an expression looks at nothing of a value but these members; when in doubt it does not.
+fn looks_only_at(expression: &Expression, name: &str, members: &[&str]) -> bool {
+    let source = expression.source();
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    source.match_indices(name).all(|(at, _)| {
+        let before = source.get(..at).unwrap_or_default();
+        let rest = source.get(at + name.len()..).unwrap_or_default();
+        // Part of another word.
+        before.ends_with(is_word)
+            || rest.starts_with(is_word)
+            || members
+                .iter()
+                .any(|member| begins_with(rest, &format!(".{member}")))
+    })
+}
+
+/// Whether a text begins with a path that ends there.
+fn begins_with(text: &str, path: &str) -> bool {
+    text.strip_prefix(path)
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+}
+
+impl Plan {
+    /// What runs need to know of it.
+    pub(crate) fn graph(&self) -> &Graph {
+        self.graph.get_or_init(|| Graph::of(self))
+    }
+
+    /// Whether it, or a composition that it uses, takes effects back.
+    pub fn has_undo(&self) -> bool {
+        self.steps.iter().any(|step| {
+            step.undo.is_some()
+                || matches!(&step.work, Work::Composition { plan, .. } if plan.has_undo())
+        })
+    }
+}
