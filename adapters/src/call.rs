@@ -9,6 +9,7 @@ mod steps;
 mod tests;
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -144,7 +145,18 @@ impl Operation {
     }
 
     /// The input with its model and voice as this vendor is to be told them; the error says why it is not the one meant.
-    fn resolve(&self, job: &Job, account: &Account) -> Result<Map<String, Value>, String> {
+    fn resolve<'j>(
+        &self,
+        job: &'j Job,
+        account: &Account,
+    ) -> Result<Cow<'j, Map<String, Value>>, String> {
+        let is_qualified = |voice: &Value| voice.as_str().is_some_and(|voice| voice.contains('/'));
+        if self.model.is_none()
+            && !job.input.contains_key("model")
+            && !job.input.get("voice").is_some_and(is_qualified)
+        {
+            return Ok(Cow::Borrowed(&job.input));
+        }
         let mut input = job.input.clone();
         let meant = |named: &str| named == account.name || named == account.vendor.name;
         if let Some(Value::String(model)) = input.remove("model") {
@@ -180,7 +192,7 @@ impl Operation {
             }
             input.insert("voice_id".to_owned(), Value::String(voice.to_owned()));
         }
-        Ok(input)
+        Ok(Cow::Owned(input))
     }
 }
 
@@ -191,7 +203,7 @@ impl Call<'_> {
         for job in jobs {
             resolved.push(match self.operation.resolve(job, self.account) {
                 Ok(input) => Job {
-                    input,
+                    input: input.into_owned(),
                     blobs: job.blobs.clone(),
                 },
                 Err(gap) => {

@@ -307,8 +307,7 @@ pub static CONTRACTS: [Contract; 9] = [
 
 /// Reads an input as its type and writes it again: unknown fields and wrong types are refused, absent ones left out.
 fn parse<T: Checked>(input: &Map<String, Value>) -> Result<Map<String, Value>, String> {
-    let typed: T =
-        serde_json::from_value(Value::Object(input.clone())).map_err(|error| error.to_string())?;
+    let typed = T::deserialize(input).map_err(|error| error.to_string())?;
     typed.check()?;
     match serde_json::to_value(&typed) {
         Ok(Value::Object(fields)) => Ok(fields),

@@ -445,9 +445,9 @@ impl Each {
     fn begin(&self, found: &mut Found<'_>) {
         if let Some(place @ Tree::Absent) = found.slots.get_mut(self.slot) {
             *place = match &self.item.expression {
-                Expression::Record(fields) => Tree::Rows(Box::new(Rows::of(
-                    fields.iter().map(Option::is_some),
-                ))),
+                Expression::Record(fields) => {
+                    Tree::Rows(Box::new(Rows::of(fields.iter().map(Option::is_some))))
+                }
                 _ => Tree::List(Box::default()),
             };
         }

@@ -14,7 +14,10 @@ pub(crate) enum Tree<'a> {
     Bool(bool),
     Number(f64),
     Text(Cow<'a, str>),
-    #[expect(clippy::box_collection, reason = "a vector is as large as the whole value")]
+    #[expect(
+        clippy::box_collection,
+        reason = "a vector is as large as the whole value"
+    )]
     List(Box<Vec<Tree<'a>>>),
     /// Fields by their position in the record's description.
     Record(Box<[Tree<'a>]>),

@@ -211,6 +211,17 @@ impl Expression {
         &self.names
     }
 
+    /// Whether it looks at nothing of a variable but these members.
+    pub fn looks_only_at(&self, name: &str, members: &[&str]) -> bool {
+        match self.looked.get(name) {
+            None => true,
+            Some(Seen::Whole) => false,
+            Some(Seen::Members(seen)) => {
+                seen.keys().all(|member| members.contains(&member.as_str()))
+            }
+        }
+    }
+
     /// What it is made of.
     pub fn tree(&self) -> &cel::common::ast::IdedExpr {
         self.program.expression()

@@ -3,7 +3,7 @@
 mod admin;
 mod edge;
 mod host;
-mod journal;
+pub mod journal;
 mod pool;
 mod route;
 mod serve;

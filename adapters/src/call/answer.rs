@@ -50,7 +50,7 @@ impl Operation {
         let resolved = |job: &Job| {
             self.resolve(job, account)
                 .map(|input| Job {
-                    input,
+                    input: input.into_owned(),
                     blobs: job.blobs.clone(),
                 })
                 .map_err(|gap| Failure::new(Kind::Unsupported, gap))
@@ -99,7 +99,7 @@ impl Operation {
             }
             let resolved = |job: &Job| {
                 self.resolve(job, account).map(|input| Job {
-                    input,
+                    input: input.into_owned(),
                     blobs: job.blobs.clone(),
                 })
             };

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     caller::{HttpCall, HttpCalled, HttpContent, OperationCall},
     plan::{
-        Each, Failed, Given, Host, Http, HttpBody, OperationWork, Plan, Reference, Root, Step, Undo,
-        Url, Work,
+        Each, Failed, Given, Host, Http, HttpBody, OperationWork, Plan, Reference, Root, Step,
+        Undo, Url, Work,
     },
 };
 
@@ -302,9 +302,7 @@ impl Scope<'_> {
         match work {
             Work::Operation(work) => self.operation(work, one).await,
             Work::Http(http) => self.http(http, one).await,
-            Work::Composition { plan, with } => {
-                Box::pin(self.composition(plan, with, one)).await
-            }
+            Work::Composition { plan, with } => Box::pin(self.composition(plan, with, one)).await,
             Work::Race(ways) => self.race(ways, one).await,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use isobar_config::{Effect, Expression};
+use isobar_config::{Effect, Expression, Hop};
 
 use crate::plan::{Given, Http, HttpBody, Plan, Reference, Root, Step, Url, Work};
 
@@ -102,7 +102,7 @@ pub(crate) fn steps_of(plan: &Plan, given: &Given, found: &mut Vec<usize>) {
         },
         Given::Expression(expression) => {
             for name in expression.names() {
-                if name == "run" && !looks_only_at(expression, name, &["id", "key"]) {
+                if name == "run" && !expression.looks_only_at(name, &["id", "key"]) {
                     found.extend(all.clone());
                 }
                 found.extend(plan.step(name));
@@ -135,7 +135,7 @@ fn headers(plan: &Plan) -> Vec<bool> {
         Looked::Expression(expression) => {
             for name in expression.names() {
                 if let Some(step) = plan.step(name)
-                    && !looks_only_at(expression, name, &REST)
+                    && !expression.looks_only_at(name, &REST)
                 {
                     want(step);
                 }
@@ -233,32 +233,10 @@ fn visit_given(given: &Given, see: &mut dyn FnMut(Looked<'_>)) {
 
 /// Whether a reference leads into one of these members.
 fn is_below(reference: &Reference, members: &[&str]) -> bool {
-    let path = reference.path.source();
-    members
-        .iter()
-        .any(|member| begins_with(path, &format!("$.{member}")))
-}
-
-/// Whether an expression looks at nothing of a value but these members; when in doubt it does not.
-fn looks_only_at(expression: &Expression, name: &str, members: &[&str]) -> bool {
-    let source = expression.source();
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    source.match_indices(name).all(|(at, _)| {
-        let before = source.get(..at).unwrap_or_default();
-        let rest = source.get(at + name.len()..).unwrap_or_default();
-        // Part of another word.
-        before.ends_with(is_word)
-            || rest.starts_with(is_word)
-            || members
-                .iter()
-                .any(|member| begins_with(rest, &format!(".{member}")))
-    })
-}
-
-/// Whether a text begins with a path that ends there.
-fn begins_with(text: &str, path: &str) -> bool {
-    text.strip_prefix(path)
-        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    match reference.path.hops().first() {
+        Some(Hop::Name(name)) => members.contains(&name.as_str()),
+        _ => false,
+    }
 }
 
 impl Plan {

@@ -5,6 +5,7 @@ mod call;
 mod check;
 mod composition_text;
 mod demo;
+mod effects;
 mod engines;
 mod explain;
 mod insights;
@@ -64,6 +65,8 @@ enum Command {
     Run(run::Arguments),
     /// Try the cases beside compositions, offline: `NAME.test.yaml`
     Test(test::Arguments),
+    /// List what compositions did that has not come to its end, and settle what a person has looked at
+    Effects(effects::Arguments),
     /// List the vendors: who offers what, within which limits, at which price
     Vendors(vendors::Arguments),
     /// Simulate every vendor, to try a configuration without any key
@@ -110,6 +113,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Openapi(arguments) => openapi::run(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Effects(arguments) => effects::run(&arguments),
         Command::Vendors(arguments) => vendors::run(&arguments),
         Command::Sandbox(arguments) => sandbox::run(&arguments),
         Command::Engines(arguments) => engines::run(arguments),

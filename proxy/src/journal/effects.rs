@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use isobar_compositions::journal::{Entry, Journal, JournalError, Open, State, UndoCall};
+use serde::Serialize;
 use sqlx::Row as _;
 
 use super::{Store, StoreError, now};
@@ -81,6 +82,102 @@ impl Store {
         } else {
             Err(JournalError("the record of an effect is gone".to_owned()))
         }
+    }
+}
+
+/// An effect that has not come to its end, as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// The run.
+    pub run: String,
+    /// Which of the run's effects, from 0.
+    pub number: u32,
+    /// Composition that has the step.
+    pub composition: String,
+    /// The step.
+    pub step: String,
+    /// `begun`: under way, or cut off; `done`: it happened, and waits to be taken back if its run is over; `needs_review`.
+    pub state: &'static str,
+    /// Why a person must look.
+    pub why: Option<String>,
+    /// How often taking it back has been tried.
+    pub tries: u32,
+    /// Seconds since 1970 at which this became known.
+    pub changed: i64,
+}
+
+/// What an operator's word on an effect came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Its record is gone, and a key that it held back may be used again.
+    Done,
+    /// It is not for a person to settle: the gateway is still at it.
+    NotForReview,
+    /// There is no such effect.
+    Unknown,
+}
+
+impl Store {
+    /// Every effect that has not come to its end, the latest first.
+    pub(crate) async fn standing(&self) -> Result<Vec<Standing>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT run, number, composition, step, state, tries, changed FROM effects \
+             ORDER BY changed DESC, run, number DESC",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let standing = rows.into_iter().map(|row| {
+            let state: String = row.try_get("state")?;
+            let number: i64 = row.try_get("number")?;
+            let tries: i64 = row.try_get("tries")?;
+            let (state, why) = match serde_json::from_str(&state) {
+                Ok(State::Begun(_)) => ("begun", None),
+                Ok(State::Done(_)) => ("done", None),
+                Ok(State::NeedsReview(why)) => ("needs_review", Some(why)),
+                Err(_) => ("needs_review", Some("its record cannot be read".to_owned())),
+            };
+            Ok(Standing {
+                run: row.try_get("run")?,
+                number: u32::try_from(number).unwrap_or(u32::MAX),
+                composition: row.try_get("composition")?,
+                step: row.try_get("step")?,
+                state,
+                why,
+                tries: u32::try_from(tries).unwrap_or(u32::MAX),
+                changed: row.try_get("changed")?,
+            })
+        });
+        Ok(standing.collect::<Result<Vec<_>, sqlx::Error>>()?)
+    }
+
+    /// Forgets an effect that a person has looked at. When it was the run's last, the key of its request is free again.
+    pub(crate) async fn settle(&self, run: &str, number: u32) -> Result<Settled, StoreError> {
+        let known = self.standing().await?;
+        let Some(effect) = known
+            .iter()
+            .find(|effect| effect.run == run && effect.number == number)
+        else {
+            return Ok(Settled::Unknown);
+        };
+        if effect.state != "needs_review" {
+            return Ok(Settled::NotForReview);
+        }
+        let mut both = self.pool.begin().await?;
+        // Nothing leads out of this state but a person's word.
+        sqlx::query("DELETE FROM effects WHERE run = ?1 AND number = ?2")
+            .bind(run)
+            .bind(i64::from(number))
+            .execute(&mut *both)
+            .await?;
+        sqlx::query(
+            "DELETE FROM answers WHERE run = ?1 AND status IS NULL \
+             AND NOT EXISTS (SELECT 1 FROM effects WHERE run = ?1)",
+        )
+        .bind(run)
+        .execute(&mut *both)
+        .await?;
+        both.commit().await?;
+        Ok(Settled::Done)
     }
 }
 

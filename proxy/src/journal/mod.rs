@@ -12,6 +12,7 @@ use sqlx::{
 };
 
 pub(crate) use answers::{Begun, Kept};
+pub use effects::{Settled, Standing};
 
 /// Name of the store's file within the state folder.
 const FILE: &str = "isobar.db";
@@ -42,7 +43,7 @@ pub(crate) struct Store {
 /// The store cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("the store cannot be used: {0}")]
-pub(crate) struct StoreError(#[from] sqlx::Error);
+pub struct StoreError(#[from] sqlx::Error);
 
 impl Store {
     /// Opens the store of a state folder, which is made if it is not there.
@@ -68,6 +69,22 @@ impl Store {
             owner: format!("{:032x}", fastrand::u128(..)),
         })
     }
+}
+
+/// Effects in a state folder that have not come to their end, the latest first; also while a gateway uses the folder.
+pub async fn standing(folder: &Path) -> Result<Vec<Standing>, StoreError> {
+    if !exists(folder) {
+        return Ok(Vec::new());
+    }
+    Store::open(folder).await?.standing().await
+}
+
+/// Forgets an effect in a state folder that a person has looked at.
+pub async fn settle(folder: &Path, run: &str, number: u32) -> Result<Settled, StoreError> {
+    if !exists(folder) {
+        return Ok(Settled::Unknown);
+    }
+    Store::open(folder).await?.settle(run, number).await
 }
 
 /// Whether a state folder has a store.

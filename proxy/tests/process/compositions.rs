@@ -694,15 +694,45 @@ async fn an_undo_that_was_under_way_is_finished_by_the_next_process() {
 async fn an_effect_of_which_nobody_knows_waits_for_a_person() {
     let shop = Shop::start().await;
     shop.slow("POST /holds", Duration::from_secs(30));
-    let (_place, running) = killed_at(&shop, "POST /holds").await;
-    let told = async || {
+    let (place, running) = killed_at(&shop, "POST /holds").await;
+    let review = async |count: u64| {
         let status = running.admin("GET", "/status").await.json();
-        status["effects"] == json!({ "open": 0, "review": 1 })
+        status["effects"] == json!({ "open": 0, "review": count })
     };
-    assert!(eventually(PATIENCE, told).await, "{}", running.said());
+    assert!(
+        eventually(PATIENCE, async || review(1).await).await,
+        "{}",
+        running.said()
+    );
     assert_eq!(shop.count("DELETE"), 0, "{:?}", shop.log());
     assert!(
         running.said().contains("a person must look at: 1"),
+        "{}",
+        running.said()
+    );
+    // The person looks, and says so.
+    let config = place.config().display().to_string();
+    let effects = async |arguments: &[&str]| {
+        let ran = run(&[&["effects"], arguments, &["-c", &config]].concat()).await;
+        (
+            ran.status.success(),
+            String::from_utf8(ran.stdout).unwrap(),
+            String::from_utf8(ran.stderr).unwrap(),
+        )
+    };
+    let (_, listed, _) = effects(&["--review", "--json"]).await;
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed[0]["composition"], "order");
+    assert_eq!(listed[0]["state"], "needs_review");
+    let id = listed[0]["run"].as_str().unwrap();
+    let number = listed[0]["number"].to_string();
+    assert!(effects(&[]).await.1.contains("needs review"));
+    let (worked, _, said) = effects(&["settle", "no-such-run", "0"]).await;
+    assert!(!worked && said.contains("is open"), "{said}");
+    assert!(effects(&["settle", id, &number]).await.0);
+    assert_eq!(effects(&[]).await.1, "No effect is open.\n");
+    assert!(
+        eventually(PATIENCE, async || review(0).await).await,
         "{}",
         running.said()
     );
