@@ -13,6 +13,24 @@ pub(crate) enum Seen {
     Members(Looked),
 }
 
+impl Seen {
+    /// Every way down to something that is looked at whole, below `at`.
+    pub(crate) fn ways<'s>(&'s self, at: &mut Vec<&'s str>, found: &mut Vec<Vec<&'s str>>) {
+        let Self::Members(members) = self else {
+            found.push(at.clone());
+            return;
+        };
+        if members.is_empty() {
+            found.push(at.clone());
+        }
+        for (name, seen) in members {
+            at.push(name);
+            seen.ways(at, found);
+            at.pop();
+        }
+    }
+}
+
 /// What is looked at, by name.
 pub(crate) type Looked = BTreeMap<String, Seen>;
 

@@ -5,7 +5,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use cel::{Context, Env, Program, Value as Cel};
+use cel::{
+    Context, Env, Program, Value as Cel,
+    common::ast::{Expr, LiteralValue, operators},
+};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -38,6 +41,8 @@ pub struct Expression {
     names: Arc<[String]>,
     /// How much of each: the rest need not be made known.
     looked: Arc<Looked>,
+    /// What it compares, if that is all it does.
+    compared: Option<Arc<Compared>>,
 }
 
 /// The language's own functions, the same for every evaluation: there are hundreds to be listed.
@@ -174,9 +179,10 @@ impl Expression {
         let names: Vec<String> = looked.keys().cloned().collect();
         Ok(Self {
             text: text.trim().into(),
-            program: Arc::new(program),
             names: names.into(),
+            compared: Compared::of(&program.expression().expr).map(Arc::new),
             looked: Arc::new(looked),
+            program: Arc::new(program),
         })
     }
 
@@ -211,15 +217,14 @@ impl Expression {
         &self.names
     }
 
-    /// Whether it looks at nothing of a variable but these members.
-    pub fn looks_only_at(&self, name: &str, members: &[&str]) -> bool {
-        match self.looked.get(name) {
-            None => true,
-            Some(Seen::Whole) => false,
-            Some(Seen::Members(seen)) => {
-                seen.keys().all(|member| members.contains(&member.as_str()))
-            }
+    /// What it looks at of a variable: each a way down its members, to a value that it looks at whole. The empty way is the
+    /// variable itself.
+    pub fn looks_at(&self, name: &str) -> Vec<Vec<&str>> {
+        let mut ways = Vec::new();
+        if let Some(seen) = self.looked.get(name) {
+            seen.ways(&mut Vec::new(), &mut ways);
         }
+        ways
     }
 
     /// What it is made of.
@@ -237,6 +242,9 @@ impl Expression {
         &self,
         look: &dyn Fn(&str) -> Option<&'d Value>,
     ) -> Result<bool, EvalError> {
+        if let Some(holds) = self.compare(look) {
+            return Ok(holds);
+        }
         match self.evaluate(look)? {
             Cel::Bool(holds) => Ok(holds),
             other => Err(EvalError(format!(
@@ -252,9 +260,22 @@ impl Expression {
         &self,
         look: &dyn Fn(&str) -> Option<&'d Value>,
     ) -> Result<Value, EvalError> {
+        if let Some(holds) = self.compare(look) {
+            return Ok(holds.into());
+        }
         self.evaluate(look)?
             .json()
             .map_err(|error| EvalError(error.to_string()))
+    }
+
+    /// A comparison of two texts, which needs nothing of the language.
+    fn compare<'d>(&self, look: &dyn Fn(&str) -> Option<&'d Value>) -> Option<bool> {
+        let compared = self.compared.as_ref()?;
+        let (name, way) = compared.way.split_first()?;
+        let found = way
+            .iter()
+            .try_fold(look(name)?, |value, name| value.get(name))?;
+        Some((found.as_str()? == compared.text) == compared.equal)
     }
 
     fn evaluate<'d>(&self, look: &dyn Fn(&str) -> Option<&'d Value>) -> Result<Cel, EvalError> {
@@ -267,6 +288,54 @@ impl Expression {
         self.program
             .execute(&context)
             .map_err(|error| EvalError(error.to_string()))
+    }
+}
+
+/// `a.b == 'text'` or `a.b != 'text'`: what most conditions are.
+#[derive(Debug)]
+struct Compared {
+    /// A variable, and the way down its members.
+    way: Vec<String>,
+    text: String,
+    equal: bool,
+}
+
+impl Compared {
+    fn of(expression: &Expr) -> Option<Self> {
+        let Expr::Call(call) = expression else {
+            return None;
+        };
+        let equal = match call.func_name.as_str() {
+            operators::EQUALS => true,
+            operators::NOT_EQUALS => false,
+            _ => return None,
+        };
+        let [left, right] = call.args.as_slice() else {
+            return None;
+        };
+        let (way, text) = match (&left.expr, &right.expr) {
+            (way, Expr::Literal(LiteralValue::String(text)))
+            | (Expr::Literal(LiteralValue::String(text)), way) => (way, text),
+            _ => return None,
+        };
+        let mut names = Vec::new();
+        let mut at = way;
+        while let Expr::Select(select) = at
+            && !select.test
+        {
+            names.push(select.field.clone());
+            at = &select.operand.expr;
+        }
+        let Expr::Ident(name) = at else {
+            return None;
+        };
+        names.push(name.clone());
+        names.reverse();
+        Some(Self {
+            way: names,
+            text: text.inner().to_owned(),
+            equal,
+        })
     }
 }
 
@@ -368,6 +437,45 @@ mod tests {
         assert!(holds("1 + 1").is_err());
         assert!(holds("request.headers.nope == 'x'").is_err());
         assert!(holds("1 / 0 == 1").is_err());
+    }
+
+    #[test]
+    fn comparisons_of_texts_agree_with_the_language() {
+        let values = [
+            json!("en"),
+            json!("de"),
+            json!(null),
+            json!(1),
+            json!(["en"]),
+            json!({ "en": "en" }),
+        ];
+        for text in ["a.b == 'en'", "'en' == a.b", "a.b != 'en'", "a == 'en'"] {
+            let short = Expression::parse_free(text).unwrap();
+            assert!(short.compared.is_some(), "{text}");
+            let long = Expression {
+                compared: None,
+                ..short.clone()
+            };
+            for value in &values {
+                for document in [json!({ "b": value }), json!({}), value.clone()] {
+                    let look = |_: &str| Some(&document);
+                    assert_eq!(
+                        short.value_for(&look),
+                        long.value_for(&look),
+                        "{text} of {document}"
+                    );
+                }
+            }
+            assert_eq!(short.value_for(&|_| None), long.value_for(&|_| None));
+        }
+        for text in [
+            "has(a.b) == true",
+            "a.b == c.d",
+            "a.b == 1",
+            "!(a.b == 'en')",
+        ] {
+            assert!(Expression::parse_free(text).unwrap().compared.is_none());
+        }
     }
 
     #[test]

@@ -81,6 +81,10 @@ async fn heads_that_two_servers_could_read_differently_are_refused() {
             1,
             "{request:?} → {seen:?}"
         );
+        assert!(
+            seen.contains("urn:isobar:problem:"),
+            "{request:?} → {seen:?}"
+        );
     }
     assert_eq!(a.ledger(), []);
     assert_eq!(gateway.get("/").await.status, 200);

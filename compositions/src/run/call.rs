@@ -19,6 +19,7 @@ use super::{
     report::StepFailed,
     slot::{Look, NoValue, Slot},
     undo::Effect,
+    wanted::Wanted,
 };
 use crate::{
     caller::{HttpCall, HttpCalled, HttpContent, OperationCall},
@@ -523,8 +524,8 @@ impl Scope<'_> {
         };
         match self.shared.engine.caller.http(call).await {
             Ok(called) => {
-                let with_headers = self.plan.graph().headers.get(one.index) != Some(&false);
-                read_answer(http, step, called, with_headers)
+                let wanted = self.plan.graph().wanted_of.get(one.index);
+                read_answer(http, step, called, wanted.unwrap_or(&Wanted::All))
             }
             Err(mut failed) => {
                 one.trail.attempts.lock().append(&mut failed.attempts);
@@ -714,7 +715,7 @@ pub(crate) fn allowed(uri: &Uri, hosts: &[Host]) -> Result<(), String> {
 }
 
 /// Reads an HTTP answer as the step's output.
-fn read_answer(http: &Http, step: &Step, called: HttpCalled, with_headers: bool) -> Gave {
+fn read_answer(http: &Http, step: &Step, called: HttpCalled, wanted: &Wanted) -> Gave {
     let status = called.head.status;
     if !status.is_success() && !http.accept.contains(&status.as_u16()) {
         let refused =
@@ -751,7 +752,7 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled, with_headers: bool)
     };
     let mut fields = Map::with_capacity(3);
     fields.insert("status".to_owned(), status.as_u16().into());
-    if with_headers {
+    if *wanted.member("headers") != Wanted::Nothing {
         let text = |value: &HeaderValue| value.to_str().ok().map(Value::from);
         let headers = called.head.headers.iter();
         let headers: Map<String, Value> = headers
@@ -763,7 +764,13 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled, with_headers: bool)
     let body = if called.body.is_empty() {
         Some(Value::Null)
     } else if is_json {
-        let parsed = serde_json::from_slice(&called.body)
+        // What is promised is looked at as well.
+        let wanted = match http.returns {
+            Shape::Any => wanted.member("body"),
+            _ => &Wanted::All,
+        };
+        let parsed = wanted
+            .read(&called.body)
             .map_err(|error| broken(format!("the answer is not JSON: {error}")))?;
         Some(parsed)
     } else if media_type.starts_with("text/") {

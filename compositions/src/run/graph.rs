@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use isobar_config::{Effect, Expression, Hop};
 
+use super::wanted::Wanted;
 use crate::plan::{Given, Http, HttpBody, Plan, Reference, Root, Step, Url, Work};
 
 /// Who needs whom.
@@ -22,8 +23,8 @@ pub(crate) struct Graph {
     pub(crate) ends_run: Vec<bool>,
     /// What each step does, in a word or two.
     pub(crate) labels: Vec<Arc<str>>,
-    /// Whether anything looks at the headers of a step's HTTP answer.
-    pub(crate) headers: Vec<bool>,
+    /// What is looked at of each step's output.
+    pub(crate) wanted_of: Vec<Wanted>,
 }
 
 impl Graph {
@@ -82,7 +83,7 @@ impl Graph {
                 .iter()
                 .map(|step| step.work.label().into())
                 .collect(),
-            headers: headers(plan),
+            wanted_of: looked_at(plan),
             needs,
             users,
         }
@@ -97,12 +98,13 @@ pub(crate) fn steps_of(plan: &Plan, given: &Given, found: &mut Vec<usize>) {
         Given::Literal(_) => {}
         Given::Reference(reference) => match reference.root {
             Root::Step(step) => found.push(step),
-            Root::Run if !is_below(reference, &["id", "key"]) => found.extend(all),
+            Root::Run if !is_known(reference) => found.extend(all),
             Root::Input | Root::Run | Root::Item | Root::Index => {}
         },
         Given::Expression(expression) => {
             for name in expression.names() {
-                if name == "run" && !expression.looks_only_at(name, &["id", "key"]) {
+                let is_known = |way: &Vec<&str>| matches!(way.as_slice(), ["id" | "key", ..]);
+                if name == "run" && !expression.looks_at(name).iter().all(is_known) {
                     found.extend(all.clone());
                 }
                 found.extend(plan.step(name));
@@ -115,39 +117,32 @@ pub(crate) fn steps_of(plan: &Plan, given: &Given, found: &mut Vec<usize>) {
     }
 }
 
-/// Of each step, whether something looks at more of its output than status and body.
-fn headers(plan: &Plan) -> Vec<bool> {
-    const REST: [&str; 2] = ["status", "body"];
-    let mut wanted = vec![false; plan.steps.len()];
-    let mut want = |step: usize| {
-        if let Some(wanted) = wanted.get_mut(step) {
-            *wanted = true;
-        }
-    };
+/// Of each step's output, what is looked at.
+fn looked_at(plan: &Plan) -> Vec<Wanted> {
+    let mut wanted = vec![Wanted::default(); plan.steps.len()];
     visit(plan, &mut |value| match value {
         Looked::Reference(reference) => {
             if let Root::Step(step) = reference.root
-                && !is_below(reference, &REST)
+                && let Some(wanted) = wanted.get_mut(step)
             {
-                want(step);
+                wanted.add_reference(reference);
             }
         }
         Looked::Expression(expression) => {
             for name in expression.names() {
-                if let Some(step) = plan.step(name)
-                    && !expression.looks_only_at(name, &REST)
-                {
-                    want(step);
+                if let Some(wanted) = plan.step(name).and_then(|step| wanted.get_mut(step)) {
+                    wanted.add_expression(expression, name);
                 }
             }
         }
     });
-    // A step that shares another's output is looked at in its stead.
-    for (index, step) in plan.steps.iter().enumerate() {
-        if let (Some(twin), Some(true)) = (step.twin, wanted.get(index))
+    // A step may share the output of an earlier one.
+    for (index, step) in plan.steps.iter().enumerate().rev() {
+        if let Some(twin) = step.twin
+            && let Some(own) = wanted.get(index).cloned()
             && let Some(wanted) = wanted.get_mut(twin)
         {
-            *wanted = true;
+            wanted.add(&own);
         }
     }
     wanted
@@ -231,10 +226,10 @@ fn visit_given(given: &Given, see: &mut dyn FnMut(Looked<'_>)) {
     }
 }
 
-/// Whether a reference leads into one of these members.
-fn is_below(reference: &Reference, members: &[&str]) -> bool {
+/// Whether a reference leads to what is known of a run from its start.
+fn is_known(reference: &Reference) -> bool {
     match reference.path.hops().first() {
-        Some(Hop::Name(name)) => members.contains(&name.as_str()),
+        Some(Hop::Name(name)) => matches!(name.as_str(), "id" | "key"),
         _ => false,
     }
 }

@@ -9,6 +9,7 @@ mod inputs;
 mod report;
 mod slot;
 mod undo;
+mod wanted;
 
 use std::{
     sync::{

@@ -6,14 +6,23 @@
 //! refuses, as ever.
 
 use bytes::BytesMut;
+use http::header;
 use pingora_core::{
-    Error, ErrorType,
+    Error, ErrorType, Result,
     protocols::{Stream, http::ServerSession as Session},
     server::ShutdownWatch,
 };
+use pingora_http::ResponseHeader;
 use tokio::io::AsyncReadExt as _;
 
-use super::{auth::Remembered, context::Context, front::Connection, gateway::Gateway};
+use super::{
+    auth::Remembered,
+    context::Context,
+    front::Connection,
+    gateway::Gateway,
+    problem::{Kind, MEDIA_TYPE, Problem},
+    trace::Trace,
+};
 
 /// Room for a head; a longer one takes the pipeline.
 const HEAD: usize = 8 * 1024;
@@ -119,14 +128,28 @@ async fn one(
     })
 }
 
-/// Answers a head that Pingora's parser does not take, as Pingora does.
+/// Answers a head that Pingora's parser does not take.
 async fn refuse_unreadable(mut session: Session, error: &Error) {
     if matches!(error.etype, ErrorType::InvalidHTTPHeader)
-        && let Err(error) = session.respond_error(400).await
+        && let Err(error) = tell_unreadable(&mut session).await
     {
         log::debug!("the client left before it could be told: {error}");
     }
     session.shutdown().await;
+}
+
+async fn tell_unreadable(session: &mut Session) -> Result<()> {
+    let problem = Problem::new(
+        400,
+        Kind::BadRequest,
+        "the request's head cannot be read as HTTP/1.1",
+    );
+    let body = problem.document(&Trace::continue_from(None).id(), &[]);
+    let mut head = ResponseHeader::build_no_case(400, Some(4))?;
+    head.insert_header(header::CONTENT_TYPE, MEDIA_TYPE)?;
+    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    head.insert_header(header::CONTENT_LENGTH, body.len())?;
+    session.write_error_response(head, body).await
 }
 
 /// Whether this begins with a whole HTTP/1 head that asks neither for an upgrade nor for a tunnel.
