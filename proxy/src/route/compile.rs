@@ -9,7 +9,7 @@ use isobar_config::{self as config, Auth, Config, Matcher};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
-    registry::Registry,
+    registry::{Registry, WireError},
     router::Router,
     snapshot::{Action, Edits, Forward, Limits, Respond, Route, Serve, Snapshot, Value},
 };
@@ -46,7 +46,9 @@ pub(crate) enum Error {
     #[error("the manifests have mistakes:\n{0}")]
     Manifests(String),
     #[error("the client for vendors cannot be made: {0}")]
-    Client(#[from] reqwest::Error),
+    Client(#[from] WireError),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     #[error("`{0}` names something that the configuration does not have")]
     Dangling(String),
 }
@@ -105,11 +107,17 @@ pub(crate) fn compile(
         )?);
         matchers.push(written.matcher);
     }
+    let acceptors = config.listen.iter().enumerate().map(|(place, listen)| {
+        let tls = listen.tls.as_ref();
+        tls.map(|tls| registry.acceptor(place, tls)).transpose()
+    });
+    let acceptors = acceptors.collect::<Result<_, _>>()?;
     registry
         .space
         .limit(config.limits.body_memory.value, config.limits.spool.value);
     Ok(Snapshot {
         generation,
+        acceptors,
         router: Router::new(matchers),
         routes,
         clients: Clients::new(clients),
@@ -205,6 +213,8 @@ fn account(
     let settings = client::Settings {
         connect_timeout: account.connect_timeout,
         keep_alive: account.keep_alive,
+        protocol: account.protocol,
+        tls: account.tls.clone(),
     };
     Ok(Arc::new(Account {
         label: HeaderValue::try_from(&account.name)
@@ -214,7 +224,7 @@ fn account(
         credential: credential(&account.auth)
             .ok_or_else(|| Error::Credential(account.name.clone()))?,
         health: registry.health(&account.name),
-        client: registry.client(&account.name, url, origin, settings),
+        client: registry.client(&account.name, url, origin, settings)?,
         vendor: account
             .vendor
             .as_ref()
@@ -241,7 +251,7 @@ fn at_vendor(
             at.base.clone(),
             at.fields.clone(),
         ),
-        transport: registry.wire(account.connect_timeout)?,
+        transport: registry.wire(account.connect_timeout, account.tls.as_ref())?,
         quota: at
             .quota
             .map(|rate| registry.limit(format!("quota/{name}"), "account", rate)),

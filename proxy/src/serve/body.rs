@@ -266,6 +266,21 @@ pub(crate) enum Replay {
     },
 }
 
+impl Replay {
+    /// The same body from its beginning, where it is kept.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let kept = match self {
+            Self::Live(_) => return None,
+            Self::Memory { kept: None, .. } => Kept::Empty,
+            Self::Memory {
+                kept: Some(kept), ..
+            } => Kept::Memory(Arc::clone(kept)),
+            Self::File { kept, at, left, .. } => Kept::File(Arc::clone(kept), at + left),
+        };
+        Some(kept.replay())
+    }
+}
+
 /// Reads at a position, not at the file's own offset, which all copies share.
 fn read(
     kept: &Arc<(std::fs::File, Share)>,

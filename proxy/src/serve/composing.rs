@@ -213,7 +213,7 @@ impl Caller for Composer {
                 .await
                 .map_err(|why| failed(Problem::new(422, Kind::Unsupported, why), Vec::new()))?;
         }
-        let wire = self.registry.wire(CONNECT).map_err(|error| {
+        let wire = self.registry.wire(CONNECT, None).map_err(|error| {
             failed(
                 Problem::new(500, Kind::Internal, error.to_string()),
                 Vec::new(),
