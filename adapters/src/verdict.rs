@@ -37,6 +37,8 @@ pub enum Fault {
     ConnectTimeout,
     /// The connection closed before it took the request.
     Closed,
+    /// The vendor turned the request away before it looked at it (`REFUSED_STREAM` of HTTP/2).
+    Refused,
     /// No answer in time.
     Timeout,
     /// The connection was lost before the answer's head.
@@ -58,6 +60,7 @@ impl Fault {
             Self::Tls => "tls",
             Self::ConnectTimeout => "connect_timeout",
             Self::Closed => "closed",
+            Self::Refused => "refused",
             Self::Timeout => "timeout",
             Self::Reset => "reset",
             Self::Malformed => "malformed",
@@ -111,6 +114,8 @@ impl Verdict {
             Effect::Keyed | Effect::Unsafe => Self::Unknown,
         };
         match evidence {
+            // RFC 9113 §8.7: a refused stream was not processed.
+            Evidence::NotSent(Fault::Refused) => Self::Refused,
             Evidence::NotSent(_) => Self::NotSent,
             Evidence::Broken(_) => lost,
             Evidence::Answered {

@@ -86,14 +86,20 @@ fn of_document(
     {
         // Names are looked up all the same, so that one round shows them too; what depends on the broken parts is left.
         let mut more = Vec::new();
-        read::config(&node, sources, catalog, &mut more);
+        read::config(&node, sources, catalog, environment.now(), &mut more);
         checker.found.extend(
             more.into_iter()
                 .filter(|mistake| mistake.code.starts_with("E03") || mistake.code == "E0206"),
         );
         return None;
     }
-    Some(read::config(&node, sources, catalog, found))
+    Some(read::config(
+        &node,
+        sources,
+        catalog,
+        environment.now(),
+        found,
+    ))
 }
 
 /// The sources as they may be shown: secrets that stand in them are starred out, byte for byte.
@@ -310,7 +316,7 @@ impl Checker<'_> {
             Err(mistake) => return self.found.push(mistake),
         };
         let secret = match kind {
-            Kind::Secret => !expanded.from_outside,
+            Kind::Secret | Kind::PrivateKey => !expanded.from_outside,
             Kind::Key => !expanded.from_outside && !written.starts_with("sha256:"),
             Kind::Url => written.contains(['@', '?']),
             _ => false,
@@ -319,7 +325,9 @@ impl Checker<'_> {
             self.hidden.push(node.at);
         }
         match kind {
-            Kind::Secret if !expanded.from_outside => {
+            Kind::Secret | Kind::PrivateKey
+                if !expanded.from_outside && kind.check(&expanded.text).is_ok() =>
+            {
                 let message = "a secret stands in the configuration file";
                 self.found.push(
                     Diagnostic::warning("E0604", node.at, message)
@@ -532,6 +540,7 @@ impl Checker<'_> {
                     | (Value::Text(_), Shape::Choice(_))
                     | (Value::List(_), Shape::List(..))
                     | (Value::Map(_), Shape::Record(_))
+                    | (Value::Bool(_), Shape::Bool)
                     | (Value::Null, Shape::Nothing)
             )
         };
@@ -608,6 +617,9 @@ fn example(shape: &Shape) -> String {
                 // No one key of what a route does is required, but one of them is.
                 required.push("forward: [NAME]".to_owned());
             }
+            if record.name == "listen" {
+                required.push(format!("http: {}", Kind::Address.example()));
+            }
             if required.is_empty() {
                 "{ … }".to_owned()
             } else {
@@ -633,7 +645,7 @@ fn article(name: &str) -> String {
     match name {
         "file" => "the configuration".to_owned(),
         "limits" | "route limits" | "header edits" | "rates" | "log" | "listen" | "auth"
-        | "basic" | "retry" | "forward" | "match" | "respond" => format!("`{name}`"),
+        | "tls" | "basic" | "retry" | "forward" | "match" | "respond" => format!("`{name}`"),
         name if name.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {name}"),
         name => format!("a {name}"),
     }

@@ -1,7 +1,7 @@
 //! `${VARIABLE}`, `${VARIABLE:-default}` and `file(path)` in texts. Expanded after parsing, so that what a variable
 //! holds can never change the file's structure.
 
-use std::{io, path::Path};
+use std::{io, path::Path, time::SystemTime};
 
 use crate::{diagnostic::Diagnostic, document::Node};
 
@@ -11,6 +11,11 @@ pub trait Environment {
     fn variable(&self, name: &str) -> Option<String>;
     /// The text of a file, relative to the configuration's folder.
     fn file(&self, path: &Path) -> io::Result<String>;
+
+    /// The time, by which certificates are over; without one, none is.
+    fn now(&self) -> Option<SystemTime> {
+        None
+    }
 }
 
 /// What a text stands for, with its variables put in or as the content of the file that it names, and whether any of it

@@ -4,6 +4,7 @@
 //! in it. This crate knows no vendor, opens no socket, and touches files and variables only through [`Environment`].
 
 pub mod catalog;
+mod certificate;
 mod check;
 mod depth;
 mod diagnostic;
@@ -13,6 +14,7 @@ mod jsonpath;
 mod load;
 mod model;
 mod names;
+mod network;
 mod place;
 mod read;
 mod reference;
@@ -23,6 +25,7 @@ mod table;
 mod template;
 mod units;
 
+pub use certificate::{Authorities, Facts, Identity, Unfit};
 pub use check::{check, check_with};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};
@@ -30,11 +33,13 @@ pub use expand::{Environment, expanded};
 pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, steps};
 pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
-    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Compositions, Config,
-    Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin,
-    Outlier, PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond,
-    Retry, Route, RouteLimits, Rule, Segment, Serve, Setting, Spend, VendorAccount,
+    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, ClientTls, Compositions,
+    Config, Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode,
+    Origin, Outlier, PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Protocol,
+    Rate, Respond, Retry, Route, RouteLimits, Rule, Segment, Serve, ServerTls, Setting, Spend,
+    VendorAccount,
 };
+pub use network::Network;
 pub use place::{Location, Span};
 pub use read::texts::matcher;
 pub use reference::reference;

@@ -3,6 +3,7 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use parking_lot::Mutex;
@@ -165,6 +166,10 @@ impl Environment for System {
         let text = fs::read_to_string(&path)?;
         self.read.lock().push(path);
         Ok(text)
+    }
+
+    fn now(&self) -> Option<SystemTime> {
+        Some(SystemTime::now())
     }
 }
 

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::{Expression, Location, Secret, Template};
+use crate::{Authorities, Expression, Identity, Location, Network, Secret, Template};
 
 /// Everything the gateway needs to start.
 #[derive(Debug, Clone, Serialize)]
@@ -52,7 +52,31 @@ pub enum Compositions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listen {
     /// Address; port 0 lets the system choose.
-    pub http: SocketAddr,
+    pub address: SocketAddr,
+    /// Certificates, where clients are served over TLS.
+    pub tls: Option<ServerTls>,
+    /// Who may connect and must say in the PROXY protocol who the client is. Nobody in particular, where the list is empty.
+    pub proxy_protocol: Option<Vec<Network>>,
+}
+
+impl Listen {
+    /// Whether both are the same socket, used in the same way; certificates may differ.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.address == other.address
+            && self.tls.is_some() == other.tls.is_some()
+            && self.proxy_protocol == other.proxy_protocol
+    }
+}
+
+/// Who the gateway is to clients, and whom it asks who they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServerTls {
+    /// At least one; the first is for clients that name no server, or one that no certificate has.
+    pub certificates: Vec<Identity>,
+    /// Whose certificates clients are asked for.
+    pub client_ca: Option<Authorities>,
+    /// Whether a client without a certificate is served all the same.
+    pub client_optional: bool,
 }
 
 /// Access log settings.
@@ -112,6 +136,10 @@ pub struct Account {
     pub url: BaseUrl,
     /// Credential added to every request.
     pub auth: Auth,
+    /// TLS that is not the usual.
+    pub tls: Option<ClientTls>,
+    /// What is spoken there.
+    pub protocol: Protocol,
     /// Time to resolve, connect and, for https, shake hands.
     pub connect_timeout: Duration,
     /// How long an idle connection is kept for reuse.
@@ -150,6 +178,30 @@ pub struct Spend {
     pub usd: f64,
     /// Window.
     pub per: Duration,
+}
+
+/// How a service is known over TLS, and who we are to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClientTls {
+    /// Authorities that are believed instead of the system's.
+    pub ca: Option<Authorities>,
+    /// Our own certificate.
+    pub identity: Option<Identity>,
+    /// Name that the service's certificate must have, instead of the URL's host.
+    pub server_name: Option<String>,
+}
+
+/// Version of HTTP that is spoken to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Over TLS HTTP/2 where it is offered, otherwise HTTP/1.1.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2, without TLS by prior knowledge.
+    Http2,
 }
 
 /// The parts of an upstream's URL.

@@ -127,7 +127,14 @@ fn text(kind: Kind) -> Value {
         Kind::Method => {
             return json!({ "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] });
         }
-        Kind::Secret | Kind::Key | Kind::Address | Kind::Host | Kind::HeaderName => {
+        Kind::Secret
+        | Kind::Key
+        | Kind::Address
+        | Kind::Host
+        | Kind::HeaderName
+        | Kind::Certificate
+        | Kind::Network
+        | Kind::PrivateKey => {
             return json!({ "type": "string", "examples": [kind.example()] });
         }
     };

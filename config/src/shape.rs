@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use http::{HeaderName, Method};
 
 use crate::{
+    certificate::{self, Authorities},
+    network::Network,
     read::texts,
     template::{Template, TemplateError},
     units,
@@ -66,6 +68,12 @@ pub(crate) enum Kind {
     AccessLog,
     ProbePath,
     VendorBase,
+    /// Certificates in PEM.
+    Certificate,
+    /// A private key in PEM; a secret.
+    PrivateKey,
+    /// Addresses that begin alike.
+    Network,
 }
 
 /// A map with known keys.
@@ -140,6 +148,9 @@ impl Kind {
             Self::Condition => "condition",
             Self::AccessLog => "log destination",
             Self::ProbePath => "path",
+            Self::Certificate => "certificate",
+            Self::PrivateKey => "private key",
+            Self::Network => "network",
         }
     }
 
@@ -166,6 +177,9 @@ impl Kind {
             Self::AccessLog => "file:./access.log",
             Self::ProbePath => "/healthz",
             Self::VendorBase => "https://proxy.example.com",
+            Self::Certificate => "file(tls/site.pem)",
+            Self::PrivateKey => "file(tls/site.key)",
+            Self::Network => "10.0.0.0/8",
         }
     }
 
@@ -292,6 +306,28 @@ impl Kind {
                     )
                 }
             }
+            Self::Certificate => Authorities::read(text).map(|_| ()).or_else(|why| {
+                misfit(
+                    "E0421",
+                    format!("this is not a certificate: {why}"),
+                    "write `file(PATH)` with a PEM file: certificates between `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----`",
+                )
+            }),
+            Self::PrivateKey => certificate::private_key(text).map(|_| ()).or_else(|why| {
+                misfit(
+                    "E0422",
+                    format!("this is not a private key: {why}"),
+                    "write `file(PATH)` with a PEM file; `openssl pkey -in OLD -out NEW` writes one without a passphrase",
+                )
+            }),
+            Self::Network => match Network::parse(text) {
+                Some(_) => Ok(()),
+                None => misfit(
+                    "E0423",
+                    format!("`{text}` is not a network"),
+                    "write an IP address, or the first of a network and how many bits stay: `10.0.0.0/8`",
+                ),
+            },
             Self::ProbePath => {
                 let good = text.starts_with('/')
                     && text

@@ -98,12 +98,57 @@ pub(crate) static FILE: Record = Record {
 
 static LISTEN: Record = Record {
     name: "listen",
-    doc: "One socket.",
-    fields: &[Field::required(
-        "http",
-        text(Kind::Address),
-        "Address for plain HTTP.",
-    )],
+    doc: "One socket: `http` or `https`.",
+    fields: &[
+        Field::optional("http", text(Kind::Address), "", "Address for plain HTTP."),
+        Field::optional(
+            "https",
+            text(Kind::Address),
+            "",
+            "Address for HTTP over TLS 1.2 and 1.3; needs `certificates`.",
+        ),
+        Field::optional(
+            "certificates",
+            List(1, &Shape::Record(&CERTIFICATE)),
+            "",
+            "Who the gateway is. The client's server name chooses; the first is for clients that send none, or one that no certificate has.",
+        ),
+        Field::optional(
+            "client_ca",
+            text(Kind::Certificate),
+            "none",
+            "Authorities, in PEM, that clients' certificates come from. Clients are then asked for one.",
+        ),
+        Field::optional(
+            "client_certificate",
+            Choice(&["required", "optional"]),
+            "required",
+            "Whether a client without a certificate is served, where `client_ca` is set. One that does not verify never is.",
+        ),
+        Field::optional(
+            "proxy_protocol",
+            Either(&[Bool, List(1, &Text(Kind::Network))]),
+            "false",
+            "Whether each connection begins with the PROXY protocol (version 1 or 2), which says who the client is: `true`, or the networks of the load balancers, from which alone connections are then taken.",
+        ),
+    ],
+};
+
+static CERTIFICATE: Record = Record {
+    name: "certificate",
+    doc: "A certificate and its private key, in PEM. Read again on reload and when a file changes; connections stay.",
+    fields: &[
+        Field::required(
+            "cert",
+            text(Kind::Certificate),
+            "The certificate, followed by those that vouch for it.",
+        ),
+        Field::required(
+            "key",
+            text(Kind::PrivateKey),
+            "Its private key, without a passphrase.",
+        ),
+    ],
 };
 
 static LOG: Record = Record {
@@ -164,6 +209,8 @@ static UPSTREAM: Record = Record {
             "Where it is. A path is put before the request's.",
         ),
         AUTH_FIELD,
+        TLS_FIELD,
+        PROTOCOL,
         CONNECT_TIMEOUT,
         KEEP_ALIVE,
         PERMITS,
@@ -179,6 +226,8 @@ static ACCOUNT: Record = Record {
     fields: &[
         Field::required("upstream", text(Kind::Plain), "Name of the upstream."),
         AUTH_FIELD,
+        TLS_FIELD,
+        PROTOCOL,
         CONNECT_TIMEOUT,
         KEEP_ALIVE,
         PERMITS,
@@ -200,6 +249,7 @@ pub(crate) static VENDOR_ACCOUNT: Record = Record {
             "the vendor's own hosts",
             "Where the vendor's services are instead.",
         ),
+        TLS_FIELD,
         Field::optional("quota", Text(Kind::Rate), "none", "Calls allowed."),
         Field::optional(
             "spend",
@@ -234,6 +284,18 @@ const AUTH_FIELD: Field = Field::optional(
     "none",
     "Credential that is added to every request. The client's own never passes where one is set.",
 );
+const TLS_FIELD: Field = Field::optional(
+    "tls",
+    Shape::Record(&CLIENT_TLS),
+    "the system's authorities, no certificate of our own",
+    "How the service is known, and who we are to it. The service is verified in any case.",
+);
+const PROTOCOL: Field = Field::optional(
+    "protocol",
+    Choice(&["auto", "http1", "http2"]),
+    "auto",
+    "`auto`: over TLS HTTP/2 where the service offers it, else HTTP/1.1. `http2`: always, at `http://` without asking (h2c).",
+);
 const CONNECT_TIMEOUT: Field = Field::optional(
     "connect_timeout",
     Text(Kind::Time),
@@ -264,6 +326,37 @@ const PROBE_FIELD: Field = Field::optional(
     "none",
     "Active health check.",
 );
+
+static CLIENT_TLS: Record = Record {
+    name: "tls",
+    doc: "TLS to a service.",
+    fields: &[
+        Field::optional(
+            "ca",
+            text(Kind::Certificate),
+            "the system's",
+            "Authorities, in PEM, that the service's certificate comes from; no others are believed.",
+        ),
+        Field::optional(
+            "cert",
+            text(Kind::Certificate),
+            "none",
+            "Our own certificate, followed by those that vouch for it, for a service that asks for one.",
+        ),
+        Field::optional(
+            "key",
+            text(Kind::PrivateKey),
+            "",
+            "The private key of `cert`.",
+        ),
+        Field::optional(
+            "server_name",
+            text(Kind::Host),
+            "the host of the URL",
+            "Name that the service's certificate must have.",
+        ),
+    ],
+};
 
 static AUTH: Record = Record {
     name: "auth",

@@ -7,6 +7,8 @@ use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
+    sync::OnceLock,
+    time::SystemTime,
 };
 
 use isobar_config::{
@@ -14,6 +16,7 @@ use isobar_config::{
     catalog::{Catalog, Field, Operation, Vendor},
     check_with,
 };
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 use serde_json::Value;
 
 struct Fixed;
@@ -31,12 +34,50 @@ impl Environment for Fixed {
     }
 
     fn file(&self, path: &Path) -> io::Result<String> {
-        if path == Path::new("vendor.key") {
-            Ok("a-vendors-secret\n".to_owned())
-        } else {
-            Err(io::ErrorKind::NotFound.into())
+        let name = path.to_str().unwrap();
+        if name == "vendor.key" {
+            return Ok("a-vendors-secret\n".to_owned());
         }
+        let known = certificates().iter().find(|(known, _)| *known == name);
+        known.map_or_else(
+            || Err(io::ErrorKind::NotFound.into()),
+            |(_, text)| Ok(text.clone()),
+        )
     }
+
+    fn now(&self) -> Option<SystemTime> {
+        Some(SystemTime::now())
+    }
+}
+
+/// Certificates and keys, by file.
+fn certificates() -> &'static [(&'static str, String)] {
+    static MADE: OnceLock<Vec<(&str, String)>> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let make = |names: &[&str], until| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            let mut params = CertificateParams::new(names).unwrap();
+            params.not_after = date_time_ymd(until, 1, 1);
+            let key = KeyPair::generate().unwrap();
+            let cert = params.self_signed(&key).unwrap().pem();
+            (cert, key.serialize_pem())
+        };
+        let site = make(&["api.example.com"], 2999);
+        let org = make(&["*.example.org"], 2999);
+        let old = make(&["api.example.com"], 2020);
+        let nameless = make(&[], 2999);
+        vec![
+            ("tls/site.pem", site.0),
+            ("tls/site.key", site.1),
+            ("tls/org.pem", org.0.clone()),
+            ("tls/org.key", org.1),
+            ("tls/clients.pem", org.0),
+            ("tls/old.pem", old.0),
+            ("tls/old.key", old.1),
+            ("tls/nameless.pem", nameless.0),
+            ("tls/nameless.key", nameless.1),
+        ]
+    })
 }
 
 fn folder(name: &str) -> PathBuf {

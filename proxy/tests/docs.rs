@@ -12,9 +12,11 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Command,
+    sync::LazyLock,
 };
 
 use isobar_config::{Environment, Source};
+use isobar_tests::tls::{Authority, Pair};
 
 /// What a fragment of a configuration is put beside.
 const REST: &str = "isobar: 1\n\
@@ -491,6 +493,11 @@ impl Environment for Anything {
     }
 
     fn file(&self, path: &Path) -> io::Result<String> {
+        static PAIR: LazyLock<Pair> = LazyLock::new(|| Authority::new().issue(&["example.com"]));
+        if path.starts_with("tls") {
+            let is_key = path.extension().is_some_and(|ending| ending == "key");
+            return Ok(if is_key { &PAIR.key } else { &PAIR.cert }.clone());
+        }
         Ok(format!("{}-0123456789abcdef", path.display()))
     }
 }

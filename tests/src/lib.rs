@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, and may be slow"
 )]
 
+pub mod tls;
+
 use std::{
     io,
     net::SocketAddr,
@@ -20,7 +22,7 @@ use bytes::Bytes;
 use isobar::Host;
 use isobar_config::{Config, Environment, Source};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
@@ -241,12 +243,12 @@ pub async fn raw(address: SocketAddr, bytes: impl AsRef<[u8]>, patience: Duratio
 }
 
 /// Reads until the peer closes or `patience` is over.
-pub async fn read(stream: &mut TcpStream, patience: Duration) -> String {
+pub async fn read(stream: &mut (impl AsyncRead + Unpin), patience: Duration) -> String {
     read_until(stream, patience, |_| false).await
 }
 
 /// Reads one answer: to the end that its `Content-Length` gives, or of its head where it has none.
-pub async fn read_answer(stream: &mut TcpStream, patience: Duration) -> String {
+pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin), patience: Duration) -> String {
     read_until(stream, patience, |text| {
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             return false;
@@ -265,7 +267,7 @@ pub async fn read_answer(stream: &mut TcpStream, patience: Duration) -> String {
 
 /// Reads until what came `is_enough`, the peer closes, or `patience` is over.
 pub async fn read_until(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     patience: Duration,
     is_enough: impl Fn(&str) -> bool,
 ) -> String {

@@ -52,13 +52,13 @@ impl Reader<'_> {
             .map(Node::items)
             .unwrap_or_default()
             .iter()
-            .filter_map(|item| item.get("http"));
+            .filter_map(|item| item.get("http").or_else(|| item.get("https")));
         if config.clients.is_none() {
             for (listen, at) in config.listen.iter().zip(addresses.map(|node| node.at)) {
-                if !listen.http.ip().is_loopback() {
+                if !listen.address.ip().is_loopback() {
                     let message = format!(
                         "`{}` can be reached from outside, and no clients are configured",
-                        listen.http
+                        listen.address
                     );
                     self.error(
                         "E0801",
@@ -85,7 +85,7 @@ impl Reader<'_> {
             if config
                 .listen
                 .iter()
-                .any(|listen| listen.http == admin && admin.port() != 0)
+                .any(|listen| listen.address == admin && admin.port() != 0)
             {
                 self.error(
                     "E0504",
@@ -109,7 +109,7 @@ impl Reader<'_> {
         let own: Vec<SocketAddr> = config
             .listen
             .iter()
-            .map(|listen| listen.http)
+            .map(|listen| listen.address)
             .chain(config.admin)
             .collect();
         // An account has its upstream's URL; the upstream is the one to say.

@@ -6,8 +6,14 @@ mod meaning;
 mod pools;
 mod routes;
 pub(crate) mod texts;
+mod tls;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use crate::{
     catalog::Catalog,
@@ -16,7 +22,7 @@ use crate::{
     load::Source,
     model::{
         AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config,
-        KeyDigest, Listen, Log, Pool, PoolId, Probe, Rate, Route, Setting, Spend, VendorAccount,
+        KeyDigest, Log, Pool, PoolId, Probe, Protocol, Rate, Route, Setting, Spend, VendorAccount,
     },
     place::{Location, Span},
     secret::{Secret, hash_key},
@@ -41,6 +47,8 @@ pub(crate) struct Reader<'a> {
     clients: Vec<String>,
     /// Names of routes, each with the highest number that was put behind it.
     route_names: HashMap<String, u32>,
+    /// The time, if there is a clock.
+    now: Option<SystemTime>,
 }
 
 /// Reads the whole configuration. What it returns is only to be used when no error was found before or in it.
@@ -48,6 +56,7 @@ pub(crate) fn config(
     node: &Node,
     sources: &[Source],
     catalog: &Catalog,
+    now: Option<SystemTime>,
     found: &mut Vec<Diagnostic>,
 ) -> Config {
     let mut reader = Reader {
@@ -65,6 +74,7 @@ pub(crate) fn config(
         used_pools: Vec::new(),
         clients: Vec::new(),
         route_names: HashMap::new(),
+        now,
     };
     reader.version(node);
     let listen = reader.listen(node);
@@ -189,35 +199,6 @@ impl Reader<'_> {
         }
     }
 
-    fn listen(&mut self, node: &Node) -> Vec<Listen> {
-        let mut listen: Vec<Listen> = Vec::new();
-        let items = node.get("listen").map(Node::items).unwrap_or_default();
-        if let Some(extra) = items.get(64) {
-            self.error(
-                "E0204",
-                extra.at,
-                "there are more than 64 listeners",
-                "one address can serve any number of hosts and routes",
-            );
-        }
-        for address in items.iter().take(64).filter_map(|item| item.get("http")) {
-            let Some(http) = address.text().and_then(|text| text.parse().ok()) else {
-                continue;
-            };
-            let next = Listen { http };
-            if next.http.port() != 0 && listen.contains(&next) {
-                self.error(
-                    "E0504",
-                    address.at,
-                    format!("`{http}` is listened on twice"),
-                    "remove one of them",
-                );
-            }
-            listen.push(next);
-        }
-        listen
-    }
-
     fn clients(&mut self, node: &Node) -> Option<Vec<Client>> {
         let mut clients: Vec<Client> = Vec::new();
         for (name, client) in node.get("clients")?.entries() {
@@ -269,7 +250,8 @@ impl Reader<'_> {
                 .text()
                 .or_else(|| written.get("url").and_then(Node::text))
                 .unwrap_or_default();
-            let account = overridden(plain(name.text.clone(), url), written);
+            let mut account = overridden(plain(name.text.clone(), url), written);
+            self.client_tls(&mut account, written);
             let url = written.get("url").unwrap_or(written).at;
             self.add_account(account, name.at, Some(url));
         }
@@ -278,7 +260,8 @@ impl Reader<'_> {
     fn accounts(&mut self, node: &Node, catalog: &Catalog) {
         for (name, written) in node.get("accounts").map(Node::entries).unwrap_or_default() {
             if let Some(vendor) = written.get("vendor").and_then(Node::text) {
-                let account = vendor_account(&name.text, vendor, written, catalog);
+                let mut account = vendor_account(&name.text, vendor, written, catalog);
+                self.client_tls(&mut account, written);
                 self.add_account(account, name.at, None);
                 continue;
             }
@@ -287,13 +270,14 @@ impl Reader<'_> {
             let base = upstream
                 .and_then(|id| self.accounts.get(id.0).cloned())
                 .unwrap_or_else(|| plain(String::new(), ""));
-            let account = overridden(
+            let mut account = overridden(
                 Account {
                     name: name.text.clone(),
                     ..base
                 },
                 written,
             );
+            self.client_tls(&mut account, written);
             self.add_account(account, name.at, None);
         }
     }
@@ -357,6 +341,8 @@ fn plain(name: String, url: &str) -> Account {
             path: String::new(),
         }),
         auth: Auth::None,
+        tls: None,
+        protocol: Protocol::Auto,
         connect_timeout: Duration::from_secs(2),
         keep_alive: Duration::from_secs(30),
         permits: 1_024,
@@ -407,6 +393,15 @@ fn overridden(mut account: Account, written: &Node) -> Account {
     if let Some(auth) = written.get("auth") {
         account.auth = read_auth(auth);
     }
+    let protocol = written.get("protocol").and_then(Node::text);
+    set(
+        &mut account.protocol,
+        protocol.map(|name| match name {
+            "http1" => Protocol::Http1,
+            "http2" => Protocol::Http2,
+            _ => Protocol::Auto,
+        }),
+    );
     set(
         &mut account.connect_timeout,
         written.get("connect_timeout").and_then(duration),

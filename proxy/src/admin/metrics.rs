@@ -179,7 +179,7 @@ impl Metrics {
             registry,
         };
         // Series that are there from the start can be alerted on.
-        for reason in ["total", "per_ip", "slow_head", "idle"] {
+        for reason in ["total", "per_ip", "slow_head", "idle", "tls", "proxy"] {
             metrics.refused_connections.with_label_values(&[reason]);
         }
         for result in ["swapped", "refused"] {

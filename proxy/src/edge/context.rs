@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) in_flight: Option<InFlight>,
     pub(crate) trace: Trace,
     pub(crate) ip: Option<IpAddr>,
+    /// The client came over TLS.
+    pub(crate) secure: bool,
     pub(crate) route: Option<usize>,
     pub(crate) identity: Identity,
     /// The key that is good on this connection.
@@ -75,6 +77,7 @@ impl Context {
             in_flight: None,
             trace: Trace::NONE,
             ip: None,
+            secure: false,
             route: None,
             identity: Identity {
                 caller: Caller::Anonymous,
@@ -107,6 +110,7 @@ impl Context {
                 text.value()
             }),
             host: &self.host,
+            secure: self.secure,
             traceparent: self.trace.header(),
             key_consumed: self.identity.consumed,
             upgrade,

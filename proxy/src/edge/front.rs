@@ -6,7 +6,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -17,48 +17,55 @@ use bytes::BytesMut;
 use parking_lot::Mutex;
 use pingora_core::{
     apps::{HttpServerApp, ServerApp},
-    protocols::{Stream, http::ServerSession},
+    protocols::{ALPN, Stream, http::ServerSession},
     server::ShutdownWatch,
 };
 use pingora_proxy::HttpProxy;
 
 use super::{
+    door::{Door, Refused},
     gateway::Gateway,
     http1::{self, ForPipeline},
+    http2,
     pipeline::Hooks,
 };
 use crate::{admin::metrics::Metrics, route::snapshot::Snapshot};
 
 /// Seconds that Pingora waits for the rest of a head; the guard is stricter.
 const FIRST_HEAD: u64 = 60;
+/// Time for a client of HTTP/2 to hear that no more requests are taken.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 tokio::task_local! {
     /// The connection that this task serves in the pipeline.
     static CONNECTION: Arc<Connection>;
 }
 
-/// Accepts connections.
+/// Accepts one listener's connections.
 pub(crate) struct Front {
     gateway: Arc<Gateway>,
     pipeline: Arc<HttpProxy<Hooks>>,
     open: Arc<Open>,
+    door: Arc<Door>,
 }
 
-/// Connections by address.
+/// Connections by address, over all listeners.
 #[derive(Default)]
-struct Open {
+pub(crate) struct Open {
     by_address: Mutex<HashMap<IpAddr, u32>>,
 }
 
 /// What the guard knows of one connection.
 pub(super) struct Connection {
     start: Instant,
-    /// A request is being served.
-    active: AtomicBool,
+    /// Requests that are being served.
+    active: AtomicU32,
     /// A request has been served before.
     reused: AtomicBool,
     /// A head that has begun to come is read bit by bit.
     drips: AtomicBool,
+    /// Many requests are served at once, and the client is told when no more are taken.
+    multiplexes: AtomicBool,
     /// Milliseconds after `start` at which the connection was accepted or became idle.
     idle_since: AtomicU64,
 }
@@ -73,11 +80,17 @@ enum Closing {
 }
 
 impl Front {
-    pub(crate) fn new(gateway: Arc<Gateway>, pipeline: HttpProxy<Hooks>) -> Self {
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        pipeline: Arc<HttpProxy<Hooks>>,
+        open: Arc<Open>,
+        door: Arc<Door>,
+    ) -> Self {
         Self {
             gateway,
-            pipeline: Arc::new(pipeline),
-            open: Arc::default(),
+            pipeline,
+            open,
+            door,
         }
     }
 
@@ -89,6 +102,12 @@ impl Front {
         &self.gateway.registry.metrics
     }
 
+    /// Counts a connection that is closed for this reason.
+    fn refused(&self, reason: &str) {
+        let counters = &self.metrics().refused_connections;
+        counters.with_label_values(&[reason]).inc();
+    }
+
     /// A place for one more connection, or the reason there is none.
     fn admit(&self, address: Option<IpAddr>) -> Result<Admitted, &'static str> {
         let plan = self.plan().load();
@@ -97,31 +116,90 @@ impl Front {
         if metrics.connections.get() >= i64::from(limits.connections.value) {
             return Err("total");
         }
-        if let Some(address) = address {
-            let mut open = self.open.by_address.lock();
-            let count = open.entry(address).or_insert(0);
-            if *count >= limits.connections_per_ip.value {
-                return Err("per_ip");
-            }
-            *count += 1;
-        }
         metrics.connections.inc();
-        Ok(Admitted {
+        let mut admitted = Admitted {
             gateway: Arc::clone(&self.gateway),
             open: Arc::clone(&self.open),
-            address,
-        })
+            peer: address,
+            counted: None,
+        };
+        if let Some(address) = address
+            && !self.door.is_announced()
+        {
+            self.count(address, &mut admitted)?;
+        }
+        Ok(admitted)
+    }
+
+    /// Counts a connection for the client's address.
+    fn count(&self, address: IpAddr, admitted: &mut Admitted) -> Result<(), &'static str> {
+        let most = self.plan().load().config.limits.connections_per_ip.value;
+        let mut open = self.open.by_address.lock();
+        let count = open.entry(address).or_insert(0);
+        if *count >= most {
+            return Err("per_ip");
+        }
+        *count += 1;
+        admitted.counted = Some(address);
+        Ok(())
     }
 
     /// Serves a connection's requests, one after the other.
-    async fn serve(&self, stream: Stream, connection: &Arc<Connection>, shutdown: &ShutdownWatch) {
+    async fn serve(
+        &self,
+        mut stream: Stream,
+        connection: &Arc<Connection>,
+        shutdown: &ShutdownWatch,
+        admitted: &mut Admitted,
+    ) {
+        if self.door.is_announced() || self.door.is_secure() {
+            match Box::pin(self.enter(stream, admitted)).await {
+                Ok(entered) => stream = entered,
+                Err(reason) => return self.refused(reason),
+            }
+        }
+        if stream.selected_alpn_proto() == Some(ALPN::H2) {
+            let driven = http2::drive(&self.gateway, stream, connection, shutdown);
+            return Box::pin(driven).await;
+        }
         let driven = http1::drive(&self.gateway, stream, connection, shutdown);
         let Some(ForPipeline { stream, head }) = driven.await else {
             return;
         };
+        if http2::begins(&head) && !connection.reused.load(Relaxed) {
+            let Some(stream) = http2::rewound(stream, &head) else {
+                return;
+            };
+            let driven = http2::drive(&self.gateway, stream, connection, shutdown);
+            return Box::pin(driven).await;
+        }
         connection.drips.store(true, Relaxed);
         let piped = CONNECTION.scope(Arc::clone(connection), self.pipe(stream, head, shutdown));
         Box::pin(piped).await;
+    }
+
+    /// What comes before the first request: who the client is, and the handshake.
+    async fn enter(
+        &self,
+        mut stream: Stream,
+        admitted: &mut Admitted,
+    ) -> Result<Stream, &'static str> {
+        let named = |refused: Refused| {
+            log::debug!("{refused}");
+            refused.name()
+        };
+        if self.door.is_announced() {
+            let announced = self.door.announced(stream, admitted.peer).await;
+            let (socket, client) = announced.map_err(named)?;
+            stream = socket;
+            if let Some(client) = client {
+                self.count(client, admitted)?;
+            }
+        }
+        if self.door.is_secure() {
+            stream = self.door.secure(stream).await.map_err(named)?;
+        }
+        Ok(stream)
     }
 
     /// Serves the rest of a connection in Pingora's pipeline.
@@ -145,12 +223,23 @@ impl Front {
     async fn expired(&self, connection: &Connection, mut shutdown: ShutdownWatch) -> Closing {
         let mut stopping = *shutdown.borrow();
         loop {
-            let is_active = connection.active.load(Relaxed);
+            let is_active = connection.active.load(Relaxed) > 0;
             if stopping && !is_active {
-                return Closing::Unused;
+                if !connection.multiplexes.load(Relaxed) {
+                    return Closing::Unused;
+                }
+                tokio::time::sleep(GOODBYE).await;
+                if connection.active.load(Relaxed) == 0 {
+                    return Closing::Unused;
+                }
+                continue;
             }
-            let limits = &self.plan().load().config.limits;
-            let (keep_alive, head) = (limits.keep_alive.value, limits.header_timeout.value);
+            let (keep_alive, head) = {
+                // Let go of at once: an idle connection must not keep an old plan.
+                let plan = self.plan().load();
+                let limits = &plan.config.limits;
+                (limits.keep_alive.value, limits.header_timeout.value)
+            };
             let (allowed, closing) = match (
                 connection.reused.load(Relaxed),
                 connection.drips.load(Relaxed),
@@ -184,13 +273,16 @@ impl Front {
 struct Admitted {
     gateway: Arc<Gateway>,
     open: Arc<Open>,
-    address: Option<IpAddr>,
+    /// Who connected.
+    peer: Option<IpAddr>,
+    /// The client's address that it counts for.
+    counted: Option<IpAddr>,
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.gateway.registry.metrics.connections.dec();
-        let Some(address) = self.address else { return };
+        let Some(address) = self.counted else { return };
         let mut open = self.open.by_address.lock();
         if let Some(count) = open.get_mut(&address) {
             *count -= 1;
@@ -212,29 +304,27 @@ impl ServerApp for Front {
             .get_socket_digest()
             .and_then(|digest| digest.peer_addr().cloned());
         let address = peer.and_then(|peer| peer.as_inet().map(std::net::SocketAddr::ip));
-        let admitted = match self.admit(address) {
+        let mut admitted = match self.admit(address) {
             Ok(admitted) => admitted,
             Err(reason) => {
-                self.metrics()
-                    .refused_connections
-                    .with_label_values(&[reason])
-                    .inc();
+                self.refused(reason);
                 return None;
             }
         };
         let connection = Arc::new(Connection {
             start: Instant::now(),
-            active: AtomicBool::new(false),
+            active: AtomicU32::new(0),
             reused: AtomicBool::new(false),
             drips: AtomicBool::new(false),
+            multiplexes: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
         });
         tokio::select! {
             biased;
-            () = self.serve(stream, &connection, shutdown) => {}
+            () = self.serve(stream, &connection, shutdown, &mut admitted) => {}
             closing = self.expired(&connection, shutdown.clone()) => {
                 if let Closing::Late(reason) = closing {
-                    self.metrics().refused_connections.with_label_values(&[reason]).inc();
+                    self.refused(reason);
                 }
             }
         }
@@ -250,15 +340,45 @@ impl ServerApp for Front {
 impl Connection {
     /// A request's head has been read.
     pub(super) fn request_began(&self) {
-        self.active.store(true, Relaxed);
+        self.active.store(1, Relaxed);
     }
 
     /// The request is over and the connection idle.
     pub(super) fn request_ended(&self) {
+        self.used();
+        self.active.store(0, Relaxed);
+    }
+
+    /// Like [`Connection::request_began`], beside others.
+    pub(super) fn stream_began(&self) {
+        self.active.fetch_add(1, Relaxed);
+    }
+
+    /// Like [`Connection::request_ended`], beside others.
+    pub(super) fn stream_ended(&self) {
+        self.used();
+        self.active.fetch_sub(1, Relaxed);
+    }
+
+    fn used(&self) {
         let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.idle_since.store(now, Relaxed);
         self.reused.store(true, Relaxed);
-        self.active.store(false, Relaxed);
+    }
+
+    /// Says that requests are served beside each other from here on.
+    pub(super) fn multiplexes(&self) {
+        self.multiplexes.store(true, Relaxed);
+        self.drips.store(true, Relaxed);
+    }
+
+    /// How long no request has been served.
+    pub(super) fn unused_for(&self) -> Duration {
+        if self.active.load(Relaxed) > 0 {
+            return Duration::ZERO;
+        }
+        let since = Duration::from_millis(self.idle_since.load(Relaxed));
+        self.start.elapsed().saturating_sub(since)
     }
 }
 

@@ -67,6 +67,9 @@ impl Gateway {
     pub(super) fn begin(&self, session: &mut Session, cx: &mut Context) {
         cx.in_flight = Some(InFlight::new(&self.registry.metrics.in_flight));
         headers::settle_connection(session.req_header_mut());
+        if session.is_http2() {
+            headers::name_host(session.req_header_mut());
+        }
         // Pingora would keep an idle HTTP/1.1 connection for ever.
         if session.get_keepalive().is_some() {
             let seconds = self.plan.load().keep_alive.as_secs().max(1);
@@ -252,7 +255,7 @@ impl Gateway {
         forward: &Forward,
         admitted: &Admitted,
     ) -> Result<(Body, Upload), Unread> {
-        if !is_streamed(forward, route, admitted) {
+        if !is_streamed(forward, route, admitted) && !is_grpc(session) {
             let kept = self.read_body(session, route, admitted).await?;
             return Ok((Body::Kept(kept), Upload::default()));
         }
@@ -262,7 +265,7 @@ impl Gateway {
         }
         expect_continue(session).await.map_err(Unread::Gone)?;
         let (feed, live) = live::live(admitted.length);
-        let upload = Upload::new(feed, route.limits.body);
+        let upload = Upload::new(feed, route.limits.body, idle);
         Ok((Body::Stream(Some(live), idle), upload))
     }
 
@@ -542,6 +545,9 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
         .client_addr()
         .and_then(|address| address.as_inet())
         .map(std::net::SocketAddr::ip);
+    cx.secure = session
+        .digest()
+        .is_some_and(|digest| digest.ssl_digest.is_some());
     let head = validate::Head {
         method: &request.method,
         version: request.version,
@@ -552,9 +558,14 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
     let valid = validate::validate(head, plan.head_limits).map_err(refusal)?;
     cx.host = valid.host.into_owned();
     cx.path = valid.path.into_owned();
+    // A body of HTTP/2 needs no header to announce it.
+    let unannounced = valid.length.is_none()
+        && session
+            .as_http2()
+            .is_some_and(|stream| !stream.is_body_empty());
     let admitted = Admitted {
         length: valid.length,
-        has_body: valid.has_body,
+        has_body: valid.has_body || unannounced,
     };
     let subject = Subject {
         host: &cx.host,
@@ -728,6 +739,11 @@ fn describe(session: &Session, cx: &Context, plan: &Snapshot, route: &Route) -> 
         cx.ip,
         cx.client_name(plan),
     )
+}
+
+/// Whether this is a call of gRPC, whose two bodies are a conversation.
+fn is_grpc(session: &Session) -> bool {
+    session.is_http2() && outgoing::is_grpc(&session.req_header().headers)
 }
 
 /// Whether the body is passed on as it comes: because the route says so, or because it is too large, or of unknown

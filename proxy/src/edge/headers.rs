@@ -87,6 +87,8 @@ impl Block for ResponseHeader {
 pub(crate) struct About<'a> {
     pub(crate) address: Option<HeaderValue>,
     pub(crate) host: &'a str,
+    /// The client came over TLS.
+    pub(crate) secure: bool,
     pub(crate) traceparent: Option<HeaderValue>,
     /// A key of ours was presented.
     pub(crate) key_consumed: bool,
@@ -108,7 +110,8 @@ pub(crate) fn to_vendor(headers: &mut impl Block, account: &Account, about: &Abo
     if let Some(address) = &about.address {
         headers.set(FORWARDED_FOR, address.clone());
     }
-    headers.set(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    let scheme = if about.secure { "https" } else { "http" };
+    headers.set(FORWARDED_PROTO, HeaderValue::from_static(scheme));
     if let Ok(host) = HeaderValue::from_str(about.host) {
         headers.set(FORWARDED_HOST, host);
     }
@@ -298,6 +301,31 @@ pub(crate) fn settle_connection(request: &mut RequestHeader) {
     {
         request.set(header::CONNECTION, value);
     }
+}
+
+/// Gives a request of HTTP/2 the `Host` that those of HTTP/1 have (RFC 9113 §8.3.1). Where it has one, Pingora has seen
+/// that both say the same.
+pub(crate) fn name_host(request: &mut RequestHeader) {
+    if request.headers.contains_key(header::HOST) {
+        return;
+    }
+    let authority = request.uri.authority().map(http::uri::Authority::as_str);
+    if let Some(host) = authority.and_then(|host| HeaderValue::try_from(host).ok()) {
+        request.set(header::HOST, host);
+    }
+}
+
+/// What may stand behind an answer's body: nothing that frames, routes or belongs to the gateway (RFC 9110 §6.5.1).
+pub(crate) fn trailers_to_client(trailers: &mut HeaderMap) {
+    drop_named(trailers, |name| {
+        is_hop_by_hop(name, false)
+            || name.starts_with("isobar-")
+            || name.starts_with("content-")
+            || matches!(
+                name,
+                "host" | "set-cookie" | "cache-control" | "authorization"
+            )
+    });
 }
 
 /// RFC 6455 §4.1: a GET without a body that names `websocket` and has `Connection: upgrade`.

@@ -2,15 +2,18 @@
 //! of each request afterwards.
 
 pub(crate) mod access_log;
+mod announced;
 pub(crate) mod auth;
 pub(crate) mod capability;
 pub(crate) mod composition;
 pub(crate) mod context;
 pub(crate) mod document;
+pub(crate) mod door;
 pub(crate) mod front;
 pub(crate) mod gateway;
 pub(crate) mod headers;
 mod http1;
+mod http2;
 pub(crate) mod limit;
 pub(crate) mod pipeline;
 pub(crate) mod problem;

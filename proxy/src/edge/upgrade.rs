@@ -10,13 +10,15 @@ use std::{
 
 use http::{StatusCode, header};
 use isobar_adapters::{Evidence, Fault, Next, Verdict, next};
-use isobar_config::Effect;
+use isobar_config::{ClientTls, Effect};
 use pingora_core::{
     Error, ErrorSource, ErrorType, Result,
     upstreams::peer::{ALPN, HttpPeer},
+    utils::tls::{CertKey, WrappedX509, parse_x509},
 };
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
+use rustls::pki_types::CertificateDer;
 
 use super::{
     context::{Context, forward_of},
@@ -176,7 +178,13 @@ pub(crate) async fn peer(
                 continue;
             }
         };
-        let mut peer = HttpPeer::new(address, url.tls, url.host.clone());
+        let tls = account.settings.tls.as_ref();
+        let name = tls.and_then(|tls| tls.server_name.as_ref());
+        let name = name.unwrap_or(&url.host).clone();
+        let mut peer = HttpPeer::new(address, url.tls, name);
+        if let Some(tls) = tls.filter(|_| url.tls) {
+            present(&mut peer, tls);
+        }
         let options = &mut peer.options;
         options.alpn = ALPN::H1;
         options.connection_timeout = Some(account.settings.connect_timeout);
@@ -184,9 +192,23 @@ pub(crate) async fn peer(
         options.read_timeout = Some(route.limits.idle);
         options.write_timeout = Some(route.limits.idle);
         options.idle_timeout = Some(account.settings.keep_alive);
-        // Connections are shared only within one account.
-        peer.group_key = super::gateway::hash(account.name());
+        // Connections are shared only within one account, as long as its certificates are the same.
+        peer.group_key = super::gateway::hash((account.name(), plan.generation));
         return Ok(Box::new(peer));
+    }
+}
+
+/// Gives Pingora an account's own authorities and certificate.
+fn present(peer: &mut HttpPeer, tls: &ClientTls) {
+    let read = |der: &CertificateDer<'_>| WrappedX509::new(der.to_vec(), parse_x509);
+    if let Some(authorities) = &tls.ca {
+        let certificates = authorities.certificates().iter().map(read);
+        peer.options.ca = Some(certificates.collect());
+    }
+    if let Some(identity) = &tls.identity {
+        let chain = identity.chain().iter().map(|der| der.to_vec()).collect();
+        let key = identity.key().secret_der().to_vec();
+        peer.client_cert_key = Some(Arc::new(CertKey::new(chain, key)));
     }
 }
 

@@ -13,15 +13,17 @@ pub(super) struct Upload {
     feed: Option<Feed>,
     limit: u64,
     read: u64,
+    idle: Duration,
 }
 
 impl Upload {
-    /// A body that is passed on as it comes, of at most `limit` bytes.
-    pub(super) fn new(feed: Feed, limit: u64) -> Self {
+    /// A body that is passed on as it comes, of at most `limit` bytes, with no silence longer than `idle`.
+    pub(super) fn new(feed: Feed, limit: u64, idle: Duration) -> Self {
         Self {
             feed: Some(feed),
             limit,
             read: 0,
+            idle,
         }
     }
 
@@ -51,7 +53,13 @@ impl Upload {
         let Some(feed) = &self.feed else {
             return Ok(());
         };
-        let piece = session.read_request_body().await;
+        let piece = if session.is_http2() {
+            // Pingora limits the time of HTTP/1 alone.
+            let read = tokio::time::timeout(self.idle, session.read_request_body());
+            read.await.map_err(|_| Unread::slow())?
+        } else {
+            session.read_request_body().await
+        };
         match piece.map_err(Unread::from_client)? {
             Some(piece) => {
                 self.read += piece.len() as u64;

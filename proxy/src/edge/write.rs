@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Version, header};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use pingora_core::{Error, ErrorType, Result, protocols::http::ServerSession as Session};
 use pingora_http::ResponseHeader;
@@ -85,10 +85,19 @@ async fn whole(
 ) -> Result<()> {
     cx.tell(&mut head);
     let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
+    head_and_body(session, head, body.unwrap_or_default()).await
+}
+
+/// Writes an answer whose body is at hand.
+async fn head_and_body(session: &mut Session, head: ResponseHeader, body: Bytes) -> Result<()> {
+    if body.is_empty()
+        && let Session::H2(stream) = session
+    {
+        // The head says that nothing follows; some clients tell an empty body from none.
+        return stream.write_response_header(Box::new(head), true);
+    }
     session.write_response_header(Box::new(head)).await?;
-    session
-        .write_response_body(body.unwrap_or_default(), true)
-        .await
+    session.write_response_body(body, true).await
 }
 
 /// Passes a vendor's answer on.
@@ -117,37 +126,44 @@ pub(crate) async fn answer(
     match body {
         answer::Body::Whole(bytes) => {
             let bytes = frame(session, &mut head, Some(bytes.len() as u64)).then_some(bytes);
-            session.write_response_header(Box::new(head)).await?;
-            session
-                .write_response_body(bytes.unwrap_or_default(), true)
-                .await?;
+            head_and_body(session, head, bytes.unwrap_or_default()).await?;
         }
         answer::Body::Stream(mut body) => {
             let has_body = frame(session, &mut head, body.size_hint().exact());
-            session.write_response_header(Box::new(head)).await?;
-            if !has_body {
-                return session.write_response_body(Bytes::new(), true).await;
+            if !has_body || body.is_end_stream() {
+                return head_and_body(session, head, Bytes::new()).await;
             }
-            while let Some(piece) = next_piece(session, cx, &mut body, idle, &mut upload).await? {
-                if !piece.is_empty() {
-                    session.write_response_body(piece, false).await?;
+            session.write_response_header(Box::new(head)).await?;
+            let mut trailers = None;
+            while let Some(frame) = next_frame(session, cx, &mut body, idle, &mut upload).await? {
+                match frame.into_data() {
+                    Ok(piece) if piece.is_empty() => {}
+                    Ok(piece) => session.write_response_body(piece, false).await?,
+                    Err(frame) => trailers = frame.into_trailers().ok(),
                 }
             }
-            session.write_response_body(Bytes::new(), true).await?;
+            match trailers {
+                // They have no place in an HTTP/1 answer that did not announce them.
+                Some(mut trailers) if session.is_http2() => {
+                    headers::trailers_to_client(&mut trailers);
+                    session.write_response_trailers(trailers).await?;
+                }
+                _ => session.write_response_body(Bytes::new(), true).await?,
+            }
         }
     }
     drop(permit);
     Ok(())
 }
 
-/// The next piece from the vendor, while the client sends the rest of its body or is watched.
-async fn next_piece(
+/// The next part of the vendor's body, while the client sends the rest of its body or is watched.
+async fn next_frame(
     session: &mut Session,
     cx: &mut Context,
     body: &mut Coming,
     idle: Duration,
     upload: &mut Upload,
-) -> Result<Option<Bytes>> {
+) -> Result<Option<Frame<Bytes>>> {
     let mut cut = |why: &'static str| {
         cx.cut = true;
         Error::explain(ErrorType::ConnectionClosed, why).into_up()
@@ -169,11 +185,7 @@ async fn next_piece(
             Err(_) => Err(cut("the vendor stopped sending")),
             Ok(Some(Err(_))) => Err(cut("the vendor's answer broke off")),
             Ok(None) => Ok(None),
-            Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => Ok(Some(data)),
-                // Trailers have no place in an HTTP/1 answer that did not announce them.
-                Err(_) => continue,
-            },
+            Ok(Some(Ok(frame))) => Ok(Some(frame)),
         };
     }
 }
@@ -201,7 +213,7 @@ fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<u64>) 
     head.remove_header(&header::CONTENT_LENGTH);
     if is_old {
         session.set_keepalive(None);
-    } else {
+    } else if !session.is_http2() {
         head.set(
             header::TRANSFER_ENCODING,
             HeaderValue::from_static("chunked"),
@@ -275,10 +287,7 @@ async fn whole_of_run(
         &format!("{}total;dur={total:.2}", told.timing),
     );
     let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
-    session.write_response_header(Box::new(head)).await?;
-    session
-        .write_response_body(body.unwrap_or_default(), true)
-        .await
+    head_and_body(session, head, body.unwrap_or_default()).await
 }
 
 /// Answers once more with what was kept for a key.

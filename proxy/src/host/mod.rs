@@ -28,7 +28,7 @@ use tokio::{sync::watch as signal, task::JoinHandle};
 pub use self::reload::{Reload, ReloadError};
 use crate::{
     admin::{self, metrics::Metrics},
-    edge::{access_log::AccessLog, front::Front, gateway::Gateway, pipeline::Hooks},
+    edge::{access_log::AccessLog, door::Door, front::Front, gateway::Gateway, pipeline::Hooks},
     pool::probe,
     route::{compile, registry::Registry, snapshot::Snapshot},
     serve::{body::Space, trust, vendors::Checked},
@@ -38,6 +38,8 @@ use crate::{
 const PIPELINE_POOL: usize = 1_024;
 /// Times that Pingora may go round its retry loop; the pool's own limits stop it sooner.
 const PIPELINE_TRIES: usize = 128;
+/// Time for open connections to close when the last request has ended.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// How often state at rest is forgotten.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -55,6 +57,8 @@ pub struct Host {
 /// What the host and the admin port share.
 pub(crate) struct Inner {
     pub(crate) plan: Arc<ArcSwap<Snapshot>>,
+    /// One for each listener, in the order of the configuration at the start.
+    doors: Vec<Arc<Door>>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) log: Arc<AccessLog>,
     pub(crate) source: Option<PathBuf>,
@@ -131,7 +135,7 @@ impl Host {
         let sockets = config
             .listen
             .iter()
-            .map(|listen| bind(listen.http))
+            .map(|listen| bind(listen.address))
             .collect::<Result<Vec<_>, _>>()?;
         let admin_socket = config.admin.map(bind).transpose()?;
         let trust = tokio::task::spawn_blocking(trust::Trust::load)
@@ -150,8 +154,15 @@ impl Host {
             Some(origin) => (Some(origin.path), origin.files),
             None => (None, Vec::new()),
         };
+        let doors: Vec<Arc<Door>> = {
+            let listen = &plan.load().config.listen;
+            let door = |listen| Arc::new(Door::new(listen));
+            listen.iter().map(door).collect()
+        };
+        open_doors(&doors, &plan.load());
         let inner = Arc::new(Inner {
             plan: Arc::clone(&plan),
+            doors,
             registry: Arc::clone(&registry),
             log: Arc::clone(&log),
             source,
@@ -168,7 +179,8 @@ impl Host {
             registry: Arc::clone(&registry),
             log,
         };
-        let (stop, serving) = serve(gateway, &addresses, endpoints, &trust);
+        let sockets = addresses.iter().copied().zip(endpoints);
+        let (stop, serving) = serve(gateway, &inner.doors, sockets, &trust);
         // Pingora has read the file; what a kill would leave behind must not stay on the disk.
         drop(trust);
         let (admin, admin_stop) = match admin_socket {
@@ -232,6 +244,14 @@ impl Host {
         while running() > 0 && began.elapsed() < patience {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        // Clients of HTTP/2 that have nothing running are told, too, that no more is taken.
+        let told = Instant::now();
+        while self.inner.registry.metrics.connections.get() > 0
+            && told.elapsed() < GOODBYE
+            && began.elapsed() < patience
+        {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
         for task in &self.background {
             task.abort();
         }
@@ -270,10 +290,17 @@ fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), StartError> {
     open().map_err(|cause| StartError::Bind { address, cause })
 }
 
+/// Gives each listener the certificates that a plan has for it.
+fn open_doors(doors: &[Arc<Door>], plan: &Snapshot) {
+    for door in doors {
+        door.take_up(&plan.config.listen, &plan.acceptors);
+    }
+}
+
 fn serve(
     gateway: Gateway,
-    addresses: &[SocketAddr],
-    endpoints: Vec<TcpListener>,
+    doors: &[Arc<Door>],
+    sockets: impl Iterator<Item = (SocketAddr, TcpListener)>,
     trust: &trust::Trust,
 ) -> (signal::Sender<bool>, JoinHandle<()>) {
     let conf = Arc::new(ServerConf {
@@ -285,18 +312,25 @@ fn serve(
     let gateway = Arc::new(gateway);
     let mut pipeline = HttpProxy::new(Hooks(Arc::clone(&gateway)), conf);
     pipeline.handle_init_modules();
-    let mut service = Service::new("edge".to_owned(), Front::new(gateway, pipeline));
+    let (pipeline, open) = (Arc::new(pipeline), Arc::default());
+    let mut services = Vec::new();
     let mut fds = Fds::new();
-    for (address, endpoint) in addresses.iter().zip(endpoints) {
+    for ((address, endpoint), door) in sockets.zip(doors) {
+        let (gateway, pipeline) = (Arc::clone(&gateway), Arc::clone(&pipeline));
+        let front = Front::new(gateway, pipeline, Arc::clone(&open), Arc::clone(door));
+        let mut service = Service::new("edge".to_owned(), front);
         let name = address.to_string();
         service.add_listener(ListenerConfig::tcp(name.clone()));
         fds.add(name, endpoint.into_raw_fd());
+        services.push(service);
     }
+    let fds = Arc::new(Mutex::new(fds));
     let (stop, stopped) = signal::channel(false);
     let serving = tokio::spawn(async move {
-        service
-            .start_service(Some(Arc::new(Mutex::new(fds))), stopped, 1)
-            .await;
+        let started = services
+            .iter_mut()
+            .map(|service| service.start_service(Some(Arc::clone(&fds)), stopped.clone(), 1));
+        futures_util::future::join_all(started).await;
     });
     (stop, serving)
 }

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use isobar_config::Report;
+use isobar_config::{Listen, Report};
 
 use super::{Inner, watch};
 use crate::{route::compile, serve::vendors::Checked};
@@ -44,6 +44,12 @@ pub(crate) struct History {
     pub(crate) needs_restart: Vec<&'static str>,
 }
 
+/// Whether the sockets are the same; certificates need no restart.
+fn alike(running: &[Listen], new: &[Listen]) -> bool {
+    let mut pairs = running.iter().zip(new);
+    running.len() == new.len() && pairs.all(|(running, new)| running.is_like(new))
+}
+
 impl Inner {
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<Reload, ReloadError> {
         let source = self.source.clone().ok_or(ReloadError::NoSource)?;
@@ -70,13 +76,17 @@ impl Inner {
         let running = self.plan.load_full();
         let mut needs_restart = Vec::new();
         let same = |changed: bool, name| (!changed).then_some(name);
-        needs_restart.extend(same(running.config.listen == config.listen, "listen"));
+        needs_restart.extend(same(
+            alike(&running.config.listen, &config.listen),
+            "listen",
+        ));
         needs_restart.extend(same(running.config.admin == config.admin, "admin"));
         needs_restart.extend(same(running.config.log == config.log, "log"));
         needs_restart.extend(same(running.config.state == config.state, "state"));
         let generation = running.generation + 1;
         match compile::compile(checked, &self.registry, generation) {
             Ok(snapshot) => {
+                super::open_doors(&self.doors, &snapshot);
                 self.plan.store(Arc::new(snapshot));
                 let metrics = &self.registry.metrics;
                 metrics.reloads.with_label_values(&["swapped"]).inc();

@@ -45,6 +45,8 @@ pub(crate) enum Error {
     TooManyMembers(String),
     #[error("the manifests have mistakes:\n{0}")]
     Manifests(String),
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     #[error("`{0}` names something that the configuration does not have")]
     Dangling(String),
 }
@@ -103,11 +105,17 @@ pub(crate) fn compile(
         )?);
         matchers.push(written.matcher);
     }
+    let acceptors = config.listen.iter().enumerate().map(|(place, listen)| {
+        let tls = listen.tls.as_ref();
+        tls.map(|tls| registry.acceptor(place, tls)).transpose()
+    });
+    let acceptors = acceptors.collect::<Result<_, _>>()?;
     registry
         .space
         .limit(config.limits.body_memory.value, config.limits.spool.value);
     Ok(Snapshot {
         generation,
+        acceptors,
         router: Router::new(matchers),
         routes,
         clients: Clients::new(clients),
@@ -203,6 +211,8 @@ fn account(
     let settings = client::Settings {
         connect_timeout: account.connect_timeout,
         keep_alive: account.keep_alive,
+        protocol: account.protocol,
+        tls: account.tls.clone(),
     };
     Ok(Arc::new(Account {
         label: HeaderValue::try_from(&account.name)
@@ -212,7 +222,7 @@ fn account(
         credential: credential(&account.auth)
             .ok_or_else(|| Error::Credential(account.name.clone()))?,
         health: registry.health(&account.name),
-        client: registry.client(&account.name, url, origin, settings),
+        client: registry.client(&account.name, url, origin, settings)?,
         vendor: account
             .vendor
             .as_ref()
@@ -239,7 +249,7 @@ fn at_vendor(
             at.base.clone(),
             at.fields.clone(),
         ),
-        transport: registry.wire(account.connect_timeout),
+        transport: registry.wire(account.connect_timeout, account.tls.as_ref())?,
         quota: at
             .quota
             .map(|rate| registry.limit(format!("quota/{name}"), "account", rate)),

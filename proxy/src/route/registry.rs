@@ -8,12 +8,13 @@ use std::{
 };
 
 use isobar_adapters::Transport;
-use isobar_config::{BaseUrl, Rate, Retry, Spend};
+use isobar_config::{BaseUrl, ClientTls, Rate, Retry, ServerTls, Spend};
 use parking_lot::Mutex;
+use pingora_core::listeners::tls::Acceptor;
 
 use crate::{
     admin::metrics::{Metrics, RouteCounters},
-    edge::limit::Limit,
+    edge::{door, limit::Limit},
     journal::{Store, StoreError},
     pool::{budget::Budget, health::Health},
     serve::{
@@ -24,6 +25,7 @@ use crate::{
         resolver::Resolver,
         spend::Meter,
         transport::Wire,
+        trust,
     },
 };
 
@@ -43,12 +45,13 @@ pub(crate) struct Registry {
     /// Opened when a composition first has a use for it.
     store: tokio::sync::OnceCell<Store>,
     tls: Arc<rustls::ClientConfig>,
-    wires: Mutex<HashMap<Duration, Arc<Wire>>>,
+    wires: Mutex<Vec<(Duration, Option<ClientTls>, Arc<Wire>)>>,
     meters: Mutex<HashMap<String, Arc<Meter>>>,
     health: Mutex<HashMap<String, Arc<Health>>>,
     clients: Mutex<HashMap<String, (BaseUrl, client::Settings, Client)>>,
     limits: Mutex<HashMap<String, Arc<Limit>>>,
     budgets: Mutex<HashMap<String, (Retry, Arc<Budget>)>>,
+    acceptors: Mutex<HashMap<usize, (ServerTls, Arc<Acceptor>)>>,
 }
 
 impl Registry {
@@ -69,6 +72,7 @@ impl Registry {
             clients: Mutex::default(),
             limits: Mutex::default(),
             budgets: Mutex::default(),
+            acceptors: Mutex::default(),
         }
     }
 
@@ -99,37 +103,45 @@ impl Registry {
         url: &BaseUrl,
         origin: http::Uri,
         settings: client::Settings,
-    ) -> Client {
+    ) -> Result<Client, rustls::Error> {
         let mut known = self.clients.lock();
         if let Some((same_url, same, client)) = known.get(account)
             && same_url == url
             && *same == settings
         {
-            return client.clone();
+            return Ok(client.clone());
         }
-        let client = Client::new(&settings, origin, self.resolver.clone(), &self.tls);
+        let client = Client::new(&settings, origin, self.resolver.clone(), &self.tls)?;
         known.insert(account.to_owned(), (url.clone(), settings, client.clone()));
-        client
+        Ok(client)
     }
 
-    /// How adapters' requests get out; one for each time to connect, so that all accounts share connections.
-    pub(crate) fn wire(&self, connect_timeout: Duration) -> Arc<dyn Transport> {
+    /// How adapters' requests get out; one for each time to connect and TLS of their own, so that all other accounts share
+    /// connections.
+    pub(crate) fn wire(
+        &self,
+        connect_timeout: Duration,
+        tls: Option<&ClientTls>,
+    ) -> Result<Arc<dyn Transport>, rustls::Error> {
         let mut known = self.wires.lock();
-        let wire = if let Some(wire) = known.get(&connect_timeout) {
+        let is_it = |(time, own, _): &&(Duration, Option<ClientTls>, Arc<Wire>)| {
+            *time == connect_timeout && own.as_ref() == tls
+        };
+        let wire = if let Some((_, _, wire)) = known.iter().find(is_it) {
             Arc::clone(wire)
         } else {
-            let wire = Wire::new(connect_timeout, self.resolver.clone(), &self.tls);
+            let wire = Wire::new(connect_timeout, self.resolver.clone(), &self.tls, tls)?;
             let wire = Arc::new(wire);
-            known.insert(connect_timeout, Arc::clone(&wire));
+            known.push((connect_timeout, tls.cloned(), Arc::clone(&wire)));
             wire
         };
-        match &self.progress {
+        Ok(match &self.progress {
             None => wire,
             Some(progress) => Arc::new(Watched {
                 wire,
                 progress: Arc::clone(progress),
             }),
-        }
+        })
     }
 
     /// The meter of an account's cost, kept while its ceiling stays the same.
@@ -170,11 +182,32 @@ impl Registry {
         budget
     }
 
+    /// What shakes hands for the listener at this place, kept while its certificates stay the same, so that clients can take
+    /// sessions up again.
+    pub(crate) fn acceptor(
+        &self,
+        place: usize,
+        tls: &ServerTls,
+    ) -> Result<Arc<Acceptor>, rustls::Error> {
+        let mut known = self.acceptors.lock();
+        if let Some((same, acceptor)) = known.get(&place)
+            && same == tls
+        {
+            return Ok(Arc::clone(acceptor));
+        }
+        let acceptor = Arc::new(door::acceptor(tls)?);
+        known.insert(place, (tls.clone(), Arc::clone(&acceptor)));
+        Ok(acceptor)
+    }
+
     /// Forgets what no plan names any more, and limiter keys at rest.
     pub(crate) fn sweep(&self, is_account: impl Fn(&str) -> bool) {
         self.health.lock().retain(|name, _| is_account(name));
         self.clients.lock().retain(|name, _| is_account(name));
         self.meters.lock().retain(|name, _| is_account(name));
+        self.wires
+            .lock()
+            .retain(|(_, own, wire)| own.is_none() || Arc::strong_count(wire) > 1);
         self.limits.lock().retain(|_, limit| {
             limit.sweep();
             Arc::strong_count(limit) > 1

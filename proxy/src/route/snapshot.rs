@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use isobar_config::{self as config, Effect, Mode, PathPattern, PathRewrite, Template};
+use pingora_core::listeners::tls::Acceptor;
 
 use super::router::Router;
 use crate::{
@@ -17,6 +18,8 @@ use crate::{
 pub(crate) struct Snapshot {
     pub(crate) config: config::Config,
     pub(crate) generation: u64,
+    /// What shakes hands, for each listener of the configuration that has TLS.
+    pub(crate) acceptors: Vec<Option<Arc<Acceptor>>>,
     pub(crate) router: Router,
     pub(crate) routes: Vec<Route>,
     pub(crate) clients: Clients,

@@ -7,7 +7,7 @@ use http::{HeaderMap, header, response::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-use super::client::{Coming, body_evidence};
+use super::client::{Broke, Coming, body_evidence};
 use crate::pool::{Account, health::Permit};
 use isobar_adapters::{Evidence, Fault};
 
@@ -47,7 +47,7 @@ pub(crate) async fn read(body: Coming, allowed: Duration) -> Result<Body, Eviden
     }
 }
 
-async fn whole(mut body: Coming) -> Result<Bytes, hyper::Error> {
+async fn whole(mut body: Coming) -> Result<Bytes, Broke> {
     let mut first: Option<Bytes> = None;
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {

@@ -296,6 +296,22 @@ impl std::fmt::Debug for Pieces {
     }
 }
 
+impl Replay {
+    /// The same body from its beginning, where it is kept.
+    pub(crate) fn again(&self) -> Option<Self> {
+        let kept = match self {
+            Self::Live(_) | Self::Pieces { .. } => return None,
+            Self::Once(bytes) => return Some(Self::Once(bytes.clone())),
+            Self::Memory { kept: None, .. } => Kept::Empty,
+            Self::Memory {
+                kept: Some(kept), ..
+            } => Kept::Memory(Arc::clone(kept)),
+            Self::File { kept, at, left, .. } => Kept::File(Arc::clone(kept), at + left),
+        };
+        Some(kept.replay())
+    }
+}
+
 /// Reads at a position, not at the file's own offset, which all copies share.
 fn read(
     kept: &Arc<(std::fs::File, Share)>,

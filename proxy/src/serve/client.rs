@@ -25,19 +25,29 @@ use hyper::{
     body::Incoming,
     client::conn::http1::{self, Connection, SendRequest},
 };
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_rustls::{
+    DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, MaybeHttpsStream,
+    ResolveServerName,
+};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use isobar_adapters::{Evidence, Fault};
+use isobar_config::{ClientTls, Protocol};
 use parking_lot::Mutex;
+use rustls::pki_types::ServerName;
+use tokio::sync::OwnedMutexGuard;
 use tower_service::Service;
 
 use super::{
     body::Replay,
+    http2::{self, Lost, Place, Shared},
     resolver::{ResolveError, Resolver},
+    trust,
 };
 
 /// Idle connections kept for each account.
 const IDLE_CONNECTIONS: usize = 256;
+/// Times that a request which was not processed is sent again on another connection of HTTP/2.
+const UNPROCESSED: usize = 3;
 /// Headers that an answer may have.
 const ANSWER_HEADERS: usize = 256;
 
@@ -57,7 +67,10 @@ struct Inner {
     origin: Uri,
     connect_timeout: Duration,
     keep_alive: Duration,
+    protocol: Protocol,
     idle: Mutex<Idle>,
+    /// Connections of HTTP/2.
+    shared: Shared,
 }
 
 /// Connections that wait for a request, the longest idle first.
@@ -73,6 +86,8 @@ struct Idle {
 pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     pub(crate) keep_alive: Duration,
+    pub(crate) protocol: Protocol,
+    pub(crate) tls: Option<ClientTls>,
 }
 
 /// One connection.
@@ -82,12 +97,39 @@ struct Link {
     over: bool,
 }
 
-/// An answer's body as it comes. Its connection is kept for other requests when all of it has come, and closed when it is
-/// dropped before.
-pub(crate) struct Coming {
-    body: Incoming,
-    link: Option<Link>,
-    client: Client,
+/// A fresh connection, by what the server speaks.
+enum Opened {
+    Alone(Link),
+    Shared(Place),
+}
+
+/// What came of asking for HTTP/2.
+enum Asked {
+    Answered(Response<Coming>),
+    /// The server speaks HTTP/1 now.
+    Alone(Request<Replay>, Link),
+}
+
+/// An answer's body as it comes. Its connection is kept for other requests when all of it has come; when it is dropped
+/// before, the connection of HTTP/1 is closed, and the stream of HTTP/2.
+pub(crate) struct Coming(Way);
+
+enum Way {
+    Alone {
+        body: Incoming,
+        link: Option<Link>,
+        client: Client,
+    },
+    Shared(Box<http2::Coming>),
+}
+
+/// Why an answer's body broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broke {
+    #[error(transparent)]
+    Alone(#[from] hyper::Error),
+    #[error(transparent)]
+    Shared(#[from] io::Error),
 }
 
 impl Client {
@@ -96,25 +138,41 @@ impl Client {
         settings: &Settings,
         origin: Uri,
         resolver: Resolver,
-        tls: &rustls::ClientConfig,
-    ) -> Self {
+        tls: &Arc<rustls::ClientConfig>,
+    ) -> Result<Self, rustls::Error> {
         let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(settings.connect_timeout));
         tcp.set_keepalive(Some(Duration::from_mins(1)));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls.clone())
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        Self(Arc::new(Inner {
-            connector,
+        let own = settings.tls.as_ref();
+        let mut tls = (*trust::client(tls, own)?).clone();
+        let offered: &[&[u8]] = match settings.protocol {
+            Protocol::Auto => &[b"h2", b"http/1.1"],
+            Protocol::Http1 => &[b"http/1.1"],
+            Protocol::Http2 => &[b"h2"],
+        };
+        tls.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
+        let names: Arc<dyn ResolveServerName + Send + Sync> =
+            match own.and_then(|own| own.server_name.clone()) {
+                None => Arc::new(DefaultServerNameResolver::default()),
+                Some(name) => {
+                    let name = ServerName::try_from(name);
+                    let name = name.map_err(|error| rustls::Error::General(error.to_string()))?;
+                    Arc::new(FixedServerNameResolver::new(name))
+                }
+            };
+        let shared = Shared::default();
+        shared.set_spoken(settings.protocol == Protocol::Http2);
+        Ok(Self(Arc::new(Inner {
+            connector: HttpsConnector::new(tcp, tls, false, names),
             origin,
             connect_timeout: settings.connect_timeout,
             keep_alive: settings.keep_alive,
+            protocol: settings.protocol,
             idle: Mutex::default(),
-        }))
+            shared,
+        })))
     }
 
     /// Sends a request, whose URI is path and query, and waits for the answer's head until `over` resolves.
@@ -147,6 +205,13 @@ impl Client {
         mut request: Request<Replay>,
         connected: &AtomicBool,
     ) -> Result<Response<Coming>, Evidence> {
+        let mut ready = None;
+        if self.0.shared.is_spoken() {
+            match Box::pin(self.shared(request, None, connected)).await? {
+                Asked::Answered(answer) => return Ok(answer),
+                Asked::Alone(unsent, link) => (request, ready) = (unsent, Some(link)),
+            }
+        }
         // Counts interim answers, which would otherwise be read for as long as they come.
         let interim = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&interim);
@@ -154,9 +219,23 @@ impl Client {
             seen.fetch_add(1, Relaxed);
         });
         loop {
-            let (mut link, reused) = match self.take() {
-                Some(link) => (link, true),
-                None => (self.connect().await?, false),
+            let (mut link, reused) = match ready.take() {
+                Some(link) => (link, false),
+                None => match self.take() {
+                    Some(link) => (link, true),
+                    None => match self.connect(None).await? {
+                        Opened::Alone(link) => (link, false),
+                        Opened::Shared(place) => {
+                            match Box::pin(self.shared(request, Some(place), connected)).await? {
+                                Asked::Answered(answer) => return Ok(answer),
+                                Asked::Alone(unsent, link) => {
+                                    request = unsent;
+                                    (link, false)
+                                }
+                            }
+                        }
+                    },
+                },
             };
             connected.store(true, Relaxed);
             let mut answer = pin!(link.sender.try_send_request(request));
@@ -189,7 +268,50 @@ impl Client {
         !self.0.idle.lock().links.is_empty()
     }
 
-    async fn connect(&self) -> Result<Link, Evidence> {
+    /// Sends a request on a connection that it shares with others. One that was not processed is sent again where its body
+    /// can be, on another connection.
+    async fn shared(
+        &self,
+        request: Request<Replay>,
+        mut ready: Option<Place>,
+        connected: &AtomicBool,
+    ) -> Result<Asked, Evidence> {
+        let (head, body) = http2::head(request, &self.0.origin).map_err(Evidence::NotSent)?;
+        let mut next = Some(body);
+        for _ in 0..UNPROCESSED {
+            let Some(body) = next.take() else { break };
+            let place = match ready.take().or_else(|| self.0.shared.take()) {
+                Some(place) => place,
+                None => {
+                    let connecting = Arc::clone(&self.0.shared.connecting).lock_owned().await;
+                    match self.0.shared.take() {
+                        Some(place) => place,
+                        None => match self.connect(Some(connecting)).await? {
+                            Opened::Shared(place) => place,
+                            Opened::Alone(link) => {
+                                self.0.shared.set_spoken(false);
+                                let request = http2::unhead(head, body);
+                                return Ok(Asked::Alone(request, link));
+                            }
+                        },
+                    }
+                }
+            };
+            let again = body.again();
+            match place.send(head.clone(), body, connected).await {
+                Ok(answer) => {
+                    let answer = answer.map(|body| Coming(Way::Shared(Box::new(body))));
+                    return Ok(Asked::Answered(answer));
+                }
+                Err(Lost::Unsent(unsent)) => next = unsent.or(again),
+                Err(Lost::Broken(evidence)) => return Err(evidence),
+            }
+        }
+        Err(Evidence::NotSent(Fault::Closed))
+    }
+
+    /// A fresh connection. Whoever waits for the turn may have a place on it when it is let go of.
+    async fn connect(&self, turn: Option<OwnedMutexGuard<()>>) -> Result<Opened, Evidence> {
         let lost = |error: Box<dyn StdError + Send + Sync>| {
             Evidence::NotSent(connect_fault(error.as_ref()))
         };
@@ -201,29 +323,47 @@ impl Client {
             .await
             .map_err(|_| Evidence::NotSent(Fault::ConnectTimeout))?
             .map_err(lost)?;
+        let speaks = match &socket {
+            MaybeHttpsStream::Http(_) => self.0.protocol == Protocol::Http2,
+            MaybeHttpsStream::Https(stream) => {
+                let (_, session) = stream.inner().get_ref();
+                session.alpn_protocol() == Some(b"h2")
+            }
+        };
+        if speaks {
+            let began = self.0.shared.begin(TokioIo::new(socket), turn).await;
+            let place = began.map_err(|_| Evidence::NotSent(Fault::Closed))?;
+            self.0.shared.set_spoken(true);
+            self.sweep_later(&mut self.0.idle.lock());
+            return Ok(Opened::Shared(place));
+        }
+        if self.0.protocol == Protocol::Http2 {
+            return Err(Evidence::NotSent(Fault::Tls));
+        }
         let mut builder = http1::Builder::new();
         builder.max_headers(ANSWER_HEADERS);
         let (sender, driver) = builder
             .handshake(socket)
             .await
             .map_err(|_| Evidence::NotSent(Fault::Closed))?;
-        Ok(Link {
+        Ok(Opened::Alone(Link {
             sender,
             driver: Box::pin(driver),
             over: false,
-        })
+        }))
     }
 
     fn coming(&self, body: Incoming, link: Link) -> Coming {
-        let mut coming = Coming {
+        let over = body.is_end_stream();
+        let mut way = Way::Alone {
             body,
             link: Some(link),
             client: self.clone(),
         };
-        if coming.body.is_end_stream() {
-            coming.release();
+        if over {
+            way.release();
         }
-        coming
+        Coming(way)
     }
 
     /// An idle connection that still seems good.
@@ -246,6 +386,11 @@ impl Client {
             return;
         }
         idle.links.push_back((link, Instant::now()));
+        self.sweep_later(&mut idle);
+    }
+
+    /// Sees to it that somebody closes what is idle for too long.
+    fn sweep_later(&self, idle: &mut Idle) {
         if !std::mem::replace(&mut idle.swept, true) {
             tokio::spawn(sweep(Arc::downgrade(&self.0), self.0.keep_alive));
         }
@@ -265,7 +410,8 @@ async fn sweep(client: Weak<Inner>, keep_alive: Duration) {
         {
             idle.links.pop_front();
         }
-        idle.swept = !idle.links.is_empty();
+        let shared = client.shared.sweep(keep_alive);
+        idle.swept = shared || !idle.links.is_empty();
         if !idle.swept {
             return;
         }
@@ -285,38 +431,53 @@ impl Link {
     }
 }
 
-impl Coming {
+impl Way {
     fn release(&mut self) {
-        if let Some(link) = self.link.take() {
-            self.client.keep(link);
+        if let Self::Alone { link, client, .. } = self
+            && let Some(link) = link.take()
+        {
+            client.keep(link);
         }
     }
 }
 
 impl Body for Coming {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broke;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(link) = &mut self.link {
-            link.drive(cx);
+    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+        let way = &mut self.0;
+        match way {
+            Way::Alone { body, link, .. } => {
+                if let Some(link) = link {
+                    link.drive(cx);
+                }
+                let frame =
+                    Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop()));
+                if matches!(frame, Poll::Ready(None)) || body.is_end_stream() {
+                    way.release();
+                }
+                frame.map_err(Broke::Alone)
+            }
+            Way::Shared(coming) => coming.poll_frame(cx).map_err(Broke::Shared),
         }
-        let frame = Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(Waker::noop()));
-        if matches!(frame, Poll::Ready(None)) || self.body.is_end_stream() {
-            self.release();
-        }
-        frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.0 {
+            Way::Alone { body, .. } => body.is_end_stream(),
+            Way::Shared(coming) => coming.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match &self.0 {
+            Way::Alone { body, .. } => body.size_hint(),
+            Way::Shared(coming) => coming.size_hint(),
+        }
     }
 }
 
@@ -345,11 +506,10 @@ pub(crate) fn connect_fault(error: &(dyn StdError + 'static)) -> Fault {
 }
 
 /// What an error while reading an answer's body proves: it began and did not end.
-pub(crate) fn body_evidence(error: &hyper::Error) -> Evidence {
-    Evidence::Broken(if error.is_parse() {
-        Fault::Malformed
-    } else {
-        Fault::Truncated
+pub(crate) fn body_evidence(error: &Broke) -> Evidence {
+    Evidence::Broken(match error {
+        Broke::Alone(error) if error.is_parse() => Fault::Malformed,
+        Broke::Alone(_) | Broke::Shared(_) => Fault::Truncated,
     })
 }
 

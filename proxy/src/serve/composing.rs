@@ -213,7 +213,12 @@ impl Caller for Composer {
                 .await
                 .map_err(|why| failed(Problem::new(422, Kind::Unsupported, why), Vec::new()))?;
         }
-        let wire = self.registry.wire(CONNECT);
+        let wire = self.registry.wire(CONNECT, None).map_err(|error| {
+            failed(
+                Problem::new(500, Kind::Internal, error.to_string()),
+                Vec::new(),
+            )
+        })?;
         let mut head = call.head;
         if let Some(authority) = head.uri.authority()
             && let Ok(value) = HeaderValue::try_from(authority.as_str())

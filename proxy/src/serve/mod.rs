@@ -8,6 +8,7 @@ pub(crate) mod client;
 pub(crate) mod composing;
 pub mod compositions;
 pub(crate) mod exchange;
+mod http2;
 pub(crate) mod live;
 pub(crate) mod once;
 pub mod openapi;

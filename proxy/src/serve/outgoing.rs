@@ -114,6 +114,12 @@ impl Outgoing<'_> {
     }
 }
 
+/// Whether headers are those of a call of gRPC.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(http::header::CONTENT_TYPE);
+    media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
 /// Applies a route's header edits.
 pub(crate) fn apply(
     edits: &Edits,

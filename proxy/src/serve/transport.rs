@@ -12,6 +12,7 @@ use http::{
 };
 use http_body_util::BodyExt as _;
 use isobar_adapters::{Body, Evidence, Fault, Piece, Request, Response, Talk, Transport};
+use isobar_config::{ClientTls, Protocol};
 use parking_lot::RwLock;
 use tokio::{net::TcpStream, sync::mpsc};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -20,6 +21,7 @@ use super::{
     body::{Pieces, Replay},
     client::{Client, Settings, body_evidence},
     resolver::Resolver,
+    trust,
 };
 
 /// Largest answer that an adapter reads.
@@ -36,23 +38,31 @@ const MESSAGES: usize = 100_000;
 /// Sends adapters' requests. It follows no redirect: one could carry a credential to another host.
 pub(crate) struct Wire {
     clients: RwLock<HashMap<(Scheme, Authority), Client>>,
+    settings: Settings,
     resolver: Resolver,
     tls: Arc<rustls::ClientConfig>,
-    connect_timeout: Duration,
 }
 
 impl Wire {
+    /// `own` is what is special about TLS to these vendors.
     pub(crate) fn new(
         connect_timeout: Duration,
         resolver: Resolver,
         tls: &Arc<rustls::ClientConfig>,
-    ) -> Self {
-        Self {
+        own: Option<&ClientTls>,
+    ) -> Result<Self, rustls::Error> {
+        Ok(Self {
             clients: RwLock::default(),
+            settings: Settings {
+                connect_timeout,
+                keep_alive: KEEP_ALIVE,
+                protocol: Protocol::Http1,
+                tls: own.cloned(),
+            },
             resolver,
-            tls: Arc::clone(tls),
-            connect_timeout,
-        }
+            // Looked at here so that what cannot work is told when a configuration is read.
+            tls: trust::client(tls, own)?,
+        })
     }
 }
 
@@ -163,10 +173,6 @@ impl Wire {
             .path_and_query("/")
             .build()
             .map_err(|_| Evidence::NotSent(Fault::Connect))?;
-        let settings = Settings {
-            connect_timeout: self.connect_timeout,
-            keep_alive: KEEP_ALIVE,
-        };
         let mut clients = self.clients.write();
         if clients.len() >= ORIGINS {
             clients.retain(|_, client| client.has_idle());
@@ -175,8 +181,14 @@ impl Wire {
             // What is under way keeps its own.
             clients.clear();
         }
-        let fresh = || Client::new(&settings, at, self.resolver.clone(), &self.tls);
-        Ok(clients.entry(origin).or_insert_with(fresh).clone())
+        // Another may have been quicker.
+        if let Some(client) = clients.get(&origin) {
+            return Ok(client.clone());
+        }
+        let client = Client::new(&self.settings, at, self.resolver.clone(), &self.tls)
+            .map_err(|_| Evidence::NotSent(Fault::Tls))?;
+        clients.insert(origin, client.clone());
+        Ok(client)
     }
 
     /// Sends the messages at their pace and gathers what comes back, as one JSON array.
@@ -300,7 +312,7 @@ impl Wire {
             }
             Err(last)
         };
-        let stream = tokio::time::timeout(self.connect_timeout, connecting)
+        let stream = tokio::time::timeout(self.settings.connect_timeout, connecting)
             .await
             .unwrap_or(Err(Evidence::NotSent(Fault::ConnectTimeout)))?;
         if !secure {

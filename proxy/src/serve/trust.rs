@@ -5,7 +5,13 @@
 use std::{io, io::Write as _, sync::Arc};
 
 use base64::Engine as _;
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
+use isobar_config::ClientTls;
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::Resumption,
+    pki_types::CertificateDer,
+    sign::{CertifiedKey, SingleCertAndKey},
+};
 use tempfile::NamedTempFile;
 
 /// The trusted authorities, in the two forms that are wanted.
@@ -51,6 +57,38 @@ impl Trust {
             file,
         })
     }
+}
+
+/// What an account's service is called with: the usual, or what its own settings make of it.
+pub(crate) fn client(
+    usual: &Arc<ClientConfig>,
+    own: Option<&ClientTls>,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let Some(own) = own else {
+        return Ok(Arc::clone(usual));
+    };
+    let mut config = match &own.ca {
+        None => (**usual).clone(),
+        Some(authorities) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in authorities.certificates() {
+                roots.add(certificate.clone())?;
+            }
+            ClientConfig::builder_with_provider(Arc::clone(usual.crypto_provider()))
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(roots)
+                .with_no_client_auth()
+        }
+    };
+    // Sessions are taken up again with this account's identity alone.
+    config.resumption = Resumption::default();
+    if let Some(identity) = &own.identity {
+        let keys = usual.crypto_provider().key_provider;
+        let key = keys.load_private_key(identity.key())?;
+        let certified = CertifiedKey::new(identity.chain(), key);
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+    }
+    Ok(Arc::new(config))
 }
 
 fn add(
