@@ -21,6 +21,7 @@ mod faults;
 mod hostile;
 mod identity;
 mod limits;
+mod operability;
 mod pools;
 mod reload;
 mod routes;
