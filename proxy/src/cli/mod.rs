@@ -3,6 +3,7 @@
 
 mod call;
 mod check;
+mod completions;
 mod composition_text;
 mod demo;
 mod engines;
@@ -10,6 +11,7 @@ mod explain;
 mod insights;
 mod key;
 mod logging;
+mod man;
 mod openapi;
 mod run;
 mod sandbox;
@@ -72,6 +74,10 @@ enum Command {
     Engines(engines::Arguments),
     /// Show failovers and a composition in front of local servers, then keep serving
     Demo(demo::Arguments),
+    /// Print what a shell needs to complete these commands
+    Completions(completions::Arguments),
+    /// Print a manual page, or write all of them into a folder
+    Man(man::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -115,6 +121,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Engines(arguments) => engines::run(arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match done {
         Ok(code) => code,
