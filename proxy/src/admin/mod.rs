@@ -1,6 +1,7 @@
 //! The admin port: health, metrics, status, configuration, reload. On a thread and runtime of its own, so that it
 //! answers while the data plane is busy.
 
+pub(crate) mod failures;
 pub(crate) mod metrics;
 mod status;
 

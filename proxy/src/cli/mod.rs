@@ -18,6 +18,7 @@ mod sandbox;
 mod serve;
 mod style;
 mod test;
+mod top;
 mod vendors;
 
 use std::{
@@ -50,6 +51,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Serve a configuration: SIGHUP reloads, SIGTERM or Ctrl-C drains and stops
     Serve(serve::Arguments),
+    /// Watch a running gateway: routes, accounts, breakers, latencies, the last failures
+    Top(top::Arguments),
     /// Check a configuration and report every mistake in it
     Check(check::Arguments),
     /// Say what a request would meet: which accounts, in which order, and its limits
@@ -109,6 +112,7 @@ struct Source {
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema(&arguments),

@@ -33,6 +33,7 @@ use super::{
     validate, write,
 };
 use crate::{
+    admin::failures,
     pool::{Candidate, picker::Picker, settle},
     route::{
         registry::Registry,
@@ -403,6 +404,17 @@ impl Gateway {
         counters.bytes_out.inc_by(bytes_out);
         if cx.cut && !cx.gone {
             note_cut(cx, &plan);
+        }
+        let cut = cx.cut && !cx.gone;
+        if failures::is_failure(status, cut, &cx.tried) {
+            self.registry.failures.note(failures::Over {
+                request: cx.trace.id(),
+                route: route.map_or("", |route| &route.name),
+                status,
+                problem: cx.problem.as_ref().map(|problem| problem.kind.name()),
+                cut,
+                tried: &cx.tried,
+            });
         }
         if !self.log.is_on() {
             return;

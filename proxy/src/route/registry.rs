@@ -12,7 +12,10 @@ use isobar_config::{BaseUrl, Rate, Retry, Spend};
 use parking_lot::Mutex;
 
 use crate::{
-    admin::metrics::{Metrics, RouteCounters},
+    admin::{
+        failures::Failures,
+        metrics::{Metrics, RouteCounters},
+    },
     edge::limit::Limit,
     journal::{Store, StoreError},
     pool::{budget::Budget, health::Health},
@@ -32,6 +35,8 @@ pub(crate) struct Registry {
     pub(crate) metrics: Metrics,
     /// Counters of requests that no route took.
     pub(crate) unrouted: RouteCounters,
+    /// The last requests in which something failed.
+    pub(crate) failures: Failures,
     pub(crate) resolver: Resolver,
     pub(crate) space: Space,
     /// Tokens that vendors' keys were exchanged for.
@@ -56,6 +61,7 @@ impl Registry {
         Self {
             unrouted: metrics.route("unrouted"),
             metrics,
+            failures: Failures::default(),
             resolver: Resolver::from_system(),
             space,
             tokens: isobar_adapters::Tokens::default(),

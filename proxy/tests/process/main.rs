@@ -22,3 +22,4 @@ mod restart;
 mod secrets;
 mod signals;
 mod tls;
+mod top;
