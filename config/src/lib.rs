@@ -32,8 +32,9 @@ pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
     AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, Compositions, Config,
     Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin,
-    Outlier, PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond,
-    Retry, Route, RouteLimits, Rule, Segment, Serve, Setting, Spend, VendorAccount,
+    Otlp, Outlier, PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate, Respond,
+    Retry, Route, RouteLimits, Rule, Segment, Serve, Setting, SharedState, Spend, VendorAccount,
+    WhenDown,
 };
 pub use place::{Location, Span};
 pub use read::texts::matcher;

@@ -7,6 +7,7 @@ mod journal;
 mod pool;
 mod route;
 mod serve;
+mod telemetry;
 
 pub use host::{Drained, Host, Origin, Reload, ReloadError, StartError};
 pub use route::route_for;

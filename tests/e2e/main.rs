@@ -22,6 +22,7 @@ mod hostile;
 mod identity;
 mod limits;
 mod operability;
+mod otlp;
 mod pools;
 mod reload;
 mod routes;

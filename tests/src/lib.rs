@@ -9,6 +9,8 @@
     reason = "a test fails by panicking, and may be slow"
 )]
 
+pub mod redis;
+
 use std::{
     io,
     net::SocketAddr,

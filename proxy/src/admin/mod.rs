@@ -100,6 +100,13 @@ async fn metrics_text(State(inner): Shared) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
+/// Every metric as it stands.
+pub(crate) fn families(inner: &Inner) -> Vec<prometheus::proto::MetricFamily> {
+    let plan = inner.plan.load_full();
+    let scrape = status::scrape(inner, &plan);
+    inner.registry.metrics.gather(&scrape)
+}
+
 async fn reload(State(inner): Shared) -> Response {
     match inner.reload().await {
         Ok(reload) => {

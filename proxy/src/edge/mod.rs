@@ -14,6 +14,7 @@ mod http1;
 pub(crate) mod limit;
 pub(crate) mod pipeline;
 pub(crate) mod problem;
+pub(crate) mod shared;
 mod strict;
 pub(crate) mod text;
 pub(crate) mod trace;

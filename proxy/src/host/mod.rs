@@ -32,12 +32,15 @@ use crate::{
     pool::probe,
     route::{compile, registry::Registry, snapshot::Snapshot},
     serve::{body::Space, trust, vendors::Checked},
+    telemetry,
 };
 
 /// Idle connections to vendors kept by Pingora's pipeline, in all: after upgrades that were refused.
 const PIPELINE_POOL: usize = 1_024;
 /// Times that Pingora may go round its retry loop; the pool's own limits stop it sooner.
 const PIPELINE_TRIES: usize = 128;
+/// Time to send the last traces and metrics when the gateway stops.
+const FLUSH: Duration = Duration::from_secs(2);
 /// How often state at rest is forgotten.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -185,6 +188,7 @@ impl Host {
             tokio::spawn(probe::run(plan)),
             tokio::spawn(sweeper),
             tokio::spawn(recovery),
+            tokio::spawn(telemetry::run(Arc::clone(&inner))),
         ];
         background.extend(watch::start(&inner));
         Ok(Self {
@@ -232,6 +236,8 @@ impl Host {
         while running() > 0 && began.elapsed() < patience {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        // What the last requests left is sent, if the collector is there.
+        let _ = tokio::time::timeout(FLUSH, telemetry::flush(&self.inner)).await;
         for task in &self.background {
             task.abort();
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use isobar_adapters::Transport;
-use isobar_config::{BaseUrl, Rate, Retry, Spend};
+use isobar_config::{BaseUrl, Rate, Retry, SharedState, Spend};
 use parking_lot::Mutex;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         failures::Failures,
         metrics::{Metrics, RouteCounters},
     },
-    edge::limit::Limit,
+    edge::{limit::Limit, shared::Link},
     journal::{Store, StoreError},
     pool::{budget::Budget, health::Health},
     serve::{
@@ -28,6 +28,7 @@ use crate::{
         spend::Meter,
         transport::Wire,
     },
+    telemetry::Queue,
 };
 
 /// Everything that outlives a plan.
@@ -35,6 +36,8 @@ pub(crate) struct Registry {
     pub(crate) metrics: Metrics,
     /// Counters of requests that no route took.
     pub(crate) unrouted: RouteCounters,
+    /// Spans that wait for the collector.
+    pub(crate) spans: Queue,
     /// The last requests in which something failed.
     pub(crate) failures: Failures,
     pub(crate) resolver: Resolver,
@@ -53,6 +56,7 @@ pub(crate) struct Registry {
     health: Mutex<HashMap<String, Arc<Health>>>,
     clients: Mutex<HashMap<String, (BaseUrl, client::Settings, Client)>>,
     limits: Mutex<HashMap<String, Arc<Limit>>>,
+    link: Mutex<Option<Arc<Link>>>,
     budgets: Mutex<HashMap<String, (Retry, Arc<Budget>)>>,
 }
 
@@ -60,6 +64,7 @@ impl Registry {
     pub(crate) fn new(metrics: Metrics, space: Space, tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
             unrouted: metrics.route("unrouted"),
+            spans: Queue::new(metrics.telemetry()),
             metrics,
             failures: Failures::default(),
             resolver: Resolver::from_system(),
@@ -74,6 +79,7 @@ impl Registry {
             health: Mutex::default(),
             clients: Mutex::default(),
             limits: Mutex::default(),
+            link: Mutex::default(),
             budgets: Mutex::default(),
         }
     }
@@ -162,6 +168,20 @@ impl Registry {
         let limit = Arc::new(Limit::new(name, rate));
         known.insert(id, Arc::clone(&limit));
         limit
+    }
+
+    /// The way to the shared store, kept while its settings stay the same. Connects when it is first asked.
+    pub(crate) fn link(&self, settings: &SharedState) -> redis::RedisResult<Arc<Link>> {
+        let mut known = self.link.lock();
+        if let Some(link) = &*known
+            && link.settings() == settings
+        {
+            return Ok(Arc::clone(link));
+        }
+        let (counted, failed) = self.metrics.shared_checks();
+        let link = Arc::new(Link::new(settings.clone(), counted, failed)?);
+        *known = Some(Arc::clone(&link));
+        Ok(link)
     }
 
     pub(crate) fn budget(&self, pool: &str, retry: &Retry) -> Arc<Budget> {
