@@ -29,6 +29,8 @@ use super::{
 };
 use crate::{admin::metrics::Metrics, route::snapshot::Snapshot};
 
+/// Time between two looks at a connection that is to close.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Seconds that Pingora waits for the rest of a head; the guard is stricter.
 const FIRST_HEAD: u64 = 60;
 
@@ -143,10 +145,13 @@ impl Front {
 
     /// Resolves when the connection has been without a request for too long, or has none when the gateway stops.
     async fn expired(&self, connection: &Connection, mut shutdown: ShutdownWatch) -> Closing {
-        let mut stopping = *shutdown.borrow();
+        let mut stopping = shutdown.borrow().then(Instant::now);
         loop {
             let is_active = connection.active.load(Relaxed);
-            if stopping && !is_active {
+            if let Some(since) = stopping
+                && !is_active
+                && since.elapsed() >= self.gateway.registry.lingers()
+            {
                 return Closing::Unused;
             }
             let limits = &self.plan().load().config.limits;
@@ -170,10 +175,16 @@ impl Front {
             if left.is_zero() {
                 return closing;
             }
+            // While a successor has taken over, it is looked at often whether the client has had its time.
+            let left = if stopping.is_some() {
+                left.min(GLANCE)
+            } else {
+                left
+            };
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
-                changed = shutdown.changed(), if !stopping => {
-                    stopping = changed.is_err() || *shutdown.borrow();
+                changed = shutdown.changed(), if stopping.is_none() => {
+                    stopping = (changed.is_err() || *shutdown.borrow()).then(Instant::now);
                 }
             }
         }

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -48,6 +51,12 @@ pub(crate) struct Registry {
     pub(crate) answers: Answers,
     /// Told of vendors' answers, where somebody watches.
     pub(crate) progress: Option<Progress>,
+    /// Unique to this process, in the store.
+    pub(crate) owner: String,
+    /// Another gateway with the same state folder, while sockets pass from one to the other.
+    beside: Arc<Mutex<Option<String>>>,
+    /// Milliseconds that idle clients get to send another request when this gateway stops.
+    linger: AtomicU64,
     /// Opened when a composition first has a use for it.
     store: tokio::sync::OnceCell<Store>,
     tls: Arc<rustls::ClientConfig>,
@@ -72,6 +81,9 @@ impl Registry {
             tokens: isobar_adapters::Tokens::default(),
             answers: Answers::default(),
             progress: None,
+            owner: format!("{:032x}", fastrand::u128(..)),
+            beside: Arc::default(),
+            linger: AtomicU64::new(0),
             store: tokio::sync::OnceCell::new(),
             tls,
             wires: Mutex::default(),
@@ -95,9 +107,35 @@ impl Registry {
     /// The store of the state folder; what folder that is stays the same until a restart.
     pub(crate) async fn store(&self, state: &Path) -> Result<Store, StoreError> {
         self.store
-            .get_or_try_init(|| Store::open(state))
+            .get_or_try_init(|| Store::open(state, self.owner.clone(), Arc::clone(&self.beside)))
             .await
             .cloned()
+    }
+
+    /// Another gateway is there, by its name in the store.
+    pub(crate) fn beside(&self, owner: String) {
+        *self.beside.lock() = Some(owner);
+    }
+
+    /// The other gateway is gone.
+    pub(crate) fn alone(&self) {
+        *self.beside.lock() = None;
+    }
+
+    /// Whether no other gateway is busy with what it began in the store.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.beside.lock().is_none()
+    }
+
+    /// Lets idle clients send another request for so long once this gateway stops.
+    pub(crate) fn linger(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.linger.store(millis, Relaxed);
+    }
+
+    /// How long idle clients may send another request once this gateway stops.
+    pub(crate) fn lingers(&self) -> Duration {
+        Duration::from_millis(self.linger.load(Relaxed))
     }
 
     pub(crate) fn has_store(&self) -> bool {

@@ -23,3 +23,4 @@ mod secrets;
 mod signals;
 mod tls;
 mod top;
+mod upgrade;
