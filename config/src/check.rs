@@ -319,6 +319,7 @@ impl Checker<'_> {
             Kind::Secret | Kind::PrivateKey => !expanded.from_outside,
             Kind::Key => !expanded.from_outside && !written.starts_with("sha256:"),
             Kind::Url => written.contains(['@', '?']),
+            Kind::Store => !expanded.from_outside && written.contains('@'),
             _ => false,
         };
         if secret {
@@ -335,6 +336,13 @@ impl Checker<'_> {
                 );
             }
             Kind::Key => self.key(node.at, &expanded.text, expanded.from_outside),
+            Kind::Store if secret => {
+                let message = "a password stands in the configuration file";
+                self.found.push(
+                    Diagnostic::warning("E0604", node.at, message)
+                        .help("keep the URL outside: `${REDIS_URL}` or `file(redis.url)`"),
+                );
+            }
             _ => {
                 if let Err((code, message, help)) = kind.check(&expanded.text) {
                     // What came from outside may be a secret in the wrong place, and is not told.

@@ -46,7 +46,7 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
-    at: Span,
+    pub(crate) at: Span,
 }
 
 impl Diagnostic {
@@ -385,7 +385,7 @@ struct Excerpt<'a> {
     offset: usize,
     line: usize,
     column: usize,
-    at: Span,
+    pub(crate) at: Span,
     marked: SourceSpan,
 }
 

@@ -33,11 +33,7 @@ pub use expand::{Environment, expanded};
 pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, steps};
 pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
-    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, ClientTls, Compositions,
-    Config, Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode,
-    Origin, Outlier, PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Protocol,
-    Rate, Respond, Retry, Route, RouteLimits, Rule, Segment, Serve, ServerTls, Setting, Spend,
-    VendorAccount,
+    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, ClientTls, Compositions, Config, Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin, Otlp, Outlier, PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Protocol, Rate, Respond, Retry, Route, RouteLimits, Rule, Segment, Serve, ServerTls, Setting, SharedState, Spend, VendorAccount, WhenDown,
 };
 pub use network::Network;
 pub use place::{Location, Span};

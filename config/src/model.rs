@@ -18,12 +18,16 @@ pub struct Config {
     pub admin: Option<SocketAddr>,
     /// Folder for spool files and the embedded store.
     pub state: PathBuf,
+    /// Store that several gateways share.
+    pub shared: Option<SharedState>,
     /// Folder of further vendors' manifests.
     pub adapters: Option<PathBuf>,
     /// Where compositions are.
     pub compositions: Vec<Compositions>,
     /// Where the access log goes.
     pub log: Log,
+    /// Where traces and metrics are sent.
+    pub otlp: Option<Otlp>,
     /// Who may call. `None` when the section is missing: then only loopback listeners are allowed and any key passes.
     pub clients: Option<Vec<Client>>,
     /// Every account and every plain upstream, in the order written (upstreams first).
@@ -36,6 +40,29 @@ pub struct Config {
     pub limits: Limits,
     /// Limits of a route that has none of its own.
     pub route_limits: RouteLimits,
+}
+
+/// A store that several gateways share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SharedState {
+    /// Where it is; may have a password in it.
+    pub url: Secret,
+    /// Longest time that a request waits for it.
+    pub timeout: Duration,
+    /// What becomes of requests that it cannot count.
+    pub when_down: WhenDown,
+    /// What its keys begin with.
+    pub prefix: String,
+}
+
+/// What becomes of requests that a shared store cannot count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenDown {
+    /// They pass uncounted.
+    Admit,
+    /// They are answered with 503.
+    Refuse,
 }
 
 /// Where compositions are.
@@ -96,6 +123,25 @@ pub enum AccessLog {
     Stdout,
     /// One JSON object a line, appended to this file.
     File(PathBuf),
+}
+
+/// A collector of traces and metrics.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Otlp {
+    /// Where it is, without `/v1/traces`.
+    pub endpoint: BaseUrl,
+    /// Headers to send along, names in lower case.
+    pub headers: Vec<(String, Secret)>,
+    /// Share of the requests that are traced where the client does not decide, from 0 to 1.
+    pub sample: f64,
+    /// Whether traces are sent.
+    pub traces: bool,
+    /// Whether metrics are sent.
+    pub metrics: bool,
+    /// Time between two messages with metrics.
+    pub every: Duration,
+    /// Name of this service.
+    pub service: String,
 }
 
 /// One caller of the gateway.
@@ -521,6 +567,8 @@ pub struct Rate {
     pub per: Duration,
     /// Requests that may come at once; at least 1, by default `requests`.
     pub burst: u32,
+    /// Whether several gateways count together.
+    pub shared: bool,
 }
 
 /// A value and where it came from.

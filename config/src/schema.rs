@@ -115,6 +115,7 @@ fn text(kind: Kind) -> Value {
         Kind::Rate => r"^[0-9]+/\S+( burst [0-9]+)?$",
         Kind::Url => "^https?://",
         Kind::VendorBase => "^(https?|wss?)://",
+        Kind::Store => "^rediss?://",
         Kind::Path | Kind::TargetPath | Kind::ProbePath => "^/",
         Kind::Match => "^([A-Z, ]+ )?/",
         Kind::Condition => "^=",

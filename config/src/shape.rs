@@ -74,6 +74,8 @@ pub(crate) enum Kind {
     PrivateKey,
     /// Addresses that begin alike.
     Network,
+    /// A store that several gateways share; may have a password in it.
+    Store,
 }
 
 /// A map with known keys.
@@ -138,6 +140,7 @@ impl Kind {
             Self::Rate => "rate",
             Self::Address => "address",
             Self::Url | Self::VendorBase => "URL",
+            Self::Store => "URL of a store",
             Self::Match => "match",
             Self::Path => "path pattern",
             Self::TargetPath => "path with parameters",
@@ -180,6 +183,7 @@ impl Kind {
             Self::Certificate => "file(tls/site.pem)",
             Self::PrivateKey => "file(tls/site.key)",
             Self::Network => "10.0.0.0/8",
+            Self::Store => "redis://127.0.0.1:6379",
         }
     }
 
@@ -265,6 +269,13 @@ impl Kind {
                         )
                     })
             }
+            Self::Store => texts::store_url(text).or_else(|why| {
+                misfit(
+                    "E0430",
+                    format!("this is not the URL of a store that can be shared: {why}"),
+                    "write `redis://host:port`, or take it from `${REDIS_URL}` when it has a password",
+                )
+            }),
             Self::Match => texts::match_text(text).map(|_| ()),
             Self::Path => texts::path_pattern(text).map(|_| ()),
             Self::TargetPath => texts::path_rewrite(text).map(|_| ()),

@@ -34,11 +34,17 @@ pub(crate) static FILE: Record = Record {
         ),
         Field::optional(
             "state",
-            text(Kind::Plain),
+            Either(&[text(Kind::Plain), Shape::Record(&STATE)]),
             "./state",
-            "Folder for spool files and stored state, relative to the configuration's.",
+            "Folder for spool files and stored state, relative to the configuration's; or a map.",
         ),
         Field::optional("log", Shape::Record(&LOG), "", "Logs."),
+        Field::optional(
+            "otlp",
+            Shape::Record(&OTLP),
+            "none",
+            "Where traces and metrics are sent, as OTLP over HTTP.",
+        ),
         Field::optional(
             "clients",
             Map(&Shape::Record(&CLIENT)),
@@ -151,6 +157,55 @@ static CERTIFICATE: Record = Record {
     ],
 };
 
+static STATE: Record = Record {
+    name: "state",
+    doc: "What outlives a request, and where it is.",
+    fields: &[
+        Field::optional(
+            "folder",
+            text(Kind::Plain),
+            "./state",
+            "Folder for spool files and stored state, relative to the configuration's.",
+        ),
+        Field::optional(
+            "shared",
+            Either(&[text(Kind::Store), Shape::Record(&SHARED)]),
+            "none",
+            "Store that several gateways count shared rates in: its URL, or a map.",
+        ),
+    ],
+};
+
+static SHARED: Record = Record {
+    name: "shared state",
+    doc: "A Redis server that several gateways share. Only rates with `shared: true` ask it.",
+    fields: &[
+        Field::required(
+            "url",
+            text(Kind::Store),
+            "Where it is, with the password if it asks for one: `redis://:password@host:port/database`.",
+        ),
+        Field::optional(
+            "timeout",
+            text(Kind::Time),
+            "50ms",
+            "Longest time that a request waits for it.",
+        ),
+        Field::optional(
+            "when_down",
+            Choice(&["admit", "refuse"]),
+            "admit",
+            "What becomes of requests that it cannot count: `admit` lets them pass, `refuse` answers 503.",
+        ),
+        Field::optional(
+            "prefix",
+            text(Kind::Name),
+            "isobar",
+            "What its keys begin with; gateways that count together have the same.",
+        ),
+    ],
+};
+
 static LOG: Record = Record {
     name: "log",
     doc: "Logs.",
@@ -160,6 +215,44 @@ static LOG: Record = Record {
         "stdout",
         "Where the access log goes, one JSON object a line: `stdout`, `off` or `file:PATH`.",
     )],
+};
+
+static OTLP: Record = Record {
+    name: "otlp",
+    doc: "A collector that takes traces and metrics by OTLP over HTTP, as protobuf.",
+    fields: &[
+        Field::required(
+            "endpoint",
+            text(Kind::Url),
+            "Where it is; `/v1/traces` and `/v1/metrics` are put behind it. Such as `http://127.0.0.1:4318`.",
+        ),
+        Field::optional(
+            "headers",
+            Headers(&Text(Kind::Secret)),
+            "none",
+            "Headers to send along, such as a credential.",
+        ),
+        Field::optional(
+            "sample",
+            Number(0.0, 1.0),
+            "0.1",
+            "Share of the requests that are traced. A client that sends `traceparent` decides for its own.",
+        ),
+        Field::optional("traces", Bool, "true", "Send traces."),
+        Field::optional("metrics", Bool, "true", "Send metrics."),
+        Field::optional(
+            "every",
+            text(Kind::Time),
+            "30s",
+            "Time between two messages with metrics.",
+        ),
+        Field::optional(
+            "service",
+            text(Kind::Name),
+            "isobar",
+            "Name of this service in traces and metrics.",
+        ),
+    ],
 };
 
 static CLIENT: Record = Record {
@@ -195,6 +288,12 @@ static RATE_RECORD: Record = Record {
             Integer(1, 1_000_000_000),
             "`requests`",
             "Requests that may come at once.",
+        ),
+        Field::optional(
+            "shared",
+            Bool,
+            "false",
+            "Count together with the other gateways, in `state.shared`.",
         ),
     ],
 };

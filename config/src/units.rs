@@ -80,6 +80,7 @@ pub(crate) fn rate(text: &str) -> Option<Rate> {
         requests,
         per,
         burst,
+        shared: false,
     })
 }
 
@@ -142,6 +143,7 @@ mod tests {
                 requests,
                 per: Duration::from_secs(per),
                 burst,
+                shared: false,
             });
             assert_eq!(rate(text), expected, "{text}");
         };

@@ -7,8 +7,11 @@ pub mod journal;
 mod pool;
 mod route;
 mod serve;
+mod telemetry;
 
-pub use host::{Drained, Host, Origin, Reload, ReloadError, StartError};
+pub use host::{
+    Drained, Gone, Host, Offer, Origin, Predecessor, Reload, ReloadError, StartError, Successor,
+};
 pub use route::route_for;
 pub use serve::{
     compositions,

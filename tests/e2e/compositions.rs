@@ -29,7 +29,7 @@ impl Environment for Nothing {
 }
 
 /// A gateway with compositions.
-struct Stand {
+pub(crate) struct Stand {
     sandbox: Sandbox,
     host: Host,
     client: reqwest::Client,
@@ -56,7 +56,7 @@ impl Stand {
         .await
     }
 
-    async fn with(vendors: &[&str], more: &str, sources: Vec<Source>) -> Self {
+    pub(crate) async fn with(vendors: &[&str], more: &str, sources: Vec<Source>) -> Self {
         let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into()).await.unwrap();
         let state = tempfile::tempdir().unwrap();
         let printed = sandbox.print_config();
@@ -96,7 +96,7 @@ impl Stand {
         format!("http://{}{path}", self.host.addresses()[0])
     }
 
-    async fn json(&self, path: &str, input: &Value) -> Seen {
+    pub(crate) async fn json(&self, path: &str, input: &Value) -> Seen {
         see(self.request(path, input)).await
     }
 

@@ -219,3 +219,104 @@ async fn a_body_that_fits_neither_memory_nor_disk_is_turned_away_before_a_vendor
     }
     assert_eq!(a.ledger().len(), 3);
 }
+
+#[tokio::test]
+async fn gateways_with_one_store_count_together_by_client_and_address_and_alone_otherwise() {
+    let Some(server) = isobar_tests::redis::Server::start().await else {
+        eprintln!("skipped: there is no `redis-server` here (Debian: redis-server)");
+        return;
+    };
+    let start = async |clients: &[&str]| {
+        let clients: Vec<String> = clients
+            .iter()
+            .map(|key| {
+                let name = if *key == SHOP { "shop" } else { "lab" };
+                format!("{name}: {{ key: \"{}\" }}", isobar_config::hash_key(key))
+            })
+            .collect();
+        let rate = "{ requests: 3, per: 1h, shared: true }";
+        Gateway::start(&format!(
+            "state: {{ shared: {{ url: \"{}\", timeout: 10s }} }}\nclients: {{ {} }}\n\
+             routes:\n  - {{ match: /client, respond: {{ body: hi }}, limits: {{ rate: {{ client: {rate} }} }} }}\n  \
+             - {{ match: /ip, respond: {{ body: hi }}, limits: {{ rate: {{ ip: {rate} }} }} }}\n  \
+             - {{ match: /alone, respond: {{ body: hi }}, limits: {{ rate: 3/h }} }}\n",
+            server.url(),
+            clients.join(", ")
+        ))
+        .await
+    };
+    // The same clients in another order: what is counted by is the name.
+    let (one, other) = (start(&[SHOP, LAB]).await, start(&[LAB, SHOP]).await);
+    let ask = async |gateway: &Gateway, path: &str, key: &str| {
+        let seen = see(gateway.request("GET", path).header("x-api-key", key)).await;
+        (
+            seen.status,
+            seen.header("ratelimit")
+                .split(';')
+                .nth(1)
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    };
+    let left = |status: u16, rest: &str| (status, rest.to_owned());
+    for (path, keys) in [("/client", [SHOP, SHOP]), ("/ip", [SHOP, LAB])] {
+        assert_eq!(ask(&one, path, keys[0]).await, left(200, "r=2"), "{path}");
+        assert_eq!(ask(&other, path, keys[1]).await, left(200, "r=1"), "{path}");
+        assert_eq!(ask(&one, path, keys[0]).await, left(200, "r=0"), "{path}");
+        for gateway in [&one, &other] {
+            assert_eq!(
+                ask(gateway, path, keys[0]).await,
+                left(429, "r=0"),
+                "{path}"
+            );
+        }
+    }
+    assert_eq!(ask(&other, "/client", LAB).await, left(200, "r=2"));
+    for gateway in [&one, &other] {
+        assert_eq!(ask(gateway, "/alone", SHOP).await, left(200, "r=2"));
+    }
+}
+
+#[tokio::test]
+async fn without_its_store_a_shared_limit_admits_or_refuses_as_it_is_told_and_others_do_not_notice()
+{
+    for (when_down, status) in [("admit", 200), ("refuse", 503)] {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let nobody = free.local_addr().unwrap();
+        drop(free);
+        let gateway = Gateway::start(&format!(
+            "admin: \"127.0.0.1:0\"\nstate: {{ shared: {{ url: \"redis://:hunter2@{nobody}\", when_down: {when_down} }} }}\n\
+             routes:\n  - {{ match: /shared, respond: {{ body: hi }}, anonymous: true, \
+             limits: {{ rate: {{ route: {{ requests: 1, per: 1h, shared: true }} }} }} }}\n  \
+             - {{ match: /alone, respond: {{ body: hi }}, anonymous: true, limits: {{ rate: 100/h }} }}\n",
+        ))
+        .await;
+        for _ in 0..5 {
+            let seen = gateway.get("/shared").await;
+            assert_eq!(seen.status, status, "{when_down}: {}", seen.text());
+            if status == 503 {
+                assert_eq!(
+                    (seen.problem().as_str(), seen.header("retry-after")),
+                    ("overloaded", "1")
+                );
+            }
+            assert!(!seen.text().contains("hunter2"));
+            assert_eq!(gateway.get("/alone").await.status, 200);
+        }
+        let page = format!("http://{}", gateway.host.admin().unwrap());
+        let get = async |path: &str| {
+            reqwest::get(format!("{page}{path}"))
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap()
+        };
+        let metrics = get("/metrics").await;
+        assert!(
+            metrics.contains("isobar_shared_checks_total{result=\"failed\"} 5\n"),
+            "{metrics}"
+        );
+        assert!(!get("/config").await.contains("hunter2"));
+    }
+}

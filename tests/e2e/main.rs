@@ -22,6 +22,8 @@ mod hostile;
 mod http2;
 mod identity;
 mod limits;
+mod operability;
+mod otlp;
 mod pools;
 mod proxied;
 mod reload;

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking, and may be slow"
 )]
 
+pub mod redis;
 pub mod tls;
 
 use std::{

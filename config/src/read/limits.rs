@@ -83,7 +83,7 @@ impl Reader<'_> {
     }
 
     /// `rate: 10/s` is the client's; a map has one for each scope.
-    fn rate(&self, places: &[Option<&Node>], scope: &str) -> Setting<Option<Rate>> {
+    fn rate(&mut self, places: &[Option<&Node>], scope: &str) -> Setting<Option<Rate>> {
         for node in places
             .iter()
             .flatten()
@@ -95,6 +95,7 @@ impl Reader<'_> {
                 node.get(scope)
             };
             if let Some((value, at)) = scoped.and_then(|node| Some((rate(node)?, node.at))) {
+                self.can_share(value, at);
                 return Setting {
                     value: Some(value),
                     origin: Origin::Written(self.location(at)),

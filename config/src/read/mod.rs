@@ -22,7 +22,7 @@ use crate::{
     load::Source,
     model::{
         AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config,
-        KeyDigest, Log, Pool, PoolId, Probe, Protocol, Rate, Route, Setting, Spend, VendorAccount,
+    KeyDigest, Listen, Log, Otlp, Pool, PoolId, Probe, Protocol, Rate, Route, Setting, SharedState, Spend, VendorAccount, WhenDown,
     },
     place::{Location, Span},
     secret::{Secret, hash_key},
@@ -49,6 +49,8 @@ pub(crate) struct Reader<'a> {
     route_names: HashMap<String, u32>,
     /// The time, if there is a clock.
     now: Option<SystemTime>,
+    /// Whether there is a store that rates can be counted in together.
+    has_shared: bool,
 }
 
 /// Reads the whole configuration. What it returns is only to be used when no error was found before or in it.
@@ -75,6 +77,7 @@ pub(crate) fn config(
         clients: Vec::new(),
         route_names: HashMap::new(),
         now,
+        has_shared: shared_state(node).is_some(),
     };
     reader.version(node);
     let listen = reader.listen(node);
@@ -100,7 +103,8 @@ pub(crate) fn config(
     let config = Config {
         listen,
         admin,
-        state: PathBuf::from(node.get("state").and_then(Node::text).unwrap_or("./state")),
+        state: PathBuf::from(state_folder(node).unwrap_or("./state")),
+        shared: shared_state(node),
         adapters: node.get("adapters").and_then(Node::text).map(PathBuf::from),
         compositions: compositions(node),
         log: Log {
@@ -110,6 +114,7 @@ pub(crate) fn config(
                 None => AccessLog::Stdout,
             },
         },
+        otlp: otlp(node),
         clients,
         accounts: std::mem::take(&mut reader.accounts),
         pools: std::mem::take(&mut reader.pools),
@@ -119,6 +124,64 @@ pub(crate) fn config(
     };
     reader.meaning(node, &config);
     config
+}
+
+fn otlp(node: &Node) -> Option<Otlp> {
+    let written = node.get("otlp")?;
+    let endpoint = written.get("endpoint").and_then(Node::text)?;
+    let headers = written
+        .get("headers")
+        .map(Node::entries)
+        .unwrap_or_default();
+    let headers = headers.iter().filter_map(|(name, value)| {
+        Some((name.text.to_ascii_lowercase(), Secret::new(value.text()?)))
+    });
+    let wanted = |key: &str| written.get(key).is_none_or(is_true);
+    Some(Otlp {
+        endpoint: texts::base_url(endpoint).ok()?,
+        headers: headers.collect(),
+        sample: written.get("sample").and_then(number).unwrap_or(0.1),
+        traces: wanted("traces"),
+        metrics: wanted("metrics"),
+        every: written
+            .get("every")
+            .and_then(duration)
+            .unwrap_or(Duration::from_secs(30)),
+        service: written
+            .get("service")
+            .and_then(Node::text)
+            .unwrap_or("isobar")
+            .to_owned(),
+    })
+}
+
+/// `state: ./folder`, or `state: { folder: … }`.
+fn state_folder(node: &Node) -> Option<&str> {
+    let state = node.get("state")?;
+    state
+        .text()
+        .or_else(|| state.get("folder").and_then(Node::text))
+}
+
+/// `state: { shared: URL }`, or a map in its place.
+fn shared_state(node: &Node) -> Option<SharedState> {
+    let shared = node.get("state")?.get("shared")?;
+    let url = shared
+        .text()
+        .or_else(|| shared.get("url").and_then(Node::text))?;
+    let text = |key: &str| shared.get(key).and_then(Node::text);
+    Some(SharedState {
+        url: Secret::new(url),
+        timeout: shared
+            .get("timeout")
+            .and_then(duration)
+            .unwrap_or(Duration::from_millis(50)),
+        when_down: match text("when_down") {
+            Some("refuse") => WhenDown::Refuse,
+            _ => WhenDown::Admit,
+        },
+        prefix: text("prefix").unwrap_or("isobar").to_owned(),
+    })
 }
 
 fn compositions(node: &Node) -> Vec<Compositions> {
@@ -187,6 +250,19 @@ impl Reader<'_> {
         }
     }
 
+    /// A rate that is counted together needs a place to be counted in; told once for each place where one stands.
+    fn can_share(&mut self, rate: Rate, at: Span) {
+        let told = |mistake: &Diagnostic| mistake.code == "E0830" && mistake.at == at;
+        if rate.shared && !self.has_shared && !self.found.iter().any(told) {
+            self.error(
+                "E0830",
+                at,
+                "the rate is shared, and there is no store to count it in",
+                "add `state: { shared: \"redis://host:6379\" }`, or leave out `shared`",
+            );
+        }
+    }
+
     /// A configuration that serves nothing is not meant.
     fn something_served(&mut self, node: &Node, routes: &[Route]) {
         if routes.is_empty() && node.get("routes").is_none() && node.get("compositions").is_none() {
@@ -229,8 +305,10 @@ impl Reader<'_> {
             }
             let keys = keys.into_iter().map(|(key, _)| key).collect();
             let rate = client.get("rate").and_then(|written| {
+                let value = rate(written)?;
+                self.can_share(value, written.at);
                 Some(Setting {
-                    value: rate(written)?,
+                    value,
                     origin: crate::model::Origin::Written(self.location(written.at)),
                 })
             });
@@ -524,6 +602,10 @@ fn count(node: &Node) -> Option<u32> {
     }
 }
 
+fn is_true(node: &Node) -> bool {
+    matches!(node.value, Value::Bool(true))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "checked to be small")]
 fn number(node: &Node) -> Option<f64> {
     match node.value {
@@ -546,5 +628,6 @@ fn rate(node: &Node) -> Option<Rate> {
         requests,
         per,
         burst: node.get("burst").and_then(count).unwrap_or(requests),
+        shared: node.get("shared").is_some_and(is_true),
     })
 }

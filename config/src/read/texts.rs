@@ -10,6 +10,25 @@ use crate::{
 /// Longest path, in bytes.
 const LONGEST: usize = 4_096;
 
+/// A store that gateways share: `redis://[user:password@]host[:port][/database]`, or `rediss://` for TLS.
+pub(crate) fn store_url(text: &str) -> Result<(), &'static str> {
+    let uri: Uri = text.parse().map_err(|_| "it does not parse")?;
+    if !matches!(uri.scheme_str(), Some("redis" | "rediss")) {
+        return Err("it does not begin with `redis://` or `rediss://`");
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err("it has no host");
+    }
+    let database = uri.path().trim_start_matches('/');
+    if !database.is_empty() && database.parse::<u16>().is_err() {
+        return Err("its path is not the number of a database");
+    }
+    if uri.query().is_some() || text.contains('#') {
+        return Err("it has a query or fragment");
+    }
+    Ok(())
+}
+
 /// The parts of an upstream's URL, or why it has none that can be called.
 pub(crate) fn base_url(text: &str) -> Result<BaseUrl, &'static str> {
     let uri: Uri = text.parse().map_err(|_| "it does not parse")?;

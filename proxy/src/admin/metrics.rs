@@ -3,8 +3,10 @@
 use isobar_adapters::Verdict;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Registry, TextEncoder, proto::MetricFamily,
 };
+
+use crate::telemetry::Counters;
 
 /// Upper bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 14] = [
@@ -25,6 +27,9 @@ pub(crate) struct Metrics {
     attempt_seconds: HistogramVec,
     cut: IntCounterVec,
     limited: IntCounterVec,
+    shared_checks: IntCounterVec,
+    spans: IntCounterVec,
+    exports: IntCounterVec,
     pub(crate) in_flight: IntGauge,
     /// Effects of runs that wait to be taken back, and those that a person must look at.
     pub(crate) open_effects: IntGauge,
@@ -122,6 +127,21 @@ impl Metrics {
                 "Requests over a rate limit.",
                 &["route", "scope"],
             )?,
+            shared_checks: register.counters(
+                "isobar_shared_checks_total",
+                "Requests that the shared store counted, or could not count.",
+                &["result"],
+            )?,
+            spans: register.counters(
+                "isobar_otlp_spans_total",
+                "Spans that were sent, dropped because too many waited, or not taken by the collector.",
+                &["result"],
+            )?,
+            exports: register.counters(
+                "isobar_otlp_exports_total",
+                "Messages to the collector.",
+                &["signal", "result"],
+            )?,
             open_effects: register.gauge(
                 "isobar_effects_open",
                 "Effects of failed runs that wait to be taken back.",
@@ -182,6 +202,10 @@ impl Metrics {
         for reason in ["total", "per_ip", "slow_head", "idle", "tls", "proxy"] {
             metrics.refused_connections.with_label_values(&[reason]);
         }
+        for result in ["counted", "failed"] {
+            metrics.shared_checks.with_label_values(&[result]);
+        }
+        metrics.telemetry();
         for result in ["swapped", "refused"] {
             metrics.reloads.with_label_values(&[result]);
         }
@@ -197,6 +221,27 @@ impl Metrics {
             bytes_in: self.bytes.with_label_values(&[name, "in"]),
             bytes_out: self.bytes.with_label_values(&[name, "out"]),
             limited: LIMITS.map(limited),
+        }
+    }
+
+    /// Requests that the shared store counted, and those that it could not.
+    pub(crate) fn shared_checks(&self) -> (IntCounter, IntCounter) {
+        let counter = |result| self.shared_checks.with_label_values(&[result]);
+        (counter("counted"), counter("failed"))
+    }
+
+    /// What becomes of spans and of messages to the collector.
+    pub(crate) fn telemetry(&self) -> Counters {
+        let spans = |result| self.spans.with_label_values(&[result]);
+        let exports = |signal, result| self.exports.with_label_values(&[signal, result]);
+        Counters {
+            sent: spans("sent"),
+            dropped: spans("dropped"),
+            failed: spans("failed"),
+            traces_ok: exports("traces", "ok"),
+            traces_failed: exports("traces", "failed"),
+            metrics_ok: exports("metrics", "ok"),
+            metrics_failed: exports("metrics", "failed"),
         }
     }
 
@@ -216,6 +261,13 @@ impl Metrics {
 
     /// The metrics in Prometheus's text format.
     pub(crate) fn render(&self, scrape: &Scrape<'_>) -> String {
+        TextEncoder::new()
+            .encode_to_string(&self.gather(scrape))
+            .unwrap_or_default()
+    }
+
+    /// Every metric as it stands.
+    pub(crate) fn gather(&self, scrape: &Scrape<'_>) -> Vec<MetricFamily> {
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.breaker.reset();
         self.account_in_flight.reset();
@@ -246,9 +298,7 @@ impl Metrics {
             .set(signed(scrape.body_spool));
         self.unlogged
             .set(i64::try_from(scrape.unlogged).unwrap_or(i64::MAX));
-        TextEncoder::new()
-            .encode_to_string(&self.registry.gather())
-            .unwrap_or_default()
+        self.registry.gather()
     }
 }
 

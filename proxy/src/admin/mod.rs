@@ -1,6 +1,7 @@
 //! The admin port: health, metrics, status, configuration, reload. On a thread and runtime of its own, so that it
 //! answers while the data plane is busy.
 
+pub(crate) mod failures;
 pub(crate) mod metrics;
 mod status;
 
@@ -97,6 +98,13 @@ async fn metrics_text(State(inner): Shared) -> Response {
         .metrics
         .render(&status::scrape(&inner, &plan));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
+}
+
+/// Every metric as it stands.
+pub(crate) fn families(inner: &Inner) -> Vec<prometheus::proto::MetricFamily> {
+    let plan = inner.plan.load_full();
+    let scrape = status::scrape(inner, &plan);
+    inner.registry.metrics.gather(&scrape)
 }
 
 async fn reload(State(inner): Shared) -> Response {

@@ -94,6 +94,7 @@ pub(super) fn status(inner: &Inner) -> Value {
             "open": inner.registry.metrics.open_effects.get(),
             "review": inner.registry.metrics.review_effects.get(),
         },
+        "failures": inner.registry.failures.newest(),
     })
 }
 

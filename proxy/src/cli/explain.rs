@@ -505,10 +505,11 @@ fn rate(rate: Option<Rate>) -> String {
         || "none".to_owned(),
         |rate| {
             format!(
-                "{} in {}, burst {}",
+                "{} in {}, burst {}{}",
                 rate.requests,
                 short(rate.per),
-                rate.burst
+                rate.burst,
+                if rate.shared { ", shared" } else { "" }
             )
         },
     )

@@ -3,6 +3,7 @@
 
 mod call;
 mod check;
+mod completions;
 mod composition_text;
 mod demo;
 mod effects;
@@ -11,12 +12,14 @@ mod explain;
 mod insights;
 mod key;
 mod logging;
+mod man;
 mod openapi;
 mod run;
 mod sandbox;
 mod serve;
 mod style;
 mod test;
+mod top;
 mod vendors;
 
 use std::{
@@ -49,6 +52,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Serve a configuration: SIGHUP reloads, SIGTERM or Ctrl-C drains and stops
     Serve(serve::Arguments),
+    /// Watch a running gateway: routes, accounts, breakers, latencies, the last failures
+    Top(top::Arguments),
     /// Check a configuration and report every mistake in it
     Check(check::Arguments),
     /// Say what a request would meet: which accounts, in which order, and its limits
@@ -75,6 +80,10 @@ enum Command {
     Engines(engines::Arguments),
     /// Show failovers and a composition in front of local servers, then keep serving
     Demo(demo::Arguments),
+    /// Print what a shell needs to complete these commands
+    Completions(completions::Arguments),
+    /// Print a manual page, or write all of them into a folder
+    Man(man::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +115,7 @@ struct Source {
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Schema(arguments) => schema(&arguments),
@@ -119,6 +129,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Engines(arguments) => engines::run(arguments),
         Command::Key(arguments) => key::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match done {
         Ok(code) => code,

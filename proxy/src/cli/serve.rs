@@ -2,12 +2,13 @@
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
 
 use clap::Args;
-use isobar::{Host, Origin, Reload, ReloadError};
+use isobar::{Gone, Host, Offer, Origin, Predecessor, Reload, ReloadError, Successor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Source, check, logging, style::Style};
@@ -22,6 +23,9 @@ use super::{Source, check, logging, style::Style};
 pub(super) struct Arguments {
     #[command(flatten)]
     source: Source,
+    /// Take the sockets of the gateway that runs with the same `state`, which then drains and leaves
+    #[arg(long)]
+    upgrade: bool,
     /// Threads that serve requests; by default as many as there are cores
     #[arg(long, value_name = "N")]
     threads: Option<std::num::NonZeroUsize>,
@@ -45,12 +49,16 @@ pub(super) fn run(arguments: Arguments) -> io::Result<ExitCode> {
         }
     };
     io::stderr().write_all(loaded.report.text(style.is_coloured()).as_bytes())?;
+    let predecessor = arguments
+        .upgrade
+        .then(|| Predecessor::ask(&loaded.checked.config.state))
+        .transpose()?;
     let runtime = runtime(arguments.threads.map(std::num::NonZeroUsize::get))?;
     let origin = Origin {
         path: arguments.source.config,
         files: loaded.files,
     };
-    runtime.block_on(serve(loaded.checked, origin, style))
+    runtime.block_on(serve(loaded.checked, origin, predecessor, style))
 }
 
 /// The runtime that serves requests. A single thread has nobody to take work from, so it need not be ready to.
@@ -67,7 +75,12 @@ pub(super) fn runtime(threads: Option<usize>) -> io::Result<tokio::runtime::Runt
     builder.enable_all().thread_name("serve").build()
 }
 
-async fn serve(checked: isobar::Checked, origin: Origin, style: Style) -> io::Result<ExitCode> {
+async fn serve(
+    checked: isobar::Checked,
+    origin: Origin,
+    mut predecessor: Option<Predecessor>,
+    style: Style,
+) -> io::Result<ExitCode> {
     // Listened for before the first request, so that none of them kills a request.
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -76,9 +89,14 @@ async fn serve(checked: isobar::Checked, origin: Origin, style: Style) -> io::Re
         check::summary(&checked.config),
         checked.config.clients.is_none(),
     );
-    let host = Host::start(checked, Some(origin))
-        .await
-        .map_err(io::Error::other)?;
+    let state = checked.config.state.clone();
+    let host = Box::pin(Host::start_after(
+        checked,
+        Some(origin),
+        predecessor.as_mut(),
+    ))
+    .await
+    .map_err(io::Error::other)?;
     let out = || io::stderr().lock();
     writeln!(
         out(),
@@ -96,18 +114,51 @@ async fn serve(checked: isobar::Checked, origin: Origin, style: Style) -> io::Re
         let note = "no `clients` section: only loopback is served and any key is accepted";
         writeln!(out(), "  note     {note}")?;
     }
+    let mut older = None;
+    if let Some(predecessor) = predecessor {
+        let process = predecessor.process();
+        older = Some(host.relieve(predecessor).await?);
+        writeln!(
+            out(),
+            "  {}",
+            style.dim(&format!("process {process} leaves to this one"))
+        )?;
+    }
     let hint = "SIGHUP or a changed file reloads; Ctrl-C drains and stops";
     writeln!(out(), "  {}", style.dim(hint))?;
+    let mut successor = None;
+    // One gateway at a time is beside another.
+    let mut offer = older.is_none().then(|| offered(&host, &state)).flatten();
     loop {
         tokio::select! {
             _ = hang_up.recv() => tell(&host.reload().await, style)?,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            () = left(&mut older) => {
+                older = None;
+                offer = offered(&host, &state);
+            }
+            taken = taken(&mut offer) => {
+                successor = Some(taken);
+                break;
+            }
         }
     }
-    writeln!(out(), "draining; a second signal stops at once")?;
+    drop(offer);
+    let reason = if successor.is_some() {
+        "another process serves now; "
+    } else {
+        ""
+    };
+    writeln!(out(), "{reason}draining; a second signal stops at once")?;
+    let drained = async {
+        match &mut successor {
+            Some(successor) => host.hand_over(successor, None).await,
+            None => host.drain(None).await,
+        }
+    };
     tokio::select! {
-        drained = host.drain(None) => {
+        drained = drained => {
             let millis = drained.took.as_millis();
             if drained.cut > 0 {
                 let cut = check::count(usize::try_from(drained.cut).unwrap_or_default(), "request");
@@ -121,6 +172,29 @@ async fn serve(checked: isobar::Checked, origin: Origin, style: Style) -> io::Re
             writeln!(out(), "stopped at once")?;
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// Where a successor is waited for; a gateway that cannot be succeeded serves all the same.
+fn offered(host: &Host, state: &Path) -> Option<Offer> {
+    let offer = host.offer(state);
+    let why = |error| log::warn!("the sockets cannot be handed over later: {error}");
+    offer.map_err(why).ok()
+}
+
+/// Resolves when the older gateway has left, if there is one.
+async fn left(older: &mut Option<Gone>) {
+    match older {
+        Some(gone) => gone.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when a successor serves.
+async fn taken(offer: &mut Option<Offer>) -> Successor {
+    match offer {
+        Some(offer) => offer.taken().await,
+        None => std::future::pending().await,
     }
 }
 

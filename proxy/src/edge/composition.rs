@@ -36,6 +36,7 @@ use crate::{
         snapshot::{Route, Snapshot},
     },
     serve::composing::{Composer, uuid},
+    telemetry::Run,
 };
 
 /// Longest key that a client may give.
@@ -114,6 +115,7 @@ impl Gateway {
         }
         let headers = &session.req_header().headers;
         let deadline = context::deadline(cx.started, plan.deadline, headers).moment();
+        let started = std::time::Instant::now();
         let composer = Composer {
             plan: Arc::clone(snapshot),
             registry: Arc::clone(&self.registry),
@@ -132,6 +134,7 @@ impl Gateway {
                 None => id.clone(),
             },
             id,
+            started,
             deadline,
             answer_key: given.map(|key| (scope, key)),
         };
@@ -195,12 +198,14 @@ impl Gateway {
         }
         let ended = task.await;
         drop(stop);
-        let Ok(Ended { ran, id, tried }) = ended else {
+        let Ok(ended) = ended else {
             return Err(Error::explain(
                 ErrorType::InternalError,
                 "the run ended badly",
             ));
         };
+        note_run(cx, &ended);
+        let Ended { ran, id, tried, .. } = ended;
         cx.tried = tried;
         let (name, value) = match ran.result {
             Ok(_) => (
@@ -305,9 +310,20 @@ impl Gateway {
     }
 }
 
+/// Remembers the steps, where they are traced.
+fn note_run(cx: &mut Context, ended: &Ended) {
+    if cx.is_traced() {
+        cx.run = Some(Run {
+            started: ended.started,
+            steps: ended.ran.steps.clone(),
+        });
+    }
+}
+
 /// Writes what a run came to.
 async fn end_of_run(session: &mut Session, cx: &mut Context, ended: Ended) -> Result<bool> {
-    let Ended { ran, id, tried } = ended;
+    note_run(cx, &ended);
+    let Ended { ran, id, tried, .. } = ended;
     cx.tried = tried;
     let told = Told::of(&ran, &id);
     match ran.result {
@@ -499,6 +515,7 @@ struct Running {
     inputs: Slot,
     id: String,
     key: String,
+    started: std::time::Instant,
     deadline: std::time::Instant,
     /// Where the answer is kept.
     answer_key: Option<(String, String)>,
@@ -507,6 +524,7 @@ struct Running {
 /// A run's end.
 struct Ended {
     ran: Ran,
+    started: std::time::Instant,
     id: String,
     tried: Vec<crate::serve::tried::Tried>,
 }
@@ -533,6 +551,7 @@ impl Running {
         }
         Ended {
             ran,
+            started: self.started,
             id: self.id,
             tried: self.composer.tried.into_inner(),
         }

@@ -24,6 +24,7 @@ use crate::{
     pool::{Account, Candidate, Pool, deadline::Deadline},
     route::snapshot::{Action, Forward, Route, Snapshot},
     serve::tried::{self, Tried},
+    telemetry::Run,
 };
 
 /// Context of one request. Dropping it gives back everything it holds, also when serving panics.
@@ -45,6 +46,8 @@ pub(crate) struct Context {
     pub(crate) document: Option<Json>,
     pub(crate) standing: Option<Standing>,
     pub(crate) tried: Vec<Tried>,
+    /// The run of a composition, where it is traced.
+    pub(crate) run: Option<Run>,
     pub(crate) served_by: Option<Arc<Account>>,
     pub(crate) problem: Option<Problem>,
     pub(crate) upgrade: Option<Upgrade>,
@@ -89,12 +92,19 @@ impl Context {
             document: None,
             standing: None,
             tried: Vec::new(),
+            run: None,
             served_by: None,
             problem: None,
             upgrade: None,
             cut: false,
             gone: false,
         }
+    }
+
+    /// Whether spans of this request are wanted.
+    pub(crate) fn is_traced(&self) -> bool {
+        let traces = self.plan.as_ref().is_some_and(|plan| plan.traces);
+        traces && self.trace.is_sampled()
     }
 
     pub(crate) fn client_name<'p>(&self, plan: &'p Snapshot) -> Option<&'p str> {

@@ -31,6 +31,8 @@ use super::{
 };
 use crate::{admin::metrics::Metrics, route::snapshot::Snapshot};
 
+/// Time between two looks at a connection that is to close.
+const GLANCE: Duration = Duration::from_millis(100);
 /// Seconds that Pingora waits for the rest of a head; the guard is stricter.
 const FIRST_HEAD: u64 = 60;
 /// Time for a client of HTTP/2 to hear that no more requests are taken.
@@ -221,18 +223,23 @@ impl Front {
 
     /// Resolves when the connection has been without a request for too long, or has none when the gateway stops.
     async fn expired(&self, connection: &Connection, mut shutdown: ShutdownWatch) -> Closing {
-        let mut stopping = *shutdown.borrow();
+        let mut stopping = shutdown.borrow().then(Instant::now);
         loop {
             let is_active = connection.active.load(Relaxed) > 0;
-            if stopping && !is_active {
-                if !connection.multiplexes.load(Relaxed) {
+            if let Some(since) = stopping
+                && !is_active
+            {
+                if connection.multiplexes.load(Relaxed) {
+                    // It was told, and may not have heard yet.
+                    tokio::time::sleep(GOODBYE).await;
+                    if connection.active.load(Relaxed) == 0 {
+                        return Closing::Unused;
+                    }
+                    continue;
+                }
+                if since.elapsed() >= self.gateway.registry.lingers() {
                     return Closing::Unused;
                 }
-                tokio::time::sleep(GOODBYE).await;
-                if connection.active.load(Relaxed) == 0 {
-                    return Closing::Unused;
-                }
-                continue;
             }
             let (keep_alive, head) = {
                 // Let go of at once: an idle connection must not keep an old plan.
@@ -259,10 +266,16 @@ impl Front {
             if left.is_zero() {
                 return closing;
             }
+            // While a successor has taken over, it is looked at often whether the client has had its time.
+            let left = if stopping.is_some() {
+                left.min(GLANCE)
+            } else {
+                left
+            };
             tokio::select! {
                 () = tokio::time::sleep(left) => {}
-                changed = shutdown.changed(), if !stopping => {
-                    stopping = changed.is_err() || *shutdown.borrow();
+                changed = shutdown.changed(), if stopping.is_none() => {
+                    stopping = (changed.is_err() || *shutdown.borrow()).then(Instant::now);
                 }
             }
         }

@@ -25,14 +25,16 @@ use super::{
     context::{self, Context, InFlight},
     document::document,
     headers::{self, Block as _},
-    limit::{Limit, Standing},
+    limit::{Limiter, Standing},
     problem::{Kind, Problem},
+    shared,
     trace::{TRACEPARENT, Trace},
     upgrade::{self, Upgrade},
     upload::Upload,
     validate, write,
 };
 use crate::{
+    admin::failures,
     pool::{Candidate, picker::Picker, settle},
     route::{
         registry::Registry,
@@ -47,6 +49,7 @@ use crate::{
         outgoing::{self, Outgoing},
         tried::Tried,
     },
+    telemetry,
 };
 
 /// Serves requests.
@@ -142,6 +145,11 @@ impl Gateway {
             )
             .await;
         };
+        if has_shared_limits(cx, &plan, route)
+            && let Err(problem) = Box::pin(limit_together(cx, &plan, route)).await
+        {
+            return refuse(session, cx, problem).await;
+        }
         match &route.action {
             Action::Respond(respond) => {
                 write::fixed(session, cx, respond).await?;
@@ -388,6 +396,7 @@ impl Gateway {
 
     /// Tells of a request that is over: counters and the access log.
     pub(super) fn settle(&self, session: &Session, cx: &mut Context) {
+        let is_traced = cx.is_traced();
         let Some(plan) = cx.plan.take() else { return };
         let status = match session.response_written() {
             Some(head) => head.status.as_u16(),
@@ -406,6 +415,33 @@ impl Gateway {
         counters.bytes_out.inc_by(bytes_out);
         if cx.cut && !cx.gone {
             note_cut(cx, &plan);
+        }
+        let cut = cx.cut && !cx.gone;
+        if failures::is_failure(status, cut, &cx.tried) {
+            self.registry.failures.note(failures::Over {
+                request: cx.trace.id(),
+                route: route.map_or("", |route| &route.name),
+                status,
+                problem: cx.problem.as_ref().map(|problem| problem.kind.name()),
+                cut,
+                tried: &cx.tried,
+            });
+        }
+        if is_traced {
+            self.registry.spans.offer(telemetry::of(&telemetry::Over {
+                trace: cx.trace,
+                started: cx.started,
+                method: session.req_header().method.as_str(),
+                route: route.map_or("", |route| &route.name),
+                pattern: route.map_or("", |route| &route.pattern.text),
+                client: cx.client_name(&plan),
+                status,
+                problem: cx.problem.as_ref().map(|problem| problem.kind.name()),
+                cut,
+                vendor: cx.served_by.as_ref().map(|account| account.name()),
+                tried: &cx.tried,
+                run: cx.run.as_ref(),
+            }));
         }
         if !self.log.is_on() {
             return;
@@ -540,7 +576,8 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
         .as_http1()
         .map(pingora_core::protocols::http::v1::server::HttpSession::get_headers_raw_bytes);
     let request = session.req_header();
-    cx.trace = Trace::continue_from(request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes));
+    let parent = request.headers.get(TRACEPARENT).map(HeaderValue::as_bytes);
+    cx.trace = Trace::continue_from(parent, plan.sampler);
     cx.ip = session
         .client_addr()
         .and_then(|address| address.as_inet())
@@ -677,47 +714,123 @@ fn refusal(refusal: validate::Refusal) -> Problem {
     Problem::new(refusal.status, kind, refusal.reason)
 }
 
-/// Counts the request against every limit that holds for it; the tightest one is told to the client.
-fn limit(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem> {
-    let client = match cx.identity.caller {
-        Caller::Client(index) => Some(index as u64),
-        Caller::AnyKey(number) => Some(number),
-        Caller::Anonymous => None,
-    };
-    let ip = cx.ip;
-    let address = || ip.map(hash).unwrap_or_default();
+/// The limits that hold for a request: who counts, by what, and under which scope they show in the metrics.
+fn limits<'p>(
+    cx: &Context,
+    plan: &'p Snapshot,
+    route: &'p Route,
+) -> [(Option<&'p Limiter>, CountedBy, usize); 4] {
     let own = match cx.identity.caller {
         Caller::Client(index) => plan.client_limits.get(index).and_then(Option::as_ref),
         Caller::AnyKey(_) | Caller::Anonymous => None,
     };
-    // Anonymous callers share the client limit by address.
-    let client_or_address = || client.unwrap_or_else(address);
-    let nobody = || 0;
-    let checks: [(Option<&Arc<Limit>>, &dyn Fn() -> u64, usize); 4] = [
-        (own, &nobody, 0),
-        (route.limits.client.as_ref(), &client_or_address, 0),
-        (route.limits.ip.as_ref(), &address, 1),
-        (route.limits.all.as_ref(), &nobody, 2),
-    ];
-    for (limit, key, scope) in checks {
-        let Some(limit) = limit else { continue };
-        let standing: Standing = limit.check(key());
-        cx.standing = Some(standing.tighter(cx.standing));
-        if let Some(wait) = standing.wait {
-            cx.standing = Some(standing);
-            if let Some(counter) = route.counters.limited.get(scope) {
-                counter.inc();
+    let limits = &route.limits;
+    [
+        (own, CountedBy::Nothing, 0),
+        (limits.client.as_ref(), CountedBy::Client, 0),
+        (limits.ip.as_ref(), CountedBy::Address, 1),
+        (limits.all.as_ref(), CountedBy::Nothing, 2),
+    ]
+}
+
+/// What tells the counts of one limit apart.
+#[derive(Clone, Copy)]
+enum CountedBy {
+    Nothing,
+    /// Anonymous callers by address.
+    Client,
+    Address,
+}
+
+impl CountedBy {
+    /// The key in this process.
+    fn key(self, cx: &Context) -> u64 {
+        let address = || cx.ip.map(hash).unwrap_or_default();
+        match (self, cx.identity.caller) {
+            (Self::Nothing, _) => 0,
+            (Self::Client, Caller::Client(index)) => index as u64,
+            (Self::Client, Caller::AnyKey(number)) => number,
+            (Self::Client, Caller::Anonymous) | (Self::Address, _) => address(),
+        }
+    }
+
+    /// The key in every gateway: indexes of clients and hashes are this process's own.
+    fn shared_key(self, cx: &Context, plan: &Snapshot) -> u64 {
+        let address = || {
+            let text = cx.ip.map(|ip| ip.to_string()).unwrap_or_default();
+            shared::key_of(text.as_bytes())
+        };
+        match (self, cx.identity.caller) {
+            (Self::Nothing, _) => 0,
+            (Self::Client, Caller::AnyKey(number)) => number,
+            (Self::Client, caller @ Caller::Client(_)) => {
+                let name = plan.clients.name(caller).unwrap_or_default();
+                shared::key_of(name.as_bytes())
             }
-            let mut problem = Problem::new(
-                429,
-                Kind::RateLimited,
-                format!("the {} limit is used up", standing.name),
-            );
-            problem.retry_after = Some(wait);
-            return Err(problem);
+            (Self::Client, Caller::Anonymous) | (Self::Address, _) => address(),
+        }
+    }
+}
+
+/// Counts the request against every limit that this gateway counts by itself; the tightest one is told to the client.
+fn limit(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem> {
+    for (limiter, by, scope) in limits(cx, plan, route) {
+        let Some(Limiter::Own(limit)) = limiter else {
+            continue;
+        };
+        let standing = limit.check(by.key(cx));
+        stands(cx, route, standing, scope)?;
+    }
+    Ok(())
+}
+
+fn has_shared_limits(cx: &Context, plan: &Snapshot, route: &Route) -> bool {
+    let limits = limits(cx, plan, route);
+    limits
+        .iter()
+        .any(|(limiter, ..)| matches!(limiter, Some(Limiter::Shared(_))))
+}
+
+/// Counts the request against the limits that several gateways share. Waits for the store, for a bounded time.
+async fn limit_together(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem> {
+    for (limiter, by, scope) in limits(cx, plan, route) {
+        let Some(Limiter::Shared(limit)) = limiter else {
+            continue;
+        };
+        match limit.count(by.shared_key(cx, plan)).await {
+            Ok(standing) => stands(cx, route, standing, scope)?,
+            Err(why) if limit.link.refuses() => {
+                log::debug!("a request is refused that the shared store cannot count: {why}");
+                let detail = "the limits of this route cannot be counted now";
+                let mut problem = Problem::new(503, Kind::Overloaded, detail);
+                problem.retry_after = Some(Duration::from_secs(1));
+                return Err(problem);
+            }
+            Err(_) => {}
         }
     }
     Ok(())
+}
+
+/// Remembers where a limit stands, and ends the request that was one too many.
+fn stands(
+    cx: &mut Context,
+    route: &Route,
+    standing: Standing,
+    scope: usize,
+) -> Result<(), Problem> {
+    let Some(wait) = standing.wait else {
+        cx.standing = Some(standing.tighter(cx.standing));
+        return Ok(());
+    };
+    cx.standing = Some(standing);
+    if let Some(counter) = route.counters.limited.get(scope) {
+        counter.inc();
+    }
+    let detail = format!("the {} limit is used up", standing.name);
+    let mut problem = Problem::new(429, Kind::RateLimited, detail);
+    problem.retry_after = Some(wait);
+    Err(problem)
 }
 
 pub(crate) fn hash(value: impl std::hash::Hash) -> u64 {

@@ -62,7 +62,8 @@ pub(super) async fn drive(
             }
         }
         next = one(gateway, ready, connection, shutdown).await;
-        if *shutdown.borrow() {
+        // A client that was told that its connection stays may have sent another request already.
+        if *shutdown.borrow() && gateway.registry.lingers().is_zero() {
             break;
         }
     }

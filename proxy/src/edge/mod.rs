@@ -17,6 +17,7 @@ mod http2;
 pub(crate) mod limit;
 pub(crate) mod pipeline;
 pub(crate) mod problem;
+pub(crate) mod shared;
 mod strict;
 pub(crate) mod text;
 pub(crate) mod trace;

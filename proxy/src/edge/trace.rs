@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use super::text::hex_to;
+use crate::telemetry::Sampler;
 
 /// Header of the trace context.
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -14,6 +15,8 @@ pub(crate) struct Trace {
     id: u128,
     /// Span of this gateway, the parent of every attempt's.
     span: u64,
+    /// Span of the client; 0 for none.
+    parent: u64,
     flags: u8,
 }
 
@@ -22,18 +25,38 @@ impl Trace {
     pub(crate) const NONE: Self = Self {
         id: 0,
         span: 0,
+        parent: 0,
         flags: 0,
     };
 
-    /// Continues the client's trace, or starts one.
-    pub(crate) fn continue_from(header: Option<&[u8]>) -> Self {
+    /// Continues the client's trace, or starts one; whether that is traced the sampler decides.
+    pub(crate) fn continue_from(header: Option<&[u8]>, sampler: Sampler) -> Self {
         let parent = header.and_then(parse);
-        let (id, flags) = parent.unwrap_or_else(|| (fastrand::u128(1..), 1));
+        let (id, parent, flags) = parent.unwrap_or_else(|| {
+            let id = fastrand::u128(1..);
+            (id, 0, u8::from(sampler.takes(id)))
+        });
         Self {
             id,
             span: fastrand::u64(1..),
+            parent,
             flags,
         }
+    }
+
+    /// Whether the client, or the sampler where there was no client's trace, wants this to be traced.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
+    }
+
+    /// Ids of the trace and of this gateway's span.
+    pub(crate) fn ids(&self) -> (u128, u64) {
+        (self.id, self.span)
+    }
+
+    /// Span of the client, if it sent one.
+    pub(crate) fn parent(&self) -> Option<u64> {
+        (self.parent != 0).then_some(self.parent)
     }
 
     /// Value for an attempt.
@@ -67,7 +90,7 @@ impl Trace {
 }
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`; later versions may have more (W3C Trace Context §3.2, §4).
-fn parse(header: &[u8]) -> Option<(u128, u8)> {
+fn parse(header: &[u8]) -> Option<(u128, u64, u8)> {
     let text = std::str::from_utf8(header).ok()?;
     let mut parts = text.split('-');
     let (version, id, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -83,10 +106,10 @@ fn parse(header: &[u8]) -> Option<(u128, u8)> {
         return None;
     }
     let id = u128::from_str_radix(id, 16).ok().filter(|id| *id != 0)?;
-    u64::from_str_radix(span, 16)
+    let span = u64::from_str_radix(span, 16)
         .ok()
         .filter(|span| *span != 0)?;
-    Some((id, u8::from_str_radix(flags, 16).ok()?))
+    Some((id, span, u8::from_str_radix(flags, 16).ok()?))
 }
 
 #[cfg(test)]
@@ -96,12 +119,22 @@ mod tests {
     #[test]
     fn a_good_parent_is_continued_under_a_new_span() {
         let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-        let trace = Trace::continue_from(Some(parent.as_bytes()));
+        let trace = Trace::continue_from(Some(parent.as_bytes()), Sampler::ALL);
+        assert_eq!(trace.parent(), Some(0xb7ad_6b71_6920_3331));
+        assert!(!trace.is_sampled(), "the client decides");
         let made = trace.header().unwrap();
         let made = made.to_str().unwrap();
         assert_eq!(trace.id(), "0af7651916cd43dd8448eb211c80319c");
         assert!(made.starts_with("00-0af7651916cd43dd8448eb211c80319c-") && made.ends_with("-00"));
         assert_ne!(made, parent);
+    }
+
+    #[test]
+    fn without_a_parent_the_sampler_decides() {
+        assert!(Trace::continue_from(None, Sampler::ALL).is_sampled());
+        let none = Trace::continue_from(None, Sampler::share(0.0));
+        assert!(!none.is_sampled() && none.parent().is_none());
+        assert!(none.header().unwrap().to_str().unwrap().ends_with("-00"));
     }
 
     #[test]

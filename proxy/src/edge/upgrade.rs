@@ -436,6 +436,7 @@ fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<D
         outcome: Outcome::Ended(verdict),
         reason: reason(evidence),
         took,
+        ended: now,
     });
     asked.sent += u32::from(verdict != Verdict::NotSent);
 
@@ -478,6 +479,7 @@ fn record_skips(cx: &mut Context, members: &[Candidate]) {
                 outcome: Outcome::PassedOver,
                 reason: Reason::Skipped(skip.name()),
                 took: Duration::ZERO,
+                ended: Instant::now(),
             });
         }
     }

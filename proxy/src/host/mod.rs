@@ -2,6 +2,7 @@
 //!
 //! Pingora's `Server` is not used: everything here starts and stops inside a test, on port 0, in milliseconds.
 
+mod hand_over;
 mod recovery;
 mod reload;
 mod watch;
@@ -25,13 +26,17 @@ use pingora_core::{
 use pingora_proxy::HttpProxy;
 use tokio::{sync::watch as signal, task::JoinHandle};
 
-pub use self::reload::{Reload, ReloadError};
+pub use self::{
+    hand_over::{Gone, Offer, Predecessor, Successor},
+    reload::{Reload, ReloadError},
+};
 use crate::{
     admin::{self, metrics::Metrics},
     edge::{access_log::AccessLog, door::Door, front::Front, gateway::Gateway, pipeline::Hooks},
     pool::probe,
     route::{compile, registry::Registry, snapshot::Snapshot},
     serve::{body::Space, trust, vendors::Checked},
+    telemetry,
 };
 
 /// Idle connections to vendors kept by Pingora's pipeline, in all: after upgrades that were refused.
@@ -40,6 +45,10 @@ const PIPELINE_POOL: usize = 1_024;
 const PIPELINE_TRIES: usize = 128;
 /// Time for open connections to close when the last request has ended.
 const GOODBYE: Duration = Duration::from_millis(500);
+/// Time to send the last traces and metrics when the gateway stops.
+const FLUSH: Duration = Duration::from_secs(2);
+/// How long idle clients of a gateway that was succeeded may send another request.
+const LINGER: Duration = Duration::from_secs(5);
 /// How often state at rest is forgotten.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -52,6 +61,8 @@ pub struct Host {
     serving: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     admin_stop: Option<admin::Stop>,
+    /// The listening sockets, for a successor.
+    kept: hand_over::Kept,
 }
 
 /// What the host and the admin port share.
@@ -129,15 +140,33 @@ impl Host {
         checked: impl Into<Checked>,
         origin: Option<Origin>,
     ) -> Result<Self, StartError> {
+        Self::start_after(checked, origin, None).await
+    }
+
+    /// The same, on the sockets of a running gateway where it has those that are wanted; [`Host::relieve`] it then.
+    pub async fn start_after(
+        checked: impl Into<Checked>,
+        origin: Option<Origin>,
+        mut predecessor: Option<&mut Predecessor>,
+    ) -> Result<Self, StartError> {
         let checked = checked.into();
         let config = &checked.config;
         // Everything that can fail comes before anything is served.
+        let mut kept = Vec::new();
+        let mut open = |address: SocketAddr| {
+            let taken = predecessor.as_mut().and_then(|older| older.take(address));
+            let (actual, listener) =
+                taken.map_or_else(|| bind(address), |taken| named(address, taken))?;
+            let failed = |cause| StartError::Bind { address, cause };
+            kept.push((address, listener.try_clone().map_err(failed)?));
+            Ok((actual, listener))
+        };
         let sockets = config
             .listen
             .iter()
-            .map(|listen| bind(listen.address))
+            .map(|listen| open(listen.address))
             .collect::<Result<Vec<_>, _>>()?;
-        let admin_socket = config.admin.map(bind).transpose()?;
+        let admin_socket = config.admin.map(open).transpose()?;
         let trust = tokio::task::spawn_blocking(trust::Trust::load)
             .await
             .map_err(|error| StartError::Setup(error.to_string()))?;
@@ -145,7 +174,12 @@ impl Host {
         let metrics = Metrics::new().map_err(|error| StartError::Setup(error.to_string()))?;
         let log = Arc::new(AccessLog::open(&config.log.access).map_err(StartError::AccessLog)?);
         let space = Space::new(&config.state);
-        let registry = Arc::new(Registry::new(metrics, space, Arc::clone(&trust.client)));
+        let mut registry = Registry::new(metrics, space, Arc::clone(&trust.client));
+        if let Some(older) = predecessor {
+            registry.owner.clone_from(&older.heir);
+            registry.beside(older.owner.clone());
+        }
+        let registry = Arc::new(registry);
         let snapshot = compile::compile(checked, &registry, 1)
             .map_err(|error| StartError::Compile(error.to_string()))?;
         registry.metrics.generation.set(1);
@@ -197,6 +231,7 @@ impl Host {
             tokio::spawn(probe::run(plan)),
             tokio::spawn(sweeper),
             tokio::spawn(recovery),
+            tokio::spawn(telemetry::run(Arc::clone(&inner))),
         ];
         background.extend(watch::start(&inner));
         Ok(Self {
@@ -207,6 +242,7 @@ impl Host {
             serving,
             background,
             admin_stop,
+            kept: Arc::new(Mutex::new(kept)),
         })
     }
 
@@ -232,8 +268,31 @@ impl Host {
 
     /// Stops accepting and leaves when no request is running, or when `patience` is over (by default the
     /// configuration's).
-    pub async fn drain(mut self, patience: Option<Duration>) -> Drained {
+    pub async fn drain(self, patience: Option<Duration>) -> Drained {
+        self.end(patience, Duration::ZERO).await
+    }
+
+    /// Leaves to a successor that serves on the same sockets: accepts nothing more, and leaves the clients whose connections
+    /// are idle some seconds to send another request, after which their connection is closed.
+    pub async fn hand_over(
+        mut self,
+        successor: &mut Successor,
+        patience: Option<Duration>,
+    ) -> Drained {
+        // The successor has an admin port of its own, on the same socket.
+        if let Some(stop) = self.admin_stop.take() {
+            stop.stop();
+        }
+        if let Err(error) = successor.told() {
+            log::warn!("the successor does not hear that this gateway leaves: {error}");
+        }
+        self.end(patience, LINGER).await
+    }
+
+    async fn end(mut self, patience: Option<Duration>, linger: Duration) -> Drained {
         let began = Instant::now();
+        self.kept.lock().clear();
+        self.inner.registry.linger(linger);
         let patience = patience.unwrap_or_else(|| self.inner.plan.load().config.limits.drain.value);
         self.inner
             .draining
@@ -241,7 +300,9 @@ impl Host {
         let _ = self.stop.send(true);
         let _ = tokio::time::timeout(patience, &mut self.serving).await;
         let running = || self.inner.registry.metrics.in_flight.get();
-        while running() > 0 && began.elapsed() < patience {
+        let open = || self.inner.registry.metrics.connections.get();
+        let lingers = || open() > 0 && began.elapsed() < linger;
+        while (running() > 0 || lingers()) && began.elapsed() < patience {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         // Clients of HTTP/2 that have nothing running are told, too, that no more is taken.
@@ -252,6 +313,8 @@ impl Host {
         {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        // What the last requests left is sent, if the collector is there.
+        let _ = tokio::time::timeout(FLUSH, telemetry::flush(&self.inner)).await;
         for task in &self.background {
             task.abort();
         }
@@ -295,6 +358,16 @@ fn open_doors(doors: &[Arc<Door>], plan: &Snapshot) {
     for door in doors {
         door.take_up(&plan.config.listen, &plan.acceptors);
     }
+}
+
+/// A socket that was taken over, with its address.
+fn named(
+    address: SocketAddr,
+    listener: TcpListener,
+) -> Result<(SocketAddr, TcpListener), StartError> {
+    let local = listener.local_addr();
+    let local = local.map_err(|cause| StartError::Bind { address, cause })?;
+    Ok((local, listener))
 }
 
 fn serve(

@@ -21,7 +21,8 @@ pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
     loop {
         let snapshot = plan.load_full();
         let state = &snapshot.config.state;
-        if registry.has_store() || exists(state) {
+        // What another gateway is still busy with is not taken from under it.
+        if registry.is_alone() && (registry.has_store() || exists(state)) {
             match registry.store(state).await {
                 Ok(store) => {
                     round(&store, &registry, &snapshot).await;

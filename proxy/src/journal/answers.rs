@@ -73,7 +73,7 @@ impl Store {
                     .bind(&earlier)
                     .fetch_optional(&mut *transaction)
                     .await?;
-                if owner == self.owner || open.is_some() {
+                if self.is_running(&owner) || open.is_some() {
                     return Ok(Begun::Running);
                 }
             }
@@ -136,9 +136,23 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
 
     const DAY: Duration = Duration::from_hours(24);
+
+    async fn open(folder: &std::path::Path) -> Store {
+        open_beside(folder, None).await
+    }
+
+    async fn open_beside(folder: &std::path::Path, beside: Option<&str>) -> Store {
+        let owner = format!("{:032x}", fastrand::u128(..));
+        let beside = Mutex::new(beside.map(str::to_owned));
+        Store::open(folder, owner, Arc::new(beside)).await.unwrap()
+    }
 
     fn kept(body: &str) -> Kept {
         Kept {
@@ -151,7 +165,7 @@ mod tests {
     #[tokio::test]
     async fn a_repeated_key_gets_the_same_answer_and_another_body_is_a_conflict() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let store = open(folder.path()).await;
         let begin = |print: &'static [u8], run: &'static str| {
             let store = store.clone();
             async move {
@@ -174,22 +188,40 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_free_again_when_its_run_gave_it_back_or_ended_with_its_process() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let store = open(folder.path()).await;
         let first = store.begin_answer("shop", "k", b"1", "a", DAY).await;
         assert_eq!(first.unwrap(), Begun::New);
         store.forget_answer("shop", "k").await.unwrap();
         let again = store.begin_answer("shop", "k", b"2", "b", DAY).await;
         assert_eq!(again.unwrap(), Begun::New);
         drop(store);
-        let later = Store::open(folder.path()).await.unwrap();
+        let later = open(folder.path()).await;
         let again = later.begin_answer("shop", "k", b"2", "c", DAY).await;
         assert_eq!(again.unwrap(), Begun::New);
     }
 
     #[tokio::test]
+    async fn a_key_is_not_free_while_its_run_goes_on_in_a_process_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let older = open(folder.path()).await;
+        let first = older.begin_answer("shop", "k", b"1", "a", DAY).await;
+        assert_eq!(first.unwrap(), Begun::New);
+        let newer = open_beside(folder.path(), Some(&older.owner)).await;
+        let begin = async || {
+            newer
+                .begin_answer("shop", "k", b"1", "b", DAY)
+                .await
+                .unwrap()
+        };
+        assert_eq!(begin().await, Begun::Running);
+        *newer.beside.lock() = None;
+        assert_eq!(begin().await, Begun::New, "its process has left");
+    }
+
+    #[tokio::test]
     async fn an_answer_is_forgotten_when_its_time_is_over() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).await.unwrap();
+        let store = open(folder.path()).await;
         let begun = store
             .begin_answer("shop", "k", b"1", "a", Duration::ZERO)
             .await;

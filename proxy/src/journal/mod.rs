@@ -4,7 +4,9 @@
 mod answers;
 mod effects;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
 
 use sqlx::{
     SqlitePool,
@@ -36,8 +38,9 @@ const TABLES: [&str; 2] = [
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     pool: SqlitePool,
-    /// Unique to this process: what others left open is not running any more.
+    /// Unique to this process: what others left open is not running any more, but for one that is still beside it.
     owner: String,
+    beside: Arc<Mutex<Option<String>>>,
 }
 
 /// The store cannot be opened, read or written.
@@ -46,8 +49,13 @@ pub(crate) struct Store {
 pub struct StoreError(#[from] sqlx::Error);
 
 impl Store {
-    /// Opens the store of a state folder, which is made if it is not there.
-    pub(crate) async fn open(folder: &Path) -> Result<Self, StoreError> {
+    /// Opens the store of a state folder, which is made if it is not there. `beside` is another process that is busy with
+    /// what it began, while there is one.
+    pub(crate) async fn open(
+        folder: &Path,
+        owner: String,
+        beside: Arc<Mutex<Option<String>>>,
+    ) -> Result<Self, StoreError> {
         let make = tokio::fs::create_dir_all(folder).await;
         make.map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
@@ -66,8 +74,14 @@ impl Store {
         }
         Ok(Self {
             pool,
-            owner: format!("{:032x}", fastrand::u128(..)),
+            owner,
+            beside,
         })
+    }
+
+    /// Whether what this owner left open is still running.
+    fn is_running(&self, owner: &str) -> bool {
+        self.owner == owner || self.beside.lock().as_deref() == Some(owner)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     snapshot::{Action, Edits, Forward, Limits, Respond, Route, Serve, Snapshot, Value},
 };
 use crate::{
-    edge::{auth::Clients, validate},
+    edge::{auth::Clients, limit::Limiter, shared::SharedLimit, validate},
     pool::{Account, Candidate, Credential, Pool, picker::MAX_MEMBERS},
     serve::{
         capability::AtVendor,
@@ -23,6 +23,7 @@ use crate::{
         openapi,
         vendors::{self, Checked},
     },
+    telemetry::Sampler,
 };
 
 /// Wrong keys that one address may try.
@@ -30,6 +31,7 @@ const GUESSES: config::Rate = config::Rate {
     requests: 10,
     per: std::time::Duration::from_secs(1),
     burst: 20,
+    shared: false,
 };
 
 /// Something that cannot be put on the wire, found only when compiling.
@@ -47,6 +49,8 @@ pub(crate) enum Error {
     Manifests(String),
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
+    #[error("the shared store cannot be used: {0}")]
+    Shared(#[from] redis::RedisError),
     #[error("`{0}` names something that the configuration does not have")]
     Dangling(String),
 }
@@ -81,9 +85,11 @@ pub(crate) fn compile(
         .iter()
         .map(|client| {
             let rate = client.rate.as_ref()?.value;
-            Some(registry.limit(format!("client/{}", client.name), "client", rate))
+            let id = format!("client/{}", client.name);
+            Some(limiter(&config, registry, id, "client", rate))
         })
-        .collect();
+        .map(Option::transpose)
+        .collect::<Result<_, _>>()?;
     let routes = config
         .routes
         .iter()
@@ -129,6 +135,12 @@ pub(crate) fn compile(
             headers: config.limits.headers.value as usize,
         },
         keep_alive: config.limits.keep_alive.value,
+        // Without a collector of ours, vendors' may still want to know of everything.
+        sampler: match &config.otlp {
+            Some(otlp) if otlp.traces => Sampler::share(otlp.sample),
+            _ => Sampler::ALL,
+        },
+        traces: config.otlp.as_ref().is_some_and(|otlp| otlp.traces),
         config,
     })
 }
@@ -183,6 +195,24 @@ fn described(checked: &Checked) -> Result<Vec<config::Route>, Error> {
             .any(|known| known.matcher.path == route.matcher.path)
     });
     Ok(routes)
+}
+
+/// Who counts a rate: this gateway, or several together.
+fn limiter(
+    config: &Config,
+    registry: &Registry,
+    id: String,
+    name: &'static str,
+    rate: config::Rate,
+) -> Result<Limiter, Error> {
+    match config.shared.as_ref().filter(|_| rate.shared) {
+        None => Ok(Limiter::Own(registry.limit(id, name, rate))),
+        Some(shared) => {
+            let link = registry.link(shared)?;
+            let limit = SharedLimit::new(link, &id, name, rate);
+            Ok(Limiter::Shared(Arc::new(limit)))
+        }
+    }
 }
 
 fn account(
@@ -335,7 +365,9 @@ fn route(
     };
     let limits = &route.limits;
     let limit = |scope: &'static str, rate: Option<config::Rate>| {
-        rate.map(|rate| registry.limit(format!("route/{name}/{scope}"), scope, rate))
+        let id = format!("route/{name}/{scope}");
+        rate.map(|rate| limiter(config, registry, id, scope, rate))
+            .transpose()
     };
     let allowed = route.clients.as_ref().map(|names| {
         names.iter().map(|client| {
@@ -357,9 +389,9 @@ fn route(
             deadline: limits.deadline.value,
             attempt: limits.attempt.value,
             idle: limits.idle.value,
-            client: limit("client", limits.rate_client.value),
-            ip: limit("ip", limits.rate_ip.value),
-            all: limit("route", limits.rate_route.value),
+            client: limit("client", limits.rate_client.value)?,
+            ip: limit("ip", limits.rate_ip.value)?,
+            all: limit("route", limits.rate_route.value)?,
         },
         counters: registry.metrics.route(name),
     })

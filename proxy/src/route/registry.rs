@@ -3,18 +3,24 @@
 use std::{
     collections::HashMap,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use isobar_adapters::Transport;
-use isobar_config::{BaseUrl, ClientTls, Rate, Retry, ServerTls, Spend};
+use isobar_config::{BaseUrl, ClientTls, Rate, Retry, ServerTls, SharedState, Spend};
 use parking_lot::Mutex;
 use pingora_core::listeners::tls::Acceptor;
 
 use crate::{
-    admin::metrics::{Metrics, RouteCounters},
-    edge::{door, limit::Limit},
+    admin::{
+        failures::Failures,
+        metrics::{Metrics, RouteCounters},
+    },
+    edge::{door, limit::Limit, shared::Link},
     journal::{Store, StoreError},
     pool::{budget::Budget, health::Health},
     serve::{
@@ -27,6 +33,7 @@ use crate::{
         transport::Wire,
         trust,
     },
+    telemetry::Queue,
 };
 
 /// Everything that outlives a plan.
@@ -34,6 +41,10 @@ pub(crate) struct Registry {
     pub(crate) metrics: Metrics,
     /// Counters of requests that no route took.
     pub(crate) unrouted: RouteCounters,
+    /// Spans that wait for the collector.
+    pub(crate) spans: Queue,
+    /// The last requests in which something failed.
+    pub(crate) failures: Failures,
     pub(crate) resolver: Resolver,
     pub(crate) space: Space,
     /// Tokens that vendors' keys were exchanged for.
@@ -42,6 +53,12 @@ pub(crate) struct Registry {
     pub(crate) answers: Answers,
     /// Told of vendors' answers, where somebody watches.
     pub(crate) progress: Option<Progress>,
+    /// Unique to this process, in the store.
+    pub(crate) owner: String,
+    /// Another gateway with the same state folder, while sockets pass from one to the other.
+    beside: Arc<Mutex<Option<String>>>,
+    /// Milliseconds that idle clients get to send another request when this gateway stops.
+    linger: AtomicU64,
     /// Opened when a composition first has a use for it.
     store: tokio::sync::OnceCell<Store>,
     tls: Arc<rustls::ClientConfig>,
@@ -50,6 +67,7 @@ pub(crate) struct Registry {
     health: Mutex<HashMap<String, Arc<Health>>>,
     clients: Mutex<HashMap<String, (BaseUrl, client::Settings, Client)>>,
     limits: Mutex<HashMap<String, Arc<Limit>>>,
+    link: Mutex<Option<Arc<Link>>>,
     budgets: Mutex<HashMap<String, (Retry, Arc<Budget>)>>,
     acceptors: Mutex<HashMap<usize, (ServerTls, Arc<Acceptor>)>>,
 }
@@ -58,12 +76,17 @@ impl Registry {
     pub(crate) fn new(metrics: Metrics, space: Space, tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
             unrouted: metrics.route("unrouted"),
+            spans: Queue::new(metrics.telemetry()),
             metrics,
+            failures: Failures::default(),
             resolver: Resolver::from_system(),
             space,
             tokens: isobar_adapters::Tokens::default(),
             answers: Answers::default(),
             progress: None,
+            owner: format!("{:032x}", fastrand::u128(..)),
+            beside: Arc::default(),
+            linger: AtomicU64::new(0),
             store: tokio::sync::OnceCell::new(),
             tls,
             wires: Mutex::default(),
@@ -71,6 +94,7 @@ impl Registry {
             health: Mutex::default(),
             clients: Mutex::default(),
             limits: Mutex::default(),
+            link: Mutex::default(),
             budgets: Mutex::default(),
             acceptors: Mutex::default(),
         }
@@ -87,9 +111,35 @@ impl Registry {
     /// The store of the state folder; what folder that is stays the same until a restart.
     pub(crate) async fn store(&self, state: &Path) -> Result<Store, StoreError> {
         self.store
-            .get_or_try_init(|| Store::open(state))
+            .get_or_try_init(|| Store::open(state, self.owner.clone(), Arc::clone(&self.beside)))
             .await
             .cloned()
+    }
+
+    /// Another gateway is there, by its name in the store.
+    pub(crate) fn beside(&self, owner: String) {
+        *self.beside.lock() = Some(owner);
+    }
+
+    /// The other gateway is gone.
+    pub(crate) fn alone(&self) {
+        *self.beside.lock() = None;
+    }
+
+    /// Whether no other gateway is busy with what it began in the store.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.beside.lock().is_none()
+    }
+
+    /// Lets idle clients send another request for so long once this gateway stops.
+    pub(crate) fn linger(&self, time: Duration) {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.linger.store(millis, Relaxed);
+    }
+
+    /// How long idle clients may send another request once this gateway stops.
+    pub(crate) fn lingers(&self) -> Duration {
+        Duration::from_millis(self.linger.load(Relaxed))
     }
 
     pub(crate) fn has_store(&self) -> bool {
@@ -168,6 +218,20 @@ impl Registry {
         let limit = Arc::new(Limit::new(name, rate));
         known.insert(id, Arc::clone(&limit));
         limit
+    }
+
+    /// The way to the shared store, kept while its settings stay the same. Connects when it is first asked.
+    pub(crate) fn link(&self, settings: &SharedState) -> redis::RedisResult<Arc<Link>> {
+        let mut known = self.link.lock();
+        if let Some(link) = &*known
+            && link.settings() == settings
+        {
+            return Ok(Arc::clone(link));
+        }
+        let (counted, failed) = self.metrics.shared_checks();
+        let link = Arc::new(Link::new(settings.clone(), counted, failed)?);
+        *known = Some(Arc::clone(&link));
+        Ok(link)
     }
 
     pub(crate) fn budget(&self, pool: &str, retry: &Retry) -> Arc<Budget> {

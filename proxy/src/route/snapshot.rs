@@ -9,9 +9,14 @@ use pingora_core::listeners::tls::Acceptor;
 use super::router::Router;
 use crate::{
     admin::metrics::RouteCounters,
-    edge::{auth::Clients, limit::Limit, validate},
+    edge::{
+        auth::Clients,
+        limit::{Limit, Limiter},
+        validate,
+    },
     pool::{Account, Pool},
     serve::composing::StepPools,
+    telemetry::Sampler,
 };
 
 /// A compiled configuration.
@@ -24,7 +29,7 @@ pub(crate) struct Snapshot {
     pub(crate) routes: Vec<Route>,
     pub(crate) clients: Clients,
     /// Limit of each client over all routes, by client index.
-    pub(crate) client_limits: Vec<Option<Arc<Limit>>>,
+    pub(crate) client_limits: Vec<Option<Limiter>>,
     /// Wrong keys from one address.
     pub(crate) guesses: Arc<Limit>,
     pub(crate) accounts: Vec<Arc<Account>>,
@@ -34,6 +39,10 @@ pub(crate) struct Snapshot {
     pub(crate) step_pools: StepPools,
     pub(crate) head_limits: validate::Limits,
     pub(crate) keep_alive: Duration,
+    /// Which requests without a client's trace are traced.
+    pub(crate) sampler: Sampler,
+    /// Whether anybody wants traces.
+    pub(crate) traces: bool,
 }
 
 /// One route, ready to serve.
@@ -117,7 +126,7 @@ pub(crate) struct Limits {
     pub(crate) deadline: Duration,
     pub(crate) attempt: Option<Duration>,
     pub(crate) idle: Duration,
-    pub(crate) client: Option<Arc<Limit>>,
-    pub(crate) ip: Option<Arc<Limit>>,
-    pub(crate) all: Option<Arc<Limit>>,
+    pub(crate) client: Option<Limiter>,
+    pub(crate) ip: Option<Limiter>,
+    pub(crate) all: Option<Limiter>,
 }

@@ -131,6 +131,7 @@ fn pass_over(
             outcome: Outcome::PassedOver,
             reason: Reason::Gap(gap.as_str().into()),
             took: Duration::ZERO,
+            ended: std::time::Instant::now(),
         });
         gaps.push((member.account.name().to_owned(), gap));
     }

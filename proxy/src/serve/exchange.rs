@@ -323,20 +323,23 @@ impl<W: Work> Exchange<'_, W> {
             outcome: Outcome::Ended(verdict),
             reason: finished.reason,
             took: finished.took,
+            ended: now,
         });
     }
 
     fn record_cancelled(&self, indexes: &[usize], started: Instant, tried: &mut Vec<Tried>) {
         for candidate in indexes.iter().filter_map(|index| self.members.get(*index)) {
-            let (account, took) = (Arc::clone(&candidate.account), started.elapsed());
+            let (account, now) = (Arc::clone(&candidate.account), Instant::now());
+            let took = now.saturating_duration_since(started);
             // It is at least this slow, which `fastest` and operators should know.
-            account.health.observe(took, Instant::now());
+            account.health.observe(took, now);
             candidate.counters.overtaken.inc();
             tried.push(Tried {
                 account,
                 outcome: Outcome::Overtaken,
                 reason: Reason::Skipped("slower"),
                 took,
+                ended: now,
             });
         }
     }
@@ -350,6 +353,7 @@ impl<W: Work> Exchange<'_, W> {
                     outcome: Outcome::PassedOver,
                     reason: Reason::Skipped(skip.name()),
                     took: Duration::ZERO,
+                    ended: Instant::now(),
                 });
             }
         }

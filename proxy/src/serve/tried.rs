@@ -1,6 +1,9 @@
 //! What was tried for one request, for headers, logs and problem documents.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::HeaderValue;
 use isobar_adapters::Verdict;
@@ -20,6 +23,8 @@ pub(crate) struct Tried {
     pub(crate) outcome: Outcome,
     pub(crate) reason: Reason,
     pub(crate) took: Duration,
+    /// When it was over.
+    pub(crate) ended: Instant,
 }
 
 /// What came of it.
@@ -44,7 +49,7 @@ impl Outcome {
 }
 
 impl Tried {
-    fn is_attempt(&self) -> bool {
+    pub(crate) fn is_attempt(&self) -> bool {
         self.outcome != Outcome::PassedOver
     }
 

@@ -83,8 +83,17 @@ impl Place {
         self.start_with(&[]).await
     }
 
+    /// Starts the gateway on the sockets of the one that runs here.
+    pub(crate) async fn upgrade(&mut self) -> Running {
+        self.launch(&["--upgrade"], &[]).await
+    }
+
     /// Starts the gateway with these variables and waits until it says where it serves.
     pub(crate) async fn start_with(&mut self, variables: &[(&str, &str)]) -> Running {
+        self.launch(&[], variables).await
+    }
+
+    async fn launch(&mut self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
         self.runs += 1;
         let errors = self.path(&format!("stderr-{}", self.runs));
         let output = self.path(&format!("stdout-{}", self.runs));
@@ -92,6 +101,7 @@ impl Place {
             .arg("serve")
             .arg("--config")
             .arg(self.config())
+            .args(arguments)
             .env("TMPDIR", self.path("tmp"))
             .env("NO_COLOR", "1")
             .envs(variables.iter().copied())
@@ -140,6 +150,11 @@ impl Running {
     /// What it said on standard error.
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.errors).unwrap_or_default()
+    }
+
+    /// Where that is written.
+    pub(crate) fn said_at(&self) -> PathBuf {
+        self.errors.clone()
     }
 
     pub(crate) async fn says(&self, words: &str) {

@@ -22,3 +22,5 @@ mod restart;
 mod secrets;
 mod signals;
 mod tls;
+mod top;
+mod upgrade;
