@@ -315,11 +315,28 @@ pub struct Route {
     pub anonymous: bool,
     /// Names of the clients allowed; `None` is all.
     pub clients: Option<Vec<String>>,
+    /// How answers are kept, if they are; only where requests are forwarded.
+    pub cache: Option<Cache>,
     /// Limits of this route, each from the route, the `limits` section or the default.
     pub limits: RouteLimits,
     /// Where the route stands.
     #[serde(skip)]
     pub at: Arc<Location>,
+}
+
+/// How a route keeps answers and gives them again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cache {
+    /// Whether all clients share answers.
+    pub shared: bool,
+    /// How long answers are fresh that do not say so themselves.
+    pub fresh: Option<Duration>,
+    /// How long after that an answer may stand in for a failure; `None` is as the answer says.
+    pub stale_if_error: Option<Duration>,
+    /// How long after that an answer is given while a new one is fetched; `None` is as the answer says.
+    pub stale_while_revalidate: Option<Duration>,
+    /// Largest body that is kept, in bytes.
+    pub answer: u64,
 }
 
 /// Which requests a route takes.
@@ -528,6 +545,8 @@ pub struct Limits {
     pub keep_alive: Setting<Duration>,
     /// Memory for request bodies held for replay, over all requests; beyond it they spill to files.
     pub body_memory: Setting<u64>,
+    /// Memory for answers that are kept to be given again.
+    pub cache_memory: Setting<u64>,
     /// Space for spilled bodies, over all requests.
     pub spool: Setting<u64>,
     /// Time to finish requests on shutdown.

@@ -528,10 +528,53 @@ static ROUTE: Record = Record {
             "Clients that may use it.",
         ),
         Field::optional(
+            "cache",
+            Shape::Record(&CACHE),
+            "none",
+            "Keeps answers to GET and HEAD and gives them again, for as long as they say (RFC 9111). For `forward`.",
+        ),
+        Field::optional(
             "limits",
             Shape::Record(&ROUTE_LIMITS),
             "",
             "Limits of this route.",
+        ),
+    ],
+};
+
+static CACHE: Record = Record {
+    name: "cache",
+    doc: "How answers are kept; `{}` is all defaults.",
+    fields: &[
+        Field::optional(
+            "shared",
+            Bool,
+            "false",
+            "One answer for all clients. Otherwise each client has its own.",
+        ),
+        Field::optional(
+            "fresh",
+            text(Kind::Time),
+            "none: they are asked about each time, or not kept",
+            "How long answers are fresh that do not say so themselves.",
+        ),
+        Field::optional(
+            "stale_if_error",
+            text(Kind::Time),
+            "as the answer says",
+            "How long after that an answer may stand in for a failure.",
+        ),
+        Field::optional(
+            "stale_while_revalidate",
+            text(Kind::Time),
+            "as the answer says",
+            "How long after that an answer is given while a new one is fetched.",
+        ),
+        Field::optional(
+            "answer",
+            text(Kind::Size),
+            "1MiB",
+            "Largest body that is kept.",
         ),
     ],
 };
@@ -773,6 +816,12 @@ pub(crate) static LIMITS: Record = Record {
             Text(Kind::Size),
             "256MiB",
             "Memory for kept bodies, over all requests; beyond it they go to files."
+        ),
+        Field::optional(
+            "cache_memory",
+            Text(Kind::Size),
+            "64MiB",
+            "Memory for answers that routes with `cache` keep; beyond it the least used go."
         ),
         Field::optional(
             "spool",

@@ -13,6 +13,7 @@
 
 mod admin;
 mod auth;
+mod caching;
 mod compositions;
 mod edge;
 mod effects;

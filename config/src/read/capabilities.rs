@@ -93,6 +93,7 @@ impl Reader<'_> {
                     })
                 ),
                 clients,
+                cache: None,
                 limits,
                 at: self.location(at),
             });

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use http::{HeaderName, HeaderValue};
 
-use super::{Reader, count, texts};
+use super::{Reader, count, duration, size, texts};
 use crate::{
     catalog::Catalog,
     diagnostic::Diagnostic,
     document::{Node, Value},
     model::{
-        Action, Effect, Forward, HeaderEdits, Matcher, Mode, PathPiece, PathRewrite, PoolId,
+        Action, Cache, Effect, Forward, HeaderEdits, Matcher, Mode, PathPiece, PathRewrite, PoolId,
         Respond, Route, Segment,
     },
     place::Span,
@@ -120,6 +120,9 @@ impl Reader<'_> {
                 "remove `anonymous` or `clients`",
             );
         }
+        let cache = written
+            .get("cache")
+            .and_then(|cache| self.cache(cache, &action, &matcher));
         let limits = match &action {
             Action::Serve(_) => self.serve_limits(written.get("limits"), defaults),
             Action::Forward(_) | Action::Respond(_) | Action::Compose(_) => {
@@ -138,8 +141,48 @@ impl Reader<'_> {
                 })
             ),
             clients,
+            cache,
             limits,
             at: self.location(written.at),
+        })
+    }
+
+    fn cache(&mut self, written: &Node, action: &Action, matcher: &Matcher) -> Option<Cache> {
+        let is_read = |method: &String| matches!(method.as_str(), "GET" | "HEAD");
+        let (why, help) = match action {
+            Action::Forward(forward) if forward.mode == Mode::Stream => (
+                "an answer on the way `stream` is passed on as it comes, and not kept",
+                "leave `mode` out, or `cache`",
+            ),
+            Action::Forward(_) if matcher.methods.is_empty() => ("", ""),
+            Action::Forward(_) if !matcher.methods.iter().any(is_read) => (
+                "only answers to GET and HEAD are kept, and the route takes neither",
+                "leave `cache` out, or let the route take GET",
+            ),
+            Action::Forward(_) => ("", ""),
+            Action::Respond(_) | Action::Compose(_) => (
+                "only answers of upstreams are kept, and this route has none",
+                "leave `cache` out",
+            ),
+            Action::Serve(_) => (
+                "answers of operations are kept by `cache` within `serve`",
+                "write `serve: { operation: NAME, cache: 1h }`",
+            ),
+        };
+        if !why.is_empty() {
+            self.error("E0507", written.at, why, help);
+            return None;
+        }
+        let time = |key: &str| written.get(key).and_then(duration);
+        Some(Cache {
+            shared: matches!(
+                written.get("shared").map(|node| &node.value),
+                Some(Value::Bool(true))
+            ),
+            fresh: time("fresh"),
+            stale_if_error: time("stale_if_error"),
+            stale_while_revalidate: time("stale_while_revalidate"),
+            answer: written.get("answer").and_then(size).unwrap_or(1 << 20),
         })
     }
 

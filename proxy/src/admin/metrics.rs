@@ -6,6 +6,8 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+use crate::edge::caching::Did;
+
 /// Upper bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -25,6 +27,10 @@ pub(crate) struct Metrics {
     attempt_seconds: HistogramVec,
     cut: IntCounterVec,
     limited: IntCounterVec,
+    cache: IntCounterVec,
+    pub(crate) cache_evictions: IntCounter,
+    cache_answers: IntGauge,
+    cache_bytes: IntGauge,
     pub(crate) in_flight: IntGauge,
     /// Effects of runs that wait to be taken back, and those that a person must look at.
     pub(crate) open_effects: IntGauge,
@@ -53,6 +59,10 @@ pub(crate) struct RouteCounters {
     pub(crate) limited: [IntCounter; LIMITS.len()],
 }
 
+/// Counters of one route's cache.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheCounters([IntCounter; Did::ALL.len()]);
+
 /// Counters of one account in one pool.
 #[derive(Debug, Clone)]
 pub(crate) struct AttemptCounters {
@@ -70,6 +80,8 @@ pub(crate) struct Scrape<'a> {
     pub(crate) body_memory: u64,
     pub(crate) body_spool: u64,
     pub(crate) unlogged: usize,
+    /// Answers and bytes that are kept.
+    pub(crate) cache: (u64, u64),
 }
 
 /// Gauges of one account.
@@ -122,6 +134,17 @@ impl Metrics {
                 "Requests over a rate limit.",
                 &["route", "scope"],
             )?,
+            cache: register.counters(
+                "isobar_cache_requests_total",
+                "Requests by route and what its cache did.",
+                &["route", "result"],
+            )?,
+            cache_evictions: register.counter(
+                "isobar_cache_evictions_total",
+                "Kept answers that went to make room.",
+            )?,
+            cache_answers: register.gauge("isobar_cache_answers", "Answers that are kept.")?,
+            cache_bytes: register.gauge("isobar_cache_bytes", "Bytes of kept answers.")?,
             open_effects: register.gauge(
                 "isobar_effects_open",
                 "Effects of failed runs that wait to be taken back.",
@@ -200,6 +223,10 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn cache(&self, route: &str) -> CacheCounters {
+        CacheCounters(Did::ALL.map(|did| self.cache.with_label_values(&[route, did.name()])))
+    }
+
     pub(crate) fn attempts(&self, pool: &str, account: &str) -> AttemptCounters {
         AttemptCounters {
             by_verdict: Verdict::ALL.map(|verdict| {
@@ -244,6 +271,8 @@ impl Metrics {
         self.body_bytes
             .with_label_values(&["spool"])
             .set(signed(scrape.body_spool));
+        self.cache_answers.set(signed(scrape.cache.0));
+        self.cache_bytes.set(signed(scrape.cache.1));
         self.unlogged
             .set(i64::try_from(scrape.unlogged).unwrap_or(i64::MAX));
         TextEncoder::new()
@@ -257,6 +286,15 @@ impl RouteCounters {
     pub(crate) fn ended(&self, status: u16) {
         let class = usize::from(status / 100);
         if let Some(counter) = self.by_class.get(class).or(self.by_class.first()) {
+            counter.inc();
+        }
+    }
+}
+
+impl CacheCounters {
+    pub(crate) fn did(&self, did: Did) {
+        let at = Did::ALL.iter().position(|known| *known == did);
+        if let Some(counter) = at.and_then(|at| self.0.get(at)) {
             counter.inc();
         }
     }

@@ -64,6 +64,8 @@ pub(crate) struct Line<'a> {
     pub(crate) vendor: Option<&'a str>,
     pub(crate) attempts: &'a [Tried],
     pub(crate) problem: Option<&'static str>,
+    /// What the route's cache did.
+    pub(crate) cache: Option<&'static str>,
     /// The client saw less than the whole answer.
     pub(crate) cut: bool,
     pub(crate) generation: u64,
@@ -108,6 +110,9 @@ impl Line<'_> {
         out.push(b']');
         if let Some(problem) = self.problem {
             string(out, b",\"problem\":", problem);
+        }
+        if let Some(cache) = self.cache {
+            string(out, b",\"cache\":", cache);
         }
         if self.cut {
             out.extend_from_slice(b",\"cut\":true");
@@ -245,6 +250,7 @@ mod tests {
         vendor: None,
         attempts: &[],
         problem: Some("no-route"),
+        cache: Some("miss"),
         cut: true,
         generation: 3,
     };
@@ -257,7 +263,7 @@ mod tests {
         let expected = serde_json::json!({
             "time": 1_700_000_000.12, "request": "0".repeat(32), "client": "a \"client\"", "ip": "::1", "method": "GET",
             "host": "h", "path": "/é\\", "route": "main", "status": 200, "ms": 1.5, "bytes_in": 1, "bytes_out": 2,
-            "attempts": [], "problem": "no-route", "cut": true, "generation": 3,
+            "attempts": [], "problem": "no-route", "cache": "miss", "cut": true, "generation": 3,
         });
         assert_eq!(seen, expected);
     }

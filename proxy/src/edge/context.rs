@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 
 use super::{
     auth::{Caller, Identity, Remembered},
+    caching::Note,
     headers::{self, About, Block},
     limit::Standing,
     problem::Problem,
@@ -46,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) served_by: Option<Arc<Account>>,
     pub(crate) problem: Option<Problem>,
     pub(crate) upgrade: Option<Upgrade>,
+    /// What the route's cache did.
+    pub(crate) cache: Option<Note>,
     /// The client left, or its answer broke off.
     pub(crate) cut: bool,
     pub(crate) gone: bool,
@@ -89,6 +92,7 @@ impl Context {
             served_by: None,
             problem: None,
             upgrade: None,
+            cache: None,
             cut: false,
             gone: false,
         }
@@ -100,17 +104,8 @@ impl Context {
 
     /// What the vendor is told of the client.
     pub(crate) fn about(&self, upgrade: bool) -> About<'_> {
-        About {
-            address: self.ip.and_then(|ip| {
-                let mut text = Text::with_capacity(40);
-                text.address(ip);
-                text.value()
-            }),
-            host: &self.host,
-            traceparent: self.trace.header(),
-            key_consumed: self.identity.consumed,
-            upgrade,
-        }
+        let key_consumed = self.identity.consumed;
+        about(self.ip, &self.host, self.trace, key_consumed, upgrade)
     }
 
     /// Adds what every answer carries.
@@ -140,25 +135,14 @@ impl Context {
                 headers.set(name, value);
             }
         }
+        if let Some(value) = self.cache.as_ref().and_then(|note| note.header.clone()) {
+            headers.append(headers::CACHE_STATUS, value);
+        }
     }
 
-    /// The pool's members for this request: those of the first rule that holds, or all.
+    /// See [`members`].
     pub(crate) fn members<'p>(&self, pool: &'p Pool) -> &'p [Candidate] {
-        let document = self.document.as_ref().unwrap_or(&Json::Null);
-        let chosen = pool
-            .rules
-            .iter()
-            .find(|(when, _)| match when.holds(document) {
-                Ok(holds) => holds,
-                Err(error) => {
-                    log::debug!(
-                        "a rule of pool `{}` cannot be decided and counts as false: {error}",
-                        pool.name
-                    );
-                    false
-                }
-            });
-        chosen.map_or(&pool.members, |(_, members)| members)
+        members(pool, self.document.as_ref())
     }
 
     /// Hash of the value that ties this request to an account, under `sticky`; the client's address where the value is
@@ -174,6 +158,46 @@ impl Context {
             _ => self.ip.hash(&mut hasher),
         }
         hasher.finish()
+    }
+}
+
+/// The pool's members for a request of this document: those of the first rule that holds, or all.
+pub(crate) fn members<'p>(pool: &'p Pool, document: Option<&Json>) -> &'p [Candidate] {
+    let document = document.unwrap_or(&Json::Null);
+    let chosen = pool
+        .rules
+        .iter()
+        .find(|(when, _)| match when.holds(document) {
+            Ok(holds) => holds,
+            Err(error) => {
+                log::debug!(
+                    "a rule of pool `{}` cannot be decided and counts as false: {error}",
+                    pool.name
+                );
+                false
+            }
+        });
+    chosen.map_or(&pool.members, |(_, members)| members)
+}
+
+/// What a vendor is told of a client.
+pub(crate) fn about(
+    ip: Option<IpAddr>,
+    host: &str,
+    trace: Trace,
+    key_consumed: bool,
+    upgrade: bool,
+) -> About<'_> {
+    About {
+        address: ip.and_then(|ip| {
+            let mut text = Text::with_capacity(40);
+            text.address(ip);
+            text.value()
+        }),
+        host,
+        traceparent: trace.header(),
+        key_consumed,
+        upgrade,
     }
 }
 

@@ -41,6 +41,7 @@ use crate::{
     },
     serve::{
         self,
+        answer::Answer,
         body::{Full, Kept},
         exchange::{Body, Exchange, Forwarding},
         live,
@@ -161,6 +162,10 @@ impl Gateway {
                     self.begin_upgrade(session, cx, route, forward);
                     return Ok(false);
                 }
+                if let Some(cached) = route.cache.as_deref() {
+                    let work = self.cached(session, cx, &plan, (route, forward, cached), &admitted);
+                    return Box::pin(work).await;
+                }
                 self.forward(session, cx, route, forward, &admitted).await
             }
         }
@@ -186,7 +191,7 @@ impl Gateway {
     }
 
     /// Tries accounts until one answers and passes its answer on, while the client sends its body or is watched.
-    async fn forward(
+    pub(super) async fn forward(
         &self,
         session: &mut Session,
         cx: &mut Context,
@@ -233,6 +238,9 @@ impl Gateway {
             }
         };
         cx.tried = tried;
+        if !request.method.is_safe() {
+            outdate(cx, outcome.as_ref().ok());
+        }
         match outcome {
             Err(unread) => unreadable(session, cx, unread).await,
             Ok(Err(problem)) => refuse(session, cx, problem).await,
@@ -426,9 +434,21 @@ impl Gateway {
             vendor: cx.served_by.as_ref().map(|account| account.name()),
             attempts: &cx.tried,
             problem: cx.problem.as_ref().map(|problem| problem.kind.name()),
+            cache: cx.cache.as_ref().map(|note| note.did.name()),
             cut: cx.cut || cx.gone,
             generation: plan.generation,
         });
+    }
+}
+
+/// Tells the cache that something may have changed where a request went that is no read, unless it was refused.
+fn outdate(cx: &Context, outcome: Option<&Result<Answer, Problem>>) {
+    let Some(store) = cx.plan.as_ref().and_then(|plan| plan.cache.as_ref()) else {
+        return;
+    };
+    let refused = matches!(outcome, Some(Ok(answer)) if answer.head.status.is_client_error());
+    if !refused {
+        store.outdate(&cx.host, &cx.path);
     }
 }
 
@@ -508,7 +528,11 @@ pub(super) async fn refuse(
 }
 
 /// Ends a request whose body cannot be had: with a problem, or without a word when the client is gone.
-async fn unreadable(session: &mut Session, cx: &mut Context, unread: Unread) -> Result<bool> {
+pub(super) async fn unreadable(
+    session: &mut Session,
+    cx: &mut Context,
+    unread: Unread,
+) -> Result<bool> {
     match unread {
         Unread::Problem(problem) => refuse(session, cx, problem).await,
         Unread::Gone(error) => {

@@ -3,6 +3,7 @@
 
 pub(crate) mod access_log;
 pub(crate) mod auth;
+pub(crate) mod caching;
 pub(crate) mod capability;
 pub(crate) mod composition;
 pub(crate) mod context;

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Running,
     /// A key was used with another request.
     KeyReused,
+    /// Nothing is kept, and the client wants nothing else.
+    NotCached,
 }
 
 impl Kind {
@@ -72,6 +74,7 @@ impl Kind {
             Self::Unsupported => "unsupported",
             Self::Running => "still-running",
             Self::KeyReused => "key-reused",
+            Self::NotCached => "not-cached",
         }
     }
 
@@ -96,6 +99,7 @@ impl Kind {
             Self::Unsupported => "No account can do this",
             Self::Running => "A request with this key is still running",
             Self::KeyReused => "This key was used with another request",
+            Self::NotCached => "No answer is kept",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Writing answers to the client.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Version, header};
@@ -22,7 +22,12 @@ use super::{
 use crate::{
     journal::Kept,
     route::snapshot::{Edits, Respond},
-    serve::{answer, client::Coming, outgoing},
+    serve::{
+        answer,
+        cache::{policy::has_already, store::Stored},
+        client::Coming,
+        outgoing,
+    },
 };
 
 /// Answers with a problem document.
@@ -114,6 +119,10 @@ pub(crate) async fn answer(
     }
     cx.tell(&mut head.headers);
     let mut head = ResponseHeader::from(head);
+    let begun = match &body {
+        answer::Body::Begun(begun, _) => begun.clone(),
+        answer::Body::Whole(_) | answer::Body::Stream(_) => Bytes::new(),
+    };
     match body {
         answer::Body::Whole(bytes) => {
             let bytes = frame(session, &mut head, Some(bytes.len() as u64)).then_some(bytes);
@@ -122,11 +131,17 @@ pub(crate) async fn answer(
                 .write_response_body(bytes.unwrap_or_default(), true)
                 .await?;
         }
-        answer::Body::Stream(mut body) => {
-            let has_body = frame(session, &mut head, body.size_hint().exact());
+        answer::Body::Stream(body) | answer::Body::Begun(_, body) => {
+            let mut body = body;
+            let rest = body.size_hint().exact();
+            let length = rest.map(|rest| rest + begun.len() as u64);
+            let has_body = frame(session, &mut head, length);
             session.write_response_header(Box::new(head)).await?;
             if !has_body {
                 return session.write_response_body(Bytes::new(), true).await;
+            }
+            if !begun.is_empty() {
+                session.write_response_body(begun, false).await?;
             }
             while let Some(piece) = next_piece(session, cx, &mut body, idle, &mut upload).await? {
                 if !piece.is_empty() {
@@ -138,6 +153,37 @@ pub(crate) async fn answer(
     }
     drop(permit);
     Ok(())
+}
+
+/// Answers with what is kept, or says that the client has it already.
+pub(crate) async fn stored(
+    session: &mut Session,
+    cx: &Context,
+    stored: &Stored,
+    edits: &Edits,
+    now: SystemTime,
+) -> Result<()> {
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = stored.status;
+    head.headers.clone_from(&stored.headers);
+    let age = stored.terms.age(now).as_secs();
+    head.headers.insert(header::AGE, HeaderValue::from(age));
+    let request = &session.req_header().headers;
+    let is_known = stored.status == StatusCode::OK && has_already(request, &stored.headers);
+    if is_known {
+        head.status = StatusCode::NOT_MODIFIED;
+    }
+    if let Err(error) = outgoing::apply(edits, &mut head.headers, cx.document.as_ref()) {
+        return Err(Error::explain(ErrorType::InternalError, error.to_string()));
+    }
+    cx.tell(&mut head.headers);
+    let mut head = ResponseHeader::from(head);
+    let body = frame(session, &mut head, Some(stored.body.len() as u64));
+    let body = body.then(|| stored.body.clone());
+    session.write_response_header(Box::new(head)).await?;
+    session
+        .write_response_body(body.unwrap_or_default(), true)
+        .await
 }
 
 /// The next piece from the vendor, while the client sends the rest of its body or is watched.

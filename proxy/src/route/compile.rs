@@ -7,6 +7,7 @@ use isobar_adapters::Vendors;
 use isobar_compositions::Plan;
 use isobar_config::{self as config, Auth, Config, Matcher};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     registry::Registry,
@@ -14,9 +15,10 @@ use super::{
     snapshot::{Action, Edits, Forward, Limits, Respond, Route, Serve, Snapshot, Value},
 };
 use crate::{
-    edge::{auth::Clients, validate},
+    edge::{auth::Clients, caching::Cached, validate},
     pool::{Account, Candidate, Credential, Pool, picker::MAX_MEMBERS},
     serve::{
+        cache::store::part,
         capability::AtVendor,
         client,
         composing::{self, StepPools},
@@ -105,6 +107,7 @@ pub(crate) fn compile(
         )?);
         matchers.push(written.matcher);
     }
+    let keeps = config.routes.iter().any(|route| route.cache.is_some());
     registry
         .space
         .limit(config.limits.body_memory.value, config.limits.spool.value);
@@ -123,6 +126,7 @@ pub(crate) fn compile(
             headers: config.limits.headers.value as usize,
         },
         keep_alive: config.limits.keep_alive.value,
+        cache: keeps.then(|| registry.cache(config.limits.cache_memory.value)),
         config,
     })
 }
@@ -154,6 +158,7 @@ fn described(checked: &Checked) -> Result<Vec<config::Route>, Error> {
             }),
             anonymous: config.clients.is_none(),
             clients: None,
+            cache: None,
             limits: config.route_limits.clone(),
             at: Arc::clone(&first.at),
         })
@@ -342,6 +347,7 @@ fn route(
         pattern: route.matcher.path.clone(),
         anonymous: route.anonymous,
         clients: allowed.map(Iterator::collect::<Result<_, _>>).transpose()?,
+        cache: cached(route, config, &action, registry),
         action,
         limits: Limits {
             body: limits.body.value,
@@ -355,6 +361,47 @@ fn route(
         },
         counters: registry.metrics.route(name),
     })
+}
+
+/// How a route keeps answers. What was kept for a route that forwarded otherwise, or to others, is not given.
+fn cached(
+    route: &config::Route,
+    config: &Config,
+    action: &Action,
+    registry: &Registry,
+) -> Option<Box<Cached>> {
+    let settings = route.cache.clone()?;
+    let (config::Action::Forward(written), Action::Forward(forward)) = (&route.action, action)
+    else {
+        return None;
+    };
+    let mut scope = Sha256::new();
+    part(&mut scope, route.name.as_bytes());
+    part(
+        &mut scope,
+        &serde_json::to_vec(&(written, &settings)).unwrap_or_default(),
+    );
+    let chosen = forward.pool.rules.iter().flat_map(|(_, members)| members);
+    for candidate in forward.pool.members.iter().chain(chosen) {
+        let account = &candidate.account;
+        let url = serde_json::to_vec(&account.settings.url).unwrap_or_default();
+        part(&mut scope, account.name().as_bytes());
+        part(&mut scope, &url);
+        match &account.credential {
+            Credential::None => {}
+            Credential::Header(name, value) => {
+                part(&mut scope, name.as_str().as_bytes());
+                part(&mut scope, value.as_bytes());
+            }
+            Credential::Query(pair) => part(&mut scope, pair.as_bytes()),
+        }
+    }
+    Some(Box::new(Cached {
+        settings,
+        scope: scope.finalize().into(),
+        store: registry.cache(config.limits.cache_memory.value),
+        counters: registry.metrics.cache(&route.name),
+    }))
 }
 
 fn forward(

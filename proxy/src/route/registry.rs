@@ -18,6 +18,7 @@ use crate::{
     pool::{budget::Budget, health::Health},
     serve::{
         body::Space,
+        cache,
         cached::Answers,
         client::{self, Client},
         once::{Progress, Watched},
@@ -38,6 +39,8 @@ pub(crate) struct Registry {
     pub(crate) tokens: isobar_adapters::Tokens,
     /// Answers that may be given again.
     pub(crate) answers: Answers,
+    /// Answers of upstreams that may be given again.
+    cache: Mutex<Option<Arc<cache::store::Store>>>,
     /// Told of vendors' answers, where somebody watches.
     pub(crate) progress: Option<Progress>,
     /// Opened when a composition first has a use for it.
@@ -60,6 +63,7 @@ impl Registry {
             space,
             tokens: isobar_adapters::Tokens::default(),
             answers: Answers::default(),
+            cache: Mutex::default(),
             progress: None,
             store: tokio::sync::OnceCell::new(),
             tls,
@@ -143,6 +147,20 @@ impl Registry {
         let meter = Arc::new(Meter::new(ceiling, Instant::now()));
         known.insert(account.to_owned(), Arc::clone(&meter));
         meter
+    }
+
+    /// Where answers are kept, with all that is in it while its limit stays the same.
+    pub(crate) fn cache(&self, limit: u64) -> Arc<cache::store::Store> {
+        let mut known = self.cache.lock();
+        if let Some(store) = &*known
+            && store.limit() == limit
+        {
+            return Arc::clone(store);
+        }
+        let evicted = self.metrics.cache_evictions.clone();
+        let store = Arc::new(cache::store::Store::new(limit, evicted));
+        *known = Some(Arc::clone(&store));
+        store
     }
 
     /// A limiter under an id that is unique to its place in the configuration, kept while its rate stays the same.

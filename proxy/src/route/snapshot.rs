@@ -8,9 +8,9 @@ use isobar_config::{self as config, Effect, Mode, PathPattern, PathRewrite, Temp
 use super::router::Router;
 use crate::{
     admin::metrics::RouteCounters,
-    edge::{auth::Clients, limit::Limit, validate},
+    edge::{auth::Clients, caching::Cached, limit::Limit, validate},
     pool::{Account, Pool},
-    serve::composing::StepPools,
+    serve::{cache::store::Store, composing::StepPools},
 };
 
 /// A compiled configuration.
@@ -31,6 +31,8 @@ pub(crate) struct Snapshot {
     pub(crate) step_pools: StepPools,
     pub(crate) head_limits: validate::Limits,
     pub(crate) keep_alive: Duration,
+    /// Answers that are kept, where a route keeps any.
+    pub(crate) cache: Option<Arc<Store>>,
 }
 
 /// One route, ready to serve.
@@ -41,6 +43,8 @@ pub(crate) struct Route {
     /// Indexes of the clients allowed; `None` is all.
     pub(crate) clients: Option<Vec<usize>>,
     pub(crate) action: Action,
+    /// How answers are kept, where they are.
+    pub(crate) cache: Option<Box<Cached>>,
     pub(crate) limits: Limits,
     pub(crate) counters: RouteCounters,
 }

@@ -170,6 +170,7 @@ pub fn with(mut config: Config, plans: Vec<Arc<Plan>>) -> Checked {
             action: Action::Compose(plan.name.clone()),
             anonymous: expose.anonymous,
             clients: None,
+            cache: None,
             limits,
             at: Arc::new(Location {
                 file: plan.name.as_str().into(),
