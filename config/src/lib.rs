@@ -30,10 +30,11 @@ pub use expand::{Environment, expanded};
 pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, steps};
 pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
-    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Cache, Client, Compositions,
-    Config, Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode,
-    Origin, Outlier, PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Rate,
-    Respond, Retry, Route, RouteLimits, Rule, Segment, Serve, Setting, Spend, VendorAccount,
+    AccessLog, Account, AccountId, Action, Algorithm, Auth, BaseUrl, Breaker, Cache, Client,
+    Compositions, Config, Cors, Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen, Log,
+    Matcher, Member, Mode, Origin, OriginPattern, Outlier, PathPattern, PathPiece, PathRewrite,
+    Policy, Pool, PoolId, Probe, Rate, RequestSignature, Respond, Retry, Route, RouteLimits, Rule,
+    Segment, Serve, Setting, Spend, Token, TokenKeys, VendorAccount,
 };
 pub use place::{Location, Span};
 pub use read::texts::matcher;

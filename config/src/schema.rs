@@ -127,6 +127,7 @@ fn text(kind: Kind) -> Value {
         Kind::Method => {
             return json!({ "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] });
         }
+        Kind::Origin => r"^(\*|https?://.+)$",
         Kind::Secret | Kind::Key | Kind::Address | Kind::Host | Kind::HeaderName => {
             return json!({ "type": "string", "examples": [kind.example()] });
         }

@@ -6,6 +6,7 @@ mod meaning;
 mod pools;
 mod routes;
 pub(crate) mod texts;
+mod tokens;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,8 +16,9 @@ use crate::{
     document::{Node, Value},
     load::Source,
     model::{
-        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config,
-        KeyDigest, Listen, Log, Pool, PoolId, Probe, Rate, Route, Setting, Spend, VendorAccount,
+        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config, Cors,
+        KeyDigest, Listen, Log, Pool, PoolId, Probe, Rate, RequestSignature, Route, Setting, Spend,
+        VendorAccount,
     },
     place::{Location, Span},
     secret::{Secret, hash_key},
@@ -39,6 +41,8 @@ pub(crate) struct Reader<'a> {
     used_accounts: Vec<bool>,
     used_pools: Vec<bool>,
     clients: Vec<String>,
+    /// The file's, for routes that have none of their own.
+    cors: Option<Cors>,
     /// Names of routes, each with the highest number that was put behind it.
     route_names: HashMap<String, u32>,
 }
@@ -64,6 +68,7 @@ pub(crate) fn config(
         used_accounts: Vec::new(),
         used_pools: Vec::new(),
         clients: Vec::new(),
+        cors: None,
         route_names: HashMap::new(),
     };
     reader.version(node);
@@ -73,6 +78,7 @@ pub(crate) fn config(
         .and_then(Node::text)
         .and_then(|text| text.parse().ok());
     let clients = reader.clients(node);
+    reader.cors = node.get("cors").and_then(|cors| reader.cors(cors));
     reader.upstreams(node);
     reader.accounts(node, catalog);
     reader.named_pools(node);
@@ -101,6 +107,7 @@ pub(crate) fn config(
             },
         },
         clients,
+        cors: reader.cors.take(),
         accounts: std::mem::take(&mut reader.accounts),
         pools: std::mem::take(&mut reader.pools),
         routes,
@@ -228,12 +235,14 @@ impl Reader<'_> {
             let keys: Vec<(KeyDigest, Span)> = written
                 .filter_map(|key| Some((digest(key.text()?), key.at)))
                 .collect();
-            if keys.is_empty() && client.kind() == "a map" {
+            let token = client.get("token").and_then(|token| self.token(token));
+            let has_token = client.get("token").is_some();
+            if keys.is_empty() && !has_token && client.kind() == "a map" {
                 self.error(
                     "E0203",
                     client.at,
                     format!("client `{}` has no key", name.text),
-                    "add `key: sha256:…`; `isobar key` makes a key and its digest",
+                    "add `key: sha256:…` (`isobar key` makes a key and its digest), or `token` for an issuer's",
                 );
             }
             for (key, at) in &keys {
@@ -256,6 +265,8 @@ impl Reader<'_> {
             clients.push(Client {
                 name: name.text.clone(),
                 keys,
+                token,
+                scopes: client.get("scopes").map(texts_of).unwrap_or_default(),
                 rate,
             });
             self.clients.push(name.text.clone());
@@ -477,6 +488,16 @@ fn read_auth(node: &Node) -> Auth {
             value: Secret::new(text(header, "value")),
         };
     }
+    if let Some(signer) = node.get("sigv4") {
+        let token = signer.get("session_token").and_then(Node::text);
+        return Auth::Sigv4(RequestSignature {
+            access_key_id: text(signer, "access_key_id"),
+            secret_access_key: Secret::new(text(signer, "secret_access_key")),
+            session_token: token.map(Secret::new),
+            region: text(signer, "region"),
+            service: text(signer, "service"),
+        });
+    }
     match node.get("query") {
         Some(query) => Auth::Query {
             name: text(query, "name"),
@@ -505,6 +526,12 @@ fn digest(key: &str) -> KeyDigest {
             .unwrap_or_default();
     }
     KeyDigest(digest)
+}
+
+/// The texts of a list.
+fn texts_of(node: &Node) -> Vec<String> {
+    let texts = node.items().iter().filter_map(Node::text);
+    texts.map(str::to_owned).collect()
 }
 
 fn set<T>(value: &mut T, written: Option<T>) {

@@ -573,8 +573,7 @@ fn base_key(
         match cx.identity.caller {
             Caller::Client(_) => {
                 hash.update(b"client");
-                let name = cx.client_name(plan).unwrap_or_default();
-                part(&mut hash, name.as_bytes());
+                part(&mut hash, cx.caller_name(plan).as_bytes());
             }
             Caller::AnyKey(number) => {
                 hash.update(b"key");

@@ -1,6 +1,7 @@
 //! What is remembered of one request while it is served.
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,8 +13,9 @@ use prometheus::IntGauge;
 use serde_json::Value as Json;
 
 use super::{
-    auth::{Caller, Identity, Remembered},
+    auth::{Caller, Identity, Remembered, Wanted},
     caching::Note,
+    cors::Cors,
     headers::{self, About, Block},
     limit::Standing,
     problem::Problem,
@@ -36,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) ip: Option<IpAddr>,
     pub(crate) route: Option<usize>,
     pub(crate) identity: Identity,
+    /// Keys of an issuer that are not known and that its token names.
+    pub(crate) wanted: Option<Wanted>,
     /// The key that is good on this connection.
     pub(crate) remembered: Option<Remembered>,
     pub(crate) host: String,
@@ -47,6 +51,8 @@ pub(crate) struct Context {
     pub(crate) served_by: Option<Arc<Account>>,
     pub(crate) problem: Option<Problem>,
     pub(crate) upgrade: Option<Upgrade>,
+    /// Which pages may use the answer, and the one that asks.
+    pub(crate) cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
     /// What the route's cache did.
     pub(crate) cache: Option<Note>,
     /// The client left, or its answer broke off.
@@ -79,10 +85,8 @@ impl Context {
             trace: Trace::NONE,
             ip: None,
             route: None,
-            identity: Identity {
-                caller: Caller::Anonymous,
-                consumed: false,
-            },
+            identity: Identity::of(Caller::Anonymous),
+            wanted: None,
             remembered: None,
             host: String::new(),
             path: String::new(),
@@ -92,6 +96,7 @@ impl Context {
             served_by: None,
             problem: None,
             upgrade: None,
+            cors: None,
             cache: None,
             cut: false,
             gone: false,
@@ -100,6 +105,15 @@ impl Context {
 
     pub(crate) fn client_name<'p>(&self, plan: &'p Snapshot) -> Option<&'p str> {
         plan.clients.name(self.identity.caller)
+    }
+
+    /// Who calls, as a name that is nobody else's: the client's, with the subject of a token.
+    pub(crate) fn caller_name<'p>(&self, plan: &'p Snapshot) -> Cow<'p, str> {
+        let client = self.client_name(plan).unwrap_or_default();
+        match self.identity.subject() {
+            Some(subject) => Cow::Owned(format!("{client}/{subject}")),
+            None => Cow::Borrowed(client),
+        }
     }
 
     /// What the vendor is told of the client.
@@ -137,6 +151,9 @@ impl Context {
         }
         if let Some(value) = self.cache.as_ref().and_then(|note| note.header.clone()) {
             headers.append(headers::CACHE_STATUS, value);
+        }
+        if let Some((cors, origin)) = &self.cors {
+            cors.tell(origin.as_ref(), headers);
         }
     }
 

@@ -20,9 +20,10 @@ use pingora_core::{
 
 use super::{
     access_log::{AccessLog, Line},
-    auth::{self, Caller},
+    auth::{self, Caller, Stranger, Wanted},
     capability,
     context::{self, Context, InFlight},
+    cors,
     document::document,
     headers::{self, Block as _},
     limit::{Limit, Standing},
@@ -61,6 +62,8 @@ pub(crate) struct Gateway {
 pub(super) struct Admitted {
     pub(super) length: Option<u64>,
     pub(super) has_body: bool,
+    /// What is answered at once to a browser's question in advance.
+    preflight: Option<http::HeaderMap>,
 }
 
 impl Gateway {
@@ -122,7 +125,15 @@ impl Gateway {
     async fn serve(&self, session: &mut Session, cx: &mut Context) -> Result<bool> {
         let plan = self.plan.load_full();
         cx.plan = Some(Arc::clone(&plan));
-        let admitted = match admit(session, cx, &plan) {
+        let mut admitted = admit(session, cx, &plan);
+        if let Some(wanted) = cx.wanted.take() {
+            wanted.issuer.renew(&wanted.seen).await;
+            admitted = admit(session, cx, &plan);
+            if let Some(wanted) = cx.wanted.take() {
+                admitted = Err(unverified(session, cx, &plan, &wanted));
+            }
+        }
+        let mut admitted = match admitted {
             Ok(admitted) => admitted,
             Err(problem) => {
                 if matches!(problem.kind, Kind::BadRequest | Kind::HeadTooLarge) {
@@ -140,6 +151,10 @@ impl Gateway {
             )
             .await;
         };
+        if let Some(headers) = admitted.preflight.take() {
+            write::preflight(session, cx, headers).await?;
+            return Ok(true);
+        }
         match &route.action {
             Action::Respond(respond) => {
                 write::fixed(session, cx, respond).await?;
@@ -315,9 +330,9 @@ impl Gateway {
                 let Some(lives) = serve.cache else {
                     return serving.await.map(|served| (Arc::new(served), false));
                 };
-                let client = cx.client_name(plan).unwrap_or_default();
+                let client = cx.caller_name(plan);
                 let key = serve::cached::key(
-                    client,
+                    &client,
                     serve.contract.name,
                     &pool.name,
                     &asked.jobs,
@@ -422,6 +437,7 @@ impl Gateway {
             time,
             request: cx.trace,
             client: cx.client_name(&plan),
+            subject: cx.identity.subject(),
             ip: cx.ip,
             method: session.req_header().method.as_str(),
             host: &cx.host,
@@ -579,13 +595,32 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
     let admitted = Admitted {
         length: valid.length,
         has_body: valid.has_body,
+        preflight: None,
     };
-    let subject = Subject {
+    // A browser asks in advance for the method that it is going to use.
+    let wanted = plan
+        .has_cors
+        .then(|| cors::asks_in_advance(&request.method, &request.headers))
+        .flatten();
+    let mut subject = Subject {
         host: &cx.host,
         path: &cx.path,
-        method: &request.method,
+        method: wanted.as_ref().unwrap_or(&request.method),
         headers: &request.headers,
     };
+    if wanted.is_some() {
+        if let Found::Route(index) = plan.router.find(subject)
+            && let Some(route) = plan.routes.get(index)
+            && let Some(cors) = &route.cors
+        {
+            cx.route = Some(index);
+            return Ok(Admitted {
+                preflight: Some(cors.preflight(&request.headers)),
+                ..admitted
+            });
+        }
+        subject.method = &request.method;
+    }
     let index = match plan.router.find(subject) {
         Found::Route(index) => index,
         Found::OtherMethods(allow) => {
@@ -608,24 +643,46 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
     let Some(route) = plan.routes.get(index) else {
         return Err(Problem::new(500, Kind::Internal, "the route is gone"));
     };
+    if let Some(cors) = &route.cors {
+        cx.cors = Some((Arc::clone(cors), cors::origin(&request.headers).cloned()));
+    }
     let identity = plan.clients.recognise(
         plan.generation,
         &mut cx.remembered,
         &request.headers,
         route.anonymous,
     );
-    let Some(identity) = identity else {
-        return Err(stranger(cx, plan, route, &request.headers));
+    let identity = match identity {
+        Ok(identity) => identity,
+        Err(Stranger {
+            wanted: Some(wanted),
+        }) => {
+            cx.wanted = Some(wanted);
+            return Err(no_key());
+        }
+        Err(Stranger { wanted: None }) => {
+            return Err(stranger(cx, plan, route, &request.headers));
+        }
     };
-    cx.identity = identity;
     if let Some(allowed) = &route.clients
         && !matches!(identity.caller, Caller::Client(client) if allowed.contains(&client))
     {
+        cx.identity = identity;
         return Err(Problem::new(
             403,
             Kind::Forbidden,
             "the route is for other clients",
         ));
+    }
+    let missing = route.scopes.iter();
+    let missing = missing
+        .filter(|scope| !plan.clients.has_scope(&identity, scope))
+        .map(String::as_str)
+        .collect::<Vec<_>>();
+    cx.identity = identity;
+    if !missing.is_empty() {
+        let detail = format!("the caller lacks the scope `{}`", missing.join("`, `"));
+        return Err(Problem::new(403, Kind::Forbidden, detail));
     }
     limit(cx, plan, route)?;
     if let Some(length) = admitted.length.filter(|length| *length > route.limits.body) {
@@ -674,11 +731,29 @@ fn stranger(cx: &Context, plan: &Snapshot, route: &Route, headers: &http::Header
         problem.retry_after = Some(wait);
         return problem;
     }
+    no_key()
+}
+
+fn no_key() -> Problem {
     Problem::new(
         401,
         Kind::Unauthenticated,
         "send a valid key as `Authorization: Bearer KEY` or `x-api-key`",
     )
+}
+
+/// What is said of a token whose key is not known, though its issuer was asked. Where a route is for everybody, such a
+/// token is none of ours, as any other; but it cannot be told apart from one that is, and is not passed on.
+fn unverified(session: &Session, cx: &Context, plan: &Snapshot, wanted: &Wanted) -> Problem {
+    if wanted.issuer.is_without_keys() {
+        let detail = "the keys that tokens are checked with cannot be fetched from their issuer";
+        let mut problem = Problem::new(503, Kind::KeysUnavailable, detail);
+        problem.retry_after = Some(Duration::from_secs(5));
+        return problem;
+    }
+    let route = cx.route.and_then(|index| plan.routes.get(index));
+    let headers = &session.req_header().headers;
+    route.map_or_else(no_key, |route| stranger(cx, plan, route, headers))
 }
 
 fn refusal(refusal: validate::Refusal) -> Problem {
@@ -692,8 +767,12 @@ fn refusal(refusal: validate::Refusal) -> Problem {
 
 /// Counts the request against every limit that holds for it; the tightest one is told to the client.
 fn limit(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem> {
+    let subject = cx.identity.subject();
     let client = match cx.identity.caller {
-        Caller::Client(index) => Some(index as u64),
+        Caller::Client(index) => Some(match subject {
+            Some(subject) => hash((index, subject)),
+            None => index as u64,
+        }),
         Caller::AnyKey(number) => Some(number),
         Caller::Anonymous => None,
     };
@@ -703,11 +782,12 @@ fn limit(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem
         Caller::Client(index) => plan.client_limits.get(index).and_then(Option::as_ref),
         Caller::AnyKey(_) | Caller::Anonymous => None,
     };
+    let own_key = || subject.map(hash).unwrap_or_default();
     // Anonymous callers share the client limit by address.
     let client_or_address = || client.unwrap_or_else(address);
     let nobody = || 0;
     let checks: [(Option<&Arc<Limit>>, &dyn Fn() -> u64, usize); 4] = [
-        (own, &nobody, 0),
+        (own, &own_key, 0),
         (route.limits.client.as_ref(), &client_or_address, 0),
         (route.limits.ip.as_ref(), &address, 1),
         (route.limits.all.as_ref(), &nobody, 2),
@@ -751,6 +831,7 @@ fn describe(session: &Session, cx: &Context, plan: &Snapshot, route: &Route) -> 
         &captures,
         cx.ip,
         cx.client_name(plan),
+        cx.identity.subject(),
     )
 }
 

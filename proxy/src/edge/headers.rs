@@ -231,7 +231,7 @@ fn drop_named(headers: &mut impl Block, is_unwanted: impl Fn(&str) -> bool) {
 fn names_framing_or_credential(name: &str, account: &Account) -> bool {
     let own = match &account.credential {
         Credential::Header(own, _) => own == name,
-        Credential::None | Credential::Query(_) => false,
+        Credential::None | Credential::Query(_) | Credential::Signature(_) => false,
     };
     own || is_hop_by_hop(name, false)
         || is_credential(name)

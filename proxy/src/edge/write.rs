@@ -67,6 +67,18 @@ pub(crate) async fn fixed(session: &mut Session, cx: &Context, respond: &Respond
     whole(session, cx, head, respond.body.clone()).await
 }
 
+/// Answers a browser's question in advance.
+pub(crate) async fn preflight(
+    session: &mut Session,
+    cx: &Context,
+    headers: http::HeaderMap,
+) -> Result<()> {
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = StatusCode::NO_CONTENT;
+    head.headers = headers;
+    whole(session, cx, ResponseHeader::from(head), Bytes::new()).await
+}
+
 /// Answers with what an operation gave.
 pub(crate) async fn capability(
     session: &mut Session,

@@ -15,7 +15,16 @@ use super::{
     snapshot::{Action, Edits, Forward, Limits, Respond, Route, Serve, Snapshot, Value},
 };
 use crate::{
-    edge::{auth::Clients, caching::Cached, validate},
+    edge::{
+        auth::Clients,
+        caching::Cached,
+        cors::Cors,
+        token::{
+            issuer::{Fetching, Issuer},
+            keys::{KeySet, Unusable},
+        },
+        validate,
+    },
     pool::{Account, Candidate, Credential, Pool, picker::MAX_MEMBERS},
     serve::{
         cache::store::part,
@@ -49,6 +58,8 @@ pub(crate) enum Error {
     Manifests(String),
     #[error("the client for vendors cannot be made: {0}")]
     Client(#[from] reqwest::Error),
+    #[error("the keys of client `{0}` cannot be used: {1}")]
+    Keys(String, Unusable),
     #[error("`{0}` names something that the configuration does not have")]
     Dangling(String),
 }
@@ -78,6 +89,7 @@ pub(crate) fn compile(
         .enumerate()
         .map(|(index, client)| (client.name.as_str(), index))
         .collect();
+    let issuers = issuers(clients.unwrap_or_default(), registry)?;
     let client_limits = clients
         .unwrap_or_default()
         .iter()
@@ -112,10 +124,11 @@ pub(crate) fn compile(
         .space
         .limit(config.limits.body_memory.value, config.limits.spool.value);
     Ok(Snapshot {
+        has_cors: routes.iter().any(|route| route.cors.is_some()),
         generation,
         router: Router::new(matchers),
         routes,
-        clients: Clients::new(clients),
+        clients: Clients::new(clients, |client| issuers.get(&client.name).cloned()),
         client_limits,
         guesses: registry.limit("guesses".to_owned(), "key", GUESSES),
         step_pools: step_pools(&config, &compositions, &accounts, registry)?,
@@ -129,6 +142,46 @@ pub(crate) fn compile(
         cache: keeps.then(|| registry.cache(config.limits.cache_memory.value)),
         config,
     })
+}
+
+/// The keys of clients whose callers have tokens, by the client's name.
+fn issuers(
+    clients: &[config::Client],
+    registry: &Registry,
+) -> Result<HashMap<String, Arc<Issuer>>, Error> {
+    /// Time to connect to an issuer.
+    const CONNECT: std::time::Duration = std::time::Duration::from_secs(2);
+    let mut issuers = HashMap::new();
+    for client in clients {
+        let Some(token) = &client.token else { continue };
+        let name = &client.name;
+        let unusable = |why: Unusable| Error::Keys(name.clone(), why);
+        let issuer = match &token.keys {
+            config::TokenKeys::Secret(secret) => {
+                Arc::new(Issuer::fixed(name, KeySet::shared(secret.expose())))
+            }
+            config::TokenKeys::Set(set) => {
+                let keys = KeySet::parse(set.as_bytes()).map_err(unusable)?;
+                Arc::new(Issuer::fixed(name, keys))
+            }
+            config::TokenKeys::Fetched {
+                url,
+                refresh,
+                floor,
+            } => {
+                let url = url.parse().map_err(|_| unusable(Unusable::NotASet))?;
+                let (refresh, floor) = (*refresh, *floor);
+                let fetching = Fetching {
+                    url,
+                    refresh,
+                    floor,
+                };
+                registry.issuer(name, fetching, registry.wire(CONNECT)?)
+            }
+        };
+        issuers.insert(name.clone(), issuer);
+    }
+    Ok(issuers)
 }
 
 /// `GET /openapi.json` and `GET /docs`, where operations or compositions are served and no route of the configuration takes
@@ -158,6 +211,8 @@ fn described(checked: &Checked) -> Result<Vec<config::Route>, Error> {
             }),
             anonymous: config.clients.is_none(),
             clients: None,
+            scopes: Vec::new(),
+            cors: config.cors.clone(),
             cache: None,
             limits: config.route_limits.clone(),
             at: Arc::clone(&first.at),
@@ -282,6 +337,16 @@ fn credential(auth: &Auth) -> Option<Credential> {
             utf8_percent_encode(name, NON_ALPHANUMERIC),
             utf8_percent_encode(value.expose(), NON_ALPHANUMERIC)
         )),
+        Auth::Sigv4(signature) => {
+            // What cannot be signed with is found out now rather than with the first request.
+            let trial = http::Request::builder()
+                .header(http::header::HOST, "localhost")
+                .body(());
+            let (mut parts, ()) = trial.ok()?.into_parts();
+            let now = std::time::SystemTime::now();
+            isobar_adapters::sign(&mut parts, None, signature, now).ok()?;
+            Credential::Signature(Box::new(signature.clone()))
+        }
     })
 }
 
@@ -347,6 +412,14 @@ fn route(
         pattern: route.matcher.path.clone(),
         anonymous: route.anonymous,
         clients: allowed.map(Iterator::collect::<Result<_, _>>).transpose()?,
+        scopes: route.scopes.clone(),
+        cors: match &route.cors {
+            Some(settings) => {
+                let cors = Cors::new(settings).ok_or_else(|| Error::Header(name.clone()))?;
+                Some(Arc::new(cors))
+            }
+            None => None,
+        },
         cache: cached(route, config, &action, registry),
         action,
         limits: Limits {
@@ -394,6 +467,11 @@ fn cached(
                 part(&mut scope, value.as_bytes());
             }
             Credential::Query(pair) => part(&mut scope, pair.as_bytes()),
+            Credential::Signature(signature) => {
+                let secret = signature.secret_access_key.expose();
+                part(&mut scope, signature.access_key_id.as_bytes());
+                part(&mut scope, secret.as_bytes());
+            }
         }
     }
     Some(Box::new(Cached {
@@ -426,8 +504,21 @@ fn forward(
         request_headers,
         response_headers,
         effect: forward.effect,
-        mode: forward.mode,
+        mode: match forward.mode {
+            config::Mode::Auto if signs_bodies(pool, accounts) => config::Mode::Exchange,
+            mode => mode,
+        },
     })
+}
+
+/// Whether a member can only be sent a request when its whole body is known.
+fn signs_bodies(pool: &config::Pool, accounts: &[Arc<Account>]) -> bool {
+    let ruled = pool.rules.iter().flat_map(|rule| &rule.members);
+    pool.members
+        .iter()
+        .chain(ruled)
+        .filter_map(|member| accounts.get(member.account.0))
+        .any(|account| account.settings.auth.signs_bodies())
 }
 
 /// Whether rules or stickiness look into the request document.

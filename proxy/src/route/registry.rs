@@ -13,7 +13,10 @@ use parking_lot::Mutex;
 
 use crate::{
     admin::metrics::{Metrics, RouteCounters},
-    edge::limit::Limit,
+    edge::{
+        limit::Limit,
+        token::issuer::{Fetching, Issuer},
+    },
     journal::{Store, StoreError},
     pool::{budget::Budget, health::Health},
     serve::{
@@ -41,6 +44,8 @@ pub(crate) struct Registry {
     pub(crate) answers: Answers,
     /// Answers of upstreams that may be given again.
     cache: Mutex<Option<Arc<cache::store::Store>>>,
+    /// Keys that tokens are checked with and that are fetched.
+    issuers: Mutex<HashMap<String, Arc<Issuer>>>,
     /// Told of vendors' answers, where somebody watches.
     pub(crate) progress: Option<Progress>,
     /// Opened when a composition first has a use for it.
@@ -64,6 +69,7 @@ impl Registry {
             tokens: isobar_adapters::Tokens::default(),
             answers: Answers::default(),
             cache: Mutex::default(),
+            issuers: Mutex::default(),
             progress: None,
             store: tokio::sync::OnceCell::new(),
             tls,
@@ -163,6 +169,24 @@ impl Registry {
         store
     }
 
+    /// The keys of a client's issuer, kept while they are fetched from the same place.
+    pub(crate) fn issuer(
+        &self,
+        client: &str,
+        fetching: Fetching,
+        transport: Arc<dyn Transport>,
+    ) -> Arc<Issuer> {
+        let mut known = self.issuers.lock();
+        if let Some(issuer) = known.get(client)
+            && issuer.fetching() == Some(&fetching)
+        {
+            return Arc::clone(issuer);
+        }
+        let issuer = Arc::new(Issuer::fetched(client, fetching, transport));
+        known.insert(client.to_owned(), Arc::clone(&issuer));
+        issuer
+    }
+
     /// A limiter under an id that is unique to its place in the configuration, kept while its rate stays the same.
     pub(crate) fn limit(&self, id: String, name: &'static str, rate: Rate) -> Arc<Limit> {
         let mut known = self.limits.lock();
@@ -197,6 +221,9 @@ impl Registry {
             limit.sweep();
             Arc::strong_count(limit) > 1
         });
+        self.issuers
+            .lock()
+            .retain(|_, issuer| Arc::strong_count(issuer) > 1);
         self.budgets
             .lock()
             .retain(|_, (_, budget)| Arc::strong_count(budget) > 1);

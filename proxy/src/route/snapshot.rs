@@ -8,7 +8,7 @@ use isobar_config::{self as config, Effect, Mode, PathPattern, PathRewrite, Temp
 use super::router::Router;
 use crate::{
     admin::metrics::RouteCounters,
-    edge::{auth::Clients, caching::Cached, limit::Limit, validate},
+    edge::{auth::Clients, caching::Cached, cors::Cors, limit::Limit, validate},
     pool::{Account, Pool},
     serve::{cache::store::Store, composing::StepPools},
 };
@@ -31,6 +31,8 @@ pub(crate) struct Snapshot {
     pub(crate) step_pools: StepPools,
     pub(crate) head_limits: validate::Limits,
     pub(crate) keep_alive: Duration,
+    /// Whether a route says which pages may ask.
+    pub(crate) has_cors: bool,
     /// Answers that are kept, where a route keeps any.
     pub(crate) cache: Option<Arc<Store>>,
 }
@@ -42,6 +44,10 @@ pub(crate) struct Route {
     pub(crate) anonymous: bool,
     /// Indexes of the clients allowed; `None` is all.
     pub(crate) clients: Option<Vec<usize>>,
+    /// Scopes that a caller must have.
+    pub(crate) scopes: Vec<String>,
+    /// Which pages of other sites may ask.
+    pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) action: Action,
     /// How answers are kept, where they are.
     pub(crate) cache: Option<Box<Cached>>,
