@@ -23,6 +23,7 @@ mod price;
 mod projection;
 mod protocols;
 mod request;
+mod signature;
 mod template;
 #[cfg(test)]
 mod testing;
@@ -40,6 +41,7 @@ pub use failure::{Failure, Kind};
 pub use manifest::Files;
 pub use price::Usage;
 pub use request::{Body, Piece, Request, Response, Talk};
+pub use signature::{EMPTY_BODY, Unsigned, sign};
 pub use transport::{Tokens, Transport};
 pub use vendor::{Account, Field, Operation, Vendor};
 pub use vendors::{Vendors, built_in};

@@ -33,7 +33,12 @@ pub use expand::{Environment, expanded};
 pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, steps};
 pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
-    AccessLog, Account, AccountId, Action, Auth, BaseUrl, Breaker, Client, ClientTls, Compositions, Config, Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen, Log, Matcher, Member, Mode, Origin, Otlp, Outlier, PathPattern, PathPiece, PathRewrite, Policy, Pool, PoolId, Probe, Protocol, Rate, Respond, Retry, Route, RouteLimits, Rule, Segment, Serve, ServerTls, Setting, SharedState, Spend, VendorAccount, WhenDown,
+    AccessLog, Account, AccountId, Action, Algorithm, Auth, BaseUrl, Breaker, Cache, Client,
+    ClientTls, Compositions, Config, Cors, Effect, Forward, HeaderEdits, KeyDigest, Limits, Listen,
+    Log, Matcher, Member, Mode, Origin, OriginPattern, Otlp, Outlier, PathPattern, PathPiece,
+    PathRewrite, Policy, Pool, PoolId, Probe, Protocol, Rate, RequestSignature, Respond, Retry,
+    Route, RouteLimits, Rule, Segment, Serve, ServerTls, Setting, SharedState, Spend, Token,
+    TokenKeys, VendorAccount, WhenDown,
 };
 pub use network::Network;
 pub use place::{Location, Span};

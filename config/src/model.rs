@@ -30,6 +30,8 @@ pub struct Config {
     pub otlp: Option<Otlp>,
     /// Who may call. `None` when the section is missing: then only loopback listeners are allowed and any key passes.
     pub clients: Option<Vec<Client>>,
+    /// Which pages may ask on routes that do not say it themselves.
+    pub cors: Option<Cors>,
     /// Every account and every plain upstream, in the order written (upstreams first).
     pub accounts: Vec<Account>,
     /// Every pool, named ones first, then one for each list written in place in a route.
@@ -151,8 +153,140 @@ pub struct Client {
     pub name: String,
     /// SHA-256 digests of the keys that this client may present; several while keys rotate.
     pub keys: Vec<KeyDigest>,
-    /// Requests allowed over all routes.
+    /// Tokens that are good instead.
+    pub token: Option<Token>,
+    /// What its keys open.
+    pub scopes: Vec<String>,
+    /// Requests allowed over all routes; of tokens, for each subject.
     pub rate: Option<Setting<Rate>>,
+}
+
+/// Which tokens are good.
+#[derive(Debug, Clone, Serialize)]
+pub struct Token {
+    /// The claim `iss`.
+    pub issuer: String,
+    /// The claim `aud` names one of these.
+    pub audiences: Vec<String>,
+    /// How it may be signed.
+    pub algorithms: Vec<Algorithm>,
+    /// What signatures are checked with.
+    pub keys: TokenKeys,
+    /// How far the issuer's clock may be off.
+    pub leeway: Duration,
+    /// Claim that names the caller.
+    pub subject: String,
+    /// Claim with the scopes; `None` is `scope`, or `scp`.
+    pub scopes: Option<String>,
+}
+
+/// What tokens' signatures are checked with.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenKeys {
+    /// A secret that is shared with the issuer.
+    Secret(Secret),
+    /// A JSON Web Key Set, as text.
+    Set(String),
+    /// A JSON Web Key Set that is fetched.
+    Fetched {
+        /// Where from.
+        url: String,
+        /// Age at which it is fetched again.
+        refresh: Duration,
+        /// Least time between two fetches.
+        floor: Duration,
+    },
+}
+
+/// How a token is signed (RFC 7518, 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Algorithm {
+    /// HMAC with SHA-256.
+    #[serde(rename = "HS256")]
+    Hs256,
+    /// HMAC with SHA-384.
+    #[serde(rename = "HS384")]
+    Hs384,
+    /// HMAC with SHA-512.
+    #[serde(rename = "HS512")]
+    Hs512,
+    /// RSA, PKCS #1 v1.5, with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+    /// RSA, PKCS #1 v1.5, with SHA-384.
+    #[serde(rename = "RS384")]
+    Rs384,
+    /// RSA, PKCS #1 v1.5, with SHA-512.
+    #[serde(rename = "RS512")]
+    Rs512,
+    /// RSA, PSS, with SHA-256.
+    #[serde(rename = "PS256")]
+    Ps256,
+    /// RSA, PSS, with SHA-384.
+    #[serde(rename = "PS384")]
+    Ps384,
+    /// RSA, PSS, with SHA-512.
+    #[serde(rename = "PS512")]
+    Ps512,
+    /// ECDSA on P-256 with SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// ECDSA on P-384 with SHA-384.
+    #[serde(rename = "ES384")]
+    Es384,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Hs256,
+        Self::Hs384,
+        Self::Hs512,
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::EdDsa,
+    ];
+
+    /// As tokens name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+
+    /// Whether issuer and gateway share a secret for it.
+    pub fn is_shared(self) -> bool {
+        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
+    }
+
+    /// Whether its keys are RSA keys.
+    pub fn is_rsa(self) -> bool {
+        matches!(
+            self,
+            Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512
+        )
+    }
 }
 
 /// SHA-256 of a client's key.
@@ -292,6 +426,37 @@ pub enum Auth {
         /// Parameter value.
         value: Secret,
     },
+    /// A signature over the whole request.
+    Sigv4(RequestSignature),
+}
+
+impl Auth {
+    /// Whether a request can only be sent when its whole body is known.
+    pub fn signs_bodies(&self) -> bool {
+        matches!(self, Self::Sigv4(signature) if !signature.may_leave_out_bodies())
+    }
+}
+
+/// Who signs requests, and for what (Signature Version 4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RequestSignature {
+    /// Names the key.
+    pub access_key_id: String,
+    /// The key.
+    pub secret_access_key: Secret,
+    /// Goes with temporary keys.
+    pub session_token: Option<Secret>,
+    /// Region of the service.
+    pub region: String,
+    /// Signing name of the service.
+    pub service: String,
+}
+
+impl RequestSignature {
+    /// Whether the service takes a body that is not signed.
+    pub fn may_leave_out_bodies(&self) -> bool {
+        self.service == "s3"
+    }
 }
 
 /// Circuit breaker, one for each account and operation.
@@ -413,11 +578,125 @@ pub struct Route {
     pub anonymous: bool,
     /// Names of the clients allowed; `None` is all.
     pub clients: Option<Vec<String>>,
+    /// Scopes that a caller must have, all of them.
+    pub scopes: Vec<String>,
+    /// Which pages of other sites may ask; `None` leaves it to the upstream.
+    pub cors: Option<Cors>,
+    /// How answers are kept, if they are; only where requests are forwarded.
+    pub cache: Option<Cache>,
     /// Limits of this route, each from the route, the `limits` section or the default.
     pub limits: RouteLimits,
     /// Where the route stands.
     #[serde(skip)]
     pub at: Arc<Location>,
+}
+
+/// Which pages a browser lets use a route's answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cors {
+    /// Where they are from.
+    pub origins: Vec<OriginPattern>,
+    /// Methods that they may use; empty is those that are asked for.
+    pub methods: Vec<String>,
+    /// Headers that they may send; empty is those that are asked for.
+    pub headers: Vec<String>,
+    /// Further headers of answers that they may read.
+    pub exposed: Vec<String>,
+    /// Whether cookies may come along.
+    pub credentials: bool,
+    /// How long a browser may remember what it was told.
+    pub max_age: Duration,
+}
+
+/// Where a page may be from: an origin (RFC 6454), or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OriginPattern {
+    /// Anywhere.
+    Any,
+    /// There, to the letter.
+    Exact(String),
+    /// From a host below a domain.
+    Below {
+        /// `https://`.
+        scheme: String,
+        /// `.example.com`, and the port where there is one.
+        end: String,
+    },
+}
+
+impl OriginPattern {
+    /// `*`, `https://app.example.com` or `https://*.example.com`.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::Any);
+        }
+        let text = text.to_ascii_lowercase();
+        let (scheme, rest) = text.split_once("://")?;
+        let is_scheme = matches!(scheme, "http" | "https");
+        let (host, port) = match rest.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (rest, None),
+        };
+        let usual = if scheme == "https" { "443" } else { "80" };
+        let is_port = port.is_none_or(|port| {
+            port != usual && !port.starts_with('0') && port.parse::<u16>().is_ok()
+        });
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        let is_address = name
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok());
+        let is_label = |label: &str| {
+            let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            !label.is_empty() && label.bytes().all(is_inner)
+        };
+        let is_name = is_address && name == host || name.split('.').all(is_label);
+        if !is_scheme || !is_port || !is_name {
+            return None;
+        }
+        Some(match rest.strip_prefix('*') {
+            Some(end) => Self::Below {
+                scheme: format!("{scheme}://"),
+                end: end.to_owned(),
+            },
+            None => Self::Exact(text),
+        })
+    }
+
+    /// Whether a page of this origin, as browsers write it, is meant.
+    pub fn takes(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exact(exact) => exact == origin,
+            Self::Below { scheme, end } => {
+                let labels = origin
+                    .strip_prefix(scheme.as_str())
+                    .and_then(|rest| rest.strip_suffix(end.as_str()));
+                let is_label = |label: &str| {
+                    let is_inner =
+                        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+                    !label.is_empty() && label.bytes().all(is_inner)
+                };
+                labels.is_some_and(|labels| labels.split('.').all(is_label))
+            }
+        }
+    }
+}
+
+/// How a route keeps answers and gives them again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cache {
+    /// Whether all clients share answers.
+    pub shared: bool,
+    /// How long answers are fresh that do not say so themselves.
+    pub fresh: Option<Duration>,
+    /// How long after that an answer may stand in for a failure; `None` is as the answer says.
+    pub stale_if_error: Option<Duration>,
+    /// How long after that an answer is given while a new one is fetched; `None` is as the answer says.
+    pub stale_while_revalidate: Option<Duration>,
+    /// Largest body that is kept, in bytes.
+    pub answer: u64,
 }
 
 /// Which requests a route takes.
@@ -628,6 +907,8 @@ pub struct Limits {
     pub keep_alive: Setting<Duration>,
     /// Memory for request bodies held for replay, over all requests; beyond it they spill to files.
     pub body_memory: Setting<u64>,
+    /// Memory for answers that are kept to be given again.
+    pub cache_memory: Setting<u64>,
     /// Space for spilled bodies, over all requests.
     pub spool: Setting<u64>,
     /// Time to finish requests on shutdown.

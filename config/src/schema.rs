@@ -128,6 +128,7 @@ fn text(kind: Kind) -> Value {
         Kind::Method => {
             return json!({ "enum": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] });
         }
+        Kind::Origin => r"^(\*|https?://.+)$",
         Kind::Secret
         | Kind::Key
         | Kind::Address

@@ -7,6 +7,7 @@ use http::{HeaderName, Method};
 
 use crate::{
     certificate::{self, Authorities},
+    model::OriginPattern,
     network::Network,
     read::texts,
     template::{Template, TemplateError},
@@ -62,6 +63,7 @@ pub(crate) enum Kind {
     TargetPath,
     Method,
     Host,
+    Origin,
     HeaderName,
     Template,
     Condition,
@@ -146,6 +148,7 @@ impl Kind {
             Self::TargetPath => "path with parameters",
             Self::Method => "method",
             Self::Host => "host",
+            Self::Origin => "origin",
             Self::HeaderName => "header name",
             Self::Template => "template",
             Self::Condition => "condition",
@@ -174,6 +177,7 @@ impl Kind {
             Self::TargetPath => "/v2/{id}/{*}",
             Self::Method => "GET",
             Self::Host => "*.example.com",
+            Self::Origin => "https://*.example.com",
             Self::HeaderName => "x-tier",
             Self::Template => "$.request.headers['x-user']",
             Self::Condition => "= request.headers['x-tier'] == 'gold'",
@@ -281,6 +285,14 @@ impl Kind {
             Self::TargetPath => texts::path_rewrite(text).map(|_| ()),
             Self::Method => method(text),
             Self::Host => texts::host(text).map(|_| ()),
+            Self::Origin => match OriginPattern::parse(text) {
+                Some(_) => Ok(()),
+                None => misfit(
+                    "E0416",
+                    format!("`{text}` is not where a page can be from"),
+                    "write scheme, host and, if it is not the usual one, port: `https://app.example.com`, `https://*.example.com`, or `*`",
+                ),
+            },
             Self::HeaderName => match HeaderName::try_from(text) {
                 Ok(_) => Ok(()),
                 Err(_) => misfit(

@@ -88,6 +88,12 @@ pub(crate) static FILE: Record = Record {
             "How operations are served, by capability (`speech`) or operation (`speech.transcribe`).",
         ),
         Field::optional(
+            "cors",
+            Shape::Record(&CORS),
+            "none: upstreams say it themselves",
+            "Pages of other sites that may ask, on every route that does not say it itself.",
+        ),
+        Field::optional(
             "routes",
             List(1, &Shape::Record(&ROUTE)),
             "those of the capabilities",
@@ -257,7 +263,7 @@ static OTLP: Record = Record {
 
 static CLIENT: Record = Record {
     name: "client",
-    doc: "A caller. Keys are sent as `Authorization: Bearer KEY`, `x-api-key`, `api-key` or `x-goog-api-key`.",
+    doc: "A caller with keys, or everyone with a token of an issuer. Keys are sent as `Authorization: Bearer KEY`, `x-api-key`, `api-key` or `x-goog-api-key`, tokens as `Authorization: Bearer TOKEN`.",
     fields: &[
         Field::optional(
             "key",
@@ -271,7 +277,94 @@ static CLIENT: Record = Record {
             "",
             "Several keys, while they are rotated.",
         ),
-        Field::optional("rate", RATE, "none", "Requests over all routes."),
+        Field::optional(
+            "token",
+            Shape::Record(&TOKEN),
+            "none",
+            "Tokens (JSON Web Tokens) that are good instead of a key.",
+        ),
+        Field::optional(
+            "scopes",
+            List(1, &Text(Kind::Plain)),
+            "none",
+            "What its keys open, for routes with `scopes`. Tokens say it themselves.",
+        ),
+        Field::optional(
+            "rate",
+            RATE,
+            "none",
+            "Requests over all routes; of tokens, for each subject.",
+        ),
+    ],
+};
+
+static TOKEN: Record = Record {
+    name: "token",
+    doc: "Which tokens are good. A token must expire, and be by this issuer, for this audience, and signed by an algorithm that is listed.",
+    fields: &[
+        Field::required(
+            "issuer",
+            text(Kind::Plain),
+            "The claim `iss`, to the letter.",
+        ),
+        Field::required(
+            "audience",
+            Either(&[text(Kind::Plain), List(1, &text(Kind::Plain))]),
+            "The claim `aud`: one of these.",
+        ),
+        Field::required(
+            "algorithms",
+            List(
+                1,
+                &Choice(&[
+                    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
+                    "EdDSA", "HS256", "HS384", "HS512",
+                ]),
+            ),
+            "How it may be signed; nothing else is tried, whatever a token says.",
+        ),
+        Field::optional(
+            "jwks",
+            text(Kind::Plain),
+            "",
+            "The issuer's public keys (a JSON Web Key Set): where to fetch them, or `file(PATH)`.",
+        ),
+        Field::optional(
+            "secret",
+            text(Kind::Secret),
+            "",
+            "The secret that is shared with the issuer, for HS256, HS384 and HS512; 32 bytes or more.",
+        ),
+        Field::optional(
+            "leeway",
+            text(Kind::Duration),
+            "30s",
+            "How far the issuer's clock may be off.",
+        ),
+        Field::optional(
+            "subject",
+            text(Kind::Plain),
+            "sub",
+            "Claim that names the caller in limits, logs and policies.",
+        ),
+        Field::optional(
+            "scopes",
+            text(Kind::Plain),
+            "scope, or scp",
+            "Claim with what the token opens: words, or a list.",
+        ),
+        Field::optional(
+            "refresh",
+            text(Kind::Time),
+            "10m",
+            "Age at which fetched keys are fetched again.",
+        ),
+        Field::optional(
+            "floor",
+            text(Kind::Time),
+            "10s",
+            "Least time between two fetches. A token that names a key that is not known asks for one.",
+        ),
     ],
 };
 
@@ -479,6 +572,33 @@ static AUTH: Record = Record {
             Shape::Record(&AUTH_QUERY),
             "",
             "A query parameter.",
+        ),
+        Field::optional(
+            "sigv4",
+            Shape::Record(&SIGV4),
+            "",
+            "A signature over the whole request (Signature Version 4).",
+        ),
+    ],
+};
+
+static SIGV4: Record = Record {
+    name: "sigv4",
+    doc: "Signs each request, its body too. Bodies are therefore read first; only the storage service takes an unsigned one, on the way `stream`.",
+    fields: &[
+        Field::required("access_key_id", text(Kind::Plain), "Names the key."),
+        Field::required("secret_access_key", text(Kind::Secret), "The key."),
+        Field::optional(
+            "session_token",
+            text(Kind::Secret),
+            "none",
+            "Goes with temporary keys.",
+        ),
+        Field::required("region", text(Kind::Plain), "Such as `eu-central-1`."),
+        Field::required(
+            "service",
+            text(Kind::Plain),
+            "Signing name of the service, such as `s3`.",
         ),
     ],
 };
@@ -720,10 +840,107 @@ static ROUTE: Record = Record {
             "Clients that may use it.",
         ),
         Field::optional(
+            "scopes",
+            List(1, &Text(Kind::Plain)),
+            "none",
+            "Scopes that a caller must have, all of them.",
+        ),
+        Field::optional(
+            "cors",
+            Either(&[Choice(&["off"]), Shape::Record(&CORS)]),
+            "the file's",
+            "Pages of other sites that may ask; `off` leaves it to the upstream.",
+        ),
+        Field::optional(
+            "cache",
+            Shape::Record(&CACHE),
+            "none",
+            "Keeps answers to GET and HEAD and gives them again, for as long as they say (RFC 9111). For `forward`.",
+        ),
+        Field::optional(
             "limits",
             Shape::Record(&ROUTE_LIMITS),
             "",
             "Limits of this route.",
+        ),
+    ],
+};
+
+static CORS: Record = Record {
+    name: "cors",
+    doc: "Which pages a browser lets use the answers (CORS). Questions in advance are answered here, without a key; what an upstream says of it is replaced.",
+    fields: &[
+        Field::required(
+            "origins",
+            List(1, &Text(Kind::Origin)),
+            "Where the pages are from: an origin, all below a domain, or `*`.",
+        ),
+        Field::optional(
+            "methods",
+            List(1, &Text(Kind::Method)),
+            "those that are asked for and routed",
+            "Methods that they may use.",
+        ),
+        Field::optional(
+            "headers",
+            List(1, &Text(Kind::HeaderName)),
+            "those that are asked for",
+            "Headers that they may send.",
+        ),
+        Field::optional(
+            "exposed",
+            List(1, &Text(Kind::HeaderName)),
+            "none",
+            "Headers of answers that they may read, beside those that Isobar adds.",
+        ),
+        Field::optional(
+            "credentials",
+            Bool,
+            "false",
+            "Whether cookies may come along; not with `*`.",
+        ),
+        Field::optional(
+            "max_age",
+            text(Kind::Duration),
+            "10m",
+            "How long a browser may remember the answer to a question in advance.",
+        ),
+    ],
+};
+
+static CACHE: Record = Record {
+    name: "cache",
+    doc: "How answers are kept; `{}` is all defaults.",
+    fields: &[
+        Field::optional(
+            "shared",
+            Bool,
+            "false",
+            "One answer for all clients. Otherwise each client has its own.",
+        ),
+        Field::optional(
+            "fresh",
+            text(Kind::Time),
+            "none: they are asked about each time, or not kept",
+            "How long answers are fresh that do not say so themselves.",
+        ),
+        Field::optional(
+            "stale_if_error",
+            text(Kind::Time),
+            "as the answer says",
+            "How long after that an answer may stand in for a failure.",
+        ),
+        Field::optional(
+            "stale_while_revalidate",
+            text(Kind::Time),
+            "as the answer says",
+            "How long after that an answer is given while a new one is fetched.",
+        ),
+        Field::optional(
+            "answer",
+            text(Kind::Size),
+            "1MiB",
+            "Largest body that is kept.",
         ),
     ],
 };
@@ -776,6 +993,12 @@ static CAPABILITY: Record = Record {
             List(1, &Text(Kind::Plain)),
             "all",
             "Clients that may use it."
+        ),
+        Field::optional(
+            "scopes",
+            List(1, &Text(Kind::Plain)),
+            "none",
+            "Scopes that a caller must have, all of them."
         ),
         Field::optional(
             "limits",
@@ -965,6 +1188,12 @@ pub(crate) static LIMITS: Record = Record {
             Text(Kind::Size),
             "256MiB",
             "Memory for kept bodies, over all requests; beyond it they go to files."
+        ),
+        Field::optional(
+            "cache_memory",
+            Text(Kind::Size),
+            "64MiB",
+            "Memory for answers that routes with `cache` keep; beyond it the least used go."
         ),
         Field::optional(
             "spool",

@@ -13,7 +13,9 @@
 
 mod admin;
 mod auth;
+mod caching;
 mod compositions;
+mod cors;
 mod edge;
 mod effects;
 mod failover;
@@ -28,7 +30,9 @@ mod pools;
 mod proxied;
 mod reload;
 mod routes;
+mod signed;
 mod smuggling;
 mod streams;
 mod tls;
+mod tokens;
 mod upstream_tls;

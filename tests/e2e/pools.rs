@@ -54,6 +54,40 @@ async fn weights_share_out_the_requests() {
 }
 
 #[tokio::test]
+async fn the_cheapest_that_can_is_asked_and_those_of_unknown_price_last() {
+    let [a, b, c] = three().await;
+    let gateway = Gateway::start(&format!(
+        "upstreams:\n  a: \"{}\"\n  b: {{ url: \"{}\", price: 0.002 }}\n  c: {{ url: \"{}\", price: 0.01 }}\n\
+         accounts: {{ spare: {{ upstream: b, price: 0.001, permits: 1 }} }}\n\
+         routes: [ {{ match: \"/*\", anonymous: true, forward: {{ members: [a, c, b, spare], policy: cheapest, retry: {{ attempts: 4, budget: 10 }} }} }} ]\n",
+        a.url(),
+        b.url(),
+        c.url()
+    ))
+    .await;
+    assert_eq!(gateway.get("/").await.vendor(), "spare");
+    // While its only permit is taken, the next dearer one is asked.
+    let gate = Gate::shut();
+    b.script([Fault::Held(gate.clone())]);
+    let held = tokio::spawn(see(gateway.request("GET", "/held")));
+    assert!(
+        b.wait_until(PATIENCE, |ledger| ledger
+            .iter()
+            .any(|entry| entry.target == "/held"))
+            .await
+    );
+    assert_eq!(gateway.get("/").await.vendor(), "b");
+    gate.let_through(1);
+    assert_eq!(held.await.unwrap().vendor(), "spare");
+    b.script([Fault::status(500), Fault::status(500)]);
+    assert_eq!(gateway.get("/").await.vendor(), "c");
+    b.script([Fault::status(500), Fault::status(500)]);
+    c.script([Fault::status(500)]);
+    let last = gateway.get("/").await;
+    assert_eq!((last.vendor(), last.attempts()), ("a", "4"));
+}
+
+#[tokio::test]
 async fn the_faster_of_two_gets_all_once_both_are_known() {
     let servers = three().await;
     servers[0].always(Fault::Delay(Duration::from_millis(700)));

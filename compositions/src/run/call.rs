@@ -27,6 +27,7 @@ use crate::{
         Each, Failed, Given, Host, Http, HttpBody, OperationWork, Plan, Reference, Root, Step,
         Undo, Url, Work,
     },
+    shape::Shape,
 };
 
 /// What may stand in a path without being encoded.

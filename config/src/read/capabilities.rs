@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Reader, duration};
+use super::{Reader, duration, texts_of};
 use crate::{
     catalog::Catalog,
     diagnostic::Diagnostic,
@@ -93,6 +93,9 @@ impl Reader<'_> {
                     })
                 ),
                 clients,
+                scopes: settings.get("scopes").map(texts_of).unwrap_or_default(),
+                cors: self.cors.clone(),
+                cache: None,
                 limits,
                 at: self.location(at),
             });

@@ -123,6 +123,7 @@ impl Reader<'_> {
             ),
             keep_alive: self.setting(&places, "keep_alive", duration, Duration::from_secs(75)),
             body_memory: self.setting(&places, "body_memory", size, 256 * MIB),
+            cache_memory: self.setting(&places, "cache_memory", size, 64 * MIB),
             spool: self.setting(&places, "spool", size, 4 * GIB),
             drain: self.setting(&places, "drain", duration, Duration::from_secs(30)),
         }

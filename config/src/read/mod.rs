@@ -7,6 +7,7 @@ mod pools;
 mod routes;
 pub(crate) mod texts;
 mod tls;
+mod tokens;
 
 use std::{
     collections::HashMap,
@@ -21,8 +22,9 @@ use crate::{
     document::{Node, Value},
     load::Source,
     model::{
-        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config,
-    KeyDigest, Listen, Log, Otlp, Pool, PoolId, Probe, Protocol, Rate, Route, Setting, SharedState, Spend, VendorAccount, WhenDown,
+        AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config, Cors,
+        KeyDigest, Listen, Log, Otlp, Pool, PoolId, Probe, Protocol, Rate, RequestSignature, Route,
+        Setting, SharedState, Spend, VendorAccount, WhenDown,
     },
     place::{Location, Span},
     secret::{Secret, hash_key},
@@ -45,6 +47,8 @@ pub(crate) struct Reader<'a> {
     used_accounts: Vec<bool>,
     used_pools: Vec<bool>,
     clients: Vec<String>,
+    /// The file's, for routes that have none of their own.
+    cors: Option<Cors>,
     /// Names of routes, each with the highest number that was put behind it.
     route_names: HashMap<String, u32>,
     /// The time, if there is a clock.
@@ -75,6 +79,7 @@ pub(crate) fn config(
         used_accounts: Vec::new(),
         used_pools: Vec::new(),
         clients: Vec::new(),
+        cors: None,
         route_names: HashMap::new(),
         now,
         has_shared: shared_state(node).is_some(),
@@ -86,6 +91,7 @@ pub(crate) fn config(
         .and_then(Node::text)
         .and_then(|text| text.parse().ok());
     let clients = reader.clients(node);
+    reader.cors = node.get("cors").and_then(|cors| reader.cors(cors));
     reader.upstreams(node);
     reader.accounts(node, catalog);
     reader.named_pools(node);
@@ -116,6 +122,7 @@ pub(crate) fn config(
         },
         otlp: otlp(node),
         clients,
+        cors: reader.cors.take(),
         accounts: std::mem::take(&mut reader.accounts),
         pools: std::mem::take(&mut reader.pools),
         routes,
@@ -285,12 +292,14 @@ impl Reader<'_> {
             let keys: Vec<(KeyDigest, Span)> = written
                 .filter_map(|key| Some((digest(key.text()?), key.at)))
                 .collect();
-            if keys.is_empty() && client.kind() == "a map" {
+            let token = client.get("token").and_then(|token| self.token(token));
+            let has_token = client.get("token").is_some();
+            if keys.is_empty() && !has_token && client.kind() == "a map" {
                 self.error(
                     "E0203",
                     client.at,
                     format!("client `{}` has no key", name.text),
-                    "add `key: sha256:…`; `isobar key` makes a key and its digest",
+                    "add `key: sha256:…` (`isobar key` makes a key and its digest), or `token` for an issuer's",
                 );
             }
             for (key, at) in &keys {
@@ -315,6 +324,8 @@ impl Reader<'_> {
             clients.push(Client {
                 name: name.text.clone(),
                 keys,
+                token,
+                scopes: client.get("scopes").map(texts_of).unwrap_or_default(),
                 rate,
             });
             self.clients.push(name.text.clone());
@@ -550,6 +561,16 @@ fn read_auth(node: &Node) -> Auth {
             value: Secret::new(text(header, "value")),
         };
     }
+    if let Some(signer) = node.get("sigv4") {
+        let token = signer.get("session_token").and_then(Node::text);
+        return Auth::Sigv4(RequestSignature {
+            access_key_id: text(signer, "access_key_id"),
+            secret_access_key: Secret::new(text(signer, "secret_access_key")),
+            session_token: token.map(Secret::new),
+            region: text(signer, "region"),
+            service: text(signer, "service"),
+        });
+    }
     match node.get("query") {
         Some(query) => Auth::Query {
             name: text(query, "name"),
@@ -578,6 +599,12 @@ fn digest(key: &str) -> KeyDigest {
             .unwrap_or_default();
     }
     KeyDigest(digest)
+}
+
+/// The texts of a list.
+fn texts_of(node: &Node) -> Vec<String> {
+    let texts = node.items().iter().filter_map(Node::text);
+    texts.map(str::to_owned).collect()
 }
 
 fn set<T>(value: &mut T, written: Option<T>) {

@@ -1,17 +1,17 @@
 //! Routes: what they match and what they do.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
-use super::{Reader, count, texts};
+use super::{Reader, count, duration, size, texts, texts_of};
 use crate::{
     catalog::Catalog,
     diagnostic::Diagnostic,
     document::{Node, Value},
     model::{
-        Action, Effect, Forward, HeaderEdits, Matcher, Mode, PathPiece, PathRewrite, PoolId,
-        Respond, Route, Segment,
+        Action, Cache, Cors, Effect, Forward, HeaderEdits, Matcher, Mode, OriginPattern, PathPiece,
+        PathRewrite, PoolId, Respond, Route, Segment,
     },
     place::Span,
     template::Template,
@@ -120,6 +120,25 @@ impl Reader<'_> {
                 "remove `anonymous` or `clients`",
             );
         }
+        let scopes = written.get("scopes");
+        if let (
+            Some(_),
+            Some(Node {
+                value: Value::Bool(true),
+                at,
+            }),
+        ) = (scopes, anonymous)
+        {
+            self.error(
+                "E0503",
+                written.key("anonymous").unwrap_or(*at),
+                "a route that needs scopes cannot be anonymous",
+                "remove `anonymous` or `scopes`",
+            );
+        }
+        let cache = written
+            .get("cache")
+            .and_then(|cache| self.cache(cache, &action, &matcher));
         let limits = match &action {
             Action::Serve(_) => self.serve_limits(written.get("limits"), defaults),
             Action::Forward(_) | Action::Respond(_) | Action::Compose(_) => {
@@ -138,8 +157,85 @@ impl Reader<'_> {
                 })
             ),
             clients,
+            scopes: scopes.map(texts_of).unwrap_or_default(),
+            cors: match written.get("cors") {
+                Some(off) if off.text().is_some() => None,
+                Some(own) => self.cors(own),
+                None => self.cors.clone(),
+            },
+            cache,
             limits,
             at: self.location(written.at),
+        })
+    }
+
+    pub(super) fn cors(&mut self, written: &Node) -> Option<Cors> {
+        let texts = |key: &str| written.get(key).map(texts_of).unwrap_or_default();
+        let origins = written.get("origins")?;
+        let cors = Cors {
+            origins: texts_of(origins)
+                .iter()
+                .filter_map(|text| OriginPattern::parse(text))
+                .collect(),
+            methods: texts("methods"),
+            headers: texts("headers"),
+            exposed: texts("exposed"),
+            credentials: matches!(
+                written.get("credentials").map(|node| &node.value),
+                Some(Value::Bool(true))
+            ),
+            max_age: written
+                .get("max_age")
+                .and_then(duration)
+                .unwrap_or(Duration::from_mins(10)),
+        };
+        if cors.credentials && cors.origins.contains(&OriginPattern::Any) {
+            self.error(
+                "E0509",
+                written.key("credentials").unwrap_or(written.at),
+                "any page on the web could use the cookies of whoever looks at it",
+                "list the origins that may, or leave `credentials` out",
+            );
+        }
+        Some(cors)
+    }
+
+    fn cache(&mut self, written: &Node, action: &Action, matcher: &Matcher) -> Option<Cache> {
+        let is_read = |method: &String| matches!(method.as_str(), "GET" | "HEAD");
+        let (why, help) = match action {
+            Action::Forward(forward) if forward.mode == Mode::Stream => (
+                "an answer on the way `stream` is passed on as it comes, and not kept",
+                "leave `mode` out, or `cache`",
+            ),
+            Action::Forward(_) if matcher.methods.is_empty() => ("", ""),
+            Action::Forward(_) if !matcher.methods.iter().any(is_read) => (
+                "only answers to GET and HEAD are kept, and the route takes neither",
+                "leave `cache` out, or let the route take GET",
+            ),
+            Action::Forward(_) => ("", ""),
+            Action::Respond(_) | Action::Compose(_) => (
+                "only answers of upstreams are kept, and this route has none",
+                "leave `cache` out",
+            ),
+            Action::Serve(_) => (
+                "answers of operations are kept by `cache` within `serve`",
+                "write `serve: { operation: NAME, cache: 1h }`",
+            ),
+        };
+        if !why.is_empty() {
+            self.error("E0507", written.at, why, help);
+            return None;
+        }
+        let time = |key: &str| written.get(key).and_then(duration);
+        Some(Cache {
+            shared: matches!(
+                written.get("shared").map(|node| &node.value),
+                Some(Value::Bool(true))
+            ),
+            fresh: time("fresh"),
+            stale_if_error: time("stale_if_error"),
+            stale_while_revalidate: time("stale_while_revalidate"),
+            answer: written.get("answer").and_then(size).unwrap_or(1 << 20),
         })
     }
 
@@ -234,6 +330,20 @@ impl Reader<'_> {
             let help = "leave `hedge` out of the pool, or use one without";
             self.error("E0803", node.at, message, help);
         }
+        if let Some("stream") = written.get("mode").and_then(Node::text)
+            && let Some(account) = self.needs_bodies(pool)
+        {
+            let message = format!(
+                "`{account}` signs bodies, and one that passes through is not known in advance"
+            );
+            let help = "leave `mode` out: the body is then read first, up to `replay`";
+            self.error(
+                "E0510",
+                written.key("mode").unwrap_or(written.at),
+                message,
+                help,
+            );
+        }
         Some(Forward {
             pool,
             path: path.map(|(rewrite, _)| rewrite),
@@ -246,6 +356,19 @@ impl Reader<'_> {
                 _ => Mode::Auto,
             },
         })
+    }
+
+    /// A member that cannot be sent a request before its whole body is known.
+    fn needs_bodies(&self, pool: PoolId) -> Option<String> {
+        let pool = self.pools.get(pool.0)?;
+        let ruled = pool.rules.iter().flat_map(|rule| &rule.members);
+        let mut accounts = pool
+            .members
+            .iter()
+            .chain(ruled)
+            .filter_map(|member| self.accounts.get(member.account.0));
+        let found = accounts.find(|account| account.auth.signs_bodies())?;
+        Some(found.name.clone())
     }
 
     fn forward_pool(&mut self, written: &Node, route: &str) -> Option<PoolId> {

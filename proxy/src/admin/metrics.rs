@@ -6,7 +6,7 @@ use prometheus::{
     Registry, TextEncoder, proto::MetricFamily,
 };
 
-use crate::telemetry::Counters;
+use crate::{edge::caching::Did, telemetry::Counters};
 
 /// Upper bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 14] = [
@@ -30,6 +30,10 @@ pub(crate) struct Metrics {
     shared_checks: IntCounterVec,
     spans: IntCounterVec,
     exports: IntCounterVec,
+    cache: IntCounterVec,
+    pub(crate) cache_evictions: IntCounter,
+    cache_answers: IntGauge,
+    cache_bytes: IntGauge,
     pub(crate) in_flight: IntGauge,
     /// Effects of runs that wait to be taken back, and those that a person must look at.
     pub(crate) open_effects: IntGauge,
@@ -58,6 +62,10 @@ pub(crate) struct RouteCounters {
     pub(crate) limited: [IntCounter; LIMITS.len()],
 }
 
+/// Counters of one route's cache.
+#[derive(Debug, Clone)]
+pub(crate) struct CacheCounters([IntCounter; Did::ALL.len()]);
+
 /// Counters of one account in one pool.
 #[derive(Debug, Clone)]
 pub(crate) struct AttemptCounters {
@@ -75,6 +83,8 @@ pub(crate) struct Scrape<'a> {
     pub(crate) body_memory: u64,
     pub(crate) body_spool: u64,
     pub(crate) unlogged: usize,
+    /// Answers and bytes that are kept.
+    pub(crate) cache: (u64, u64),
 }
 
 /// Gauges of one account.
@@ -142,6 +152,17 @@ impl Metrics {
                 "Messages to the collector.",
                 &["signal", "result"],
             )?,
+            cache: register.counters(
+                "isobar_cache_requests_total",
+                "Requests by route and what its cache did.",
+                &["route", "result"],
+            )?,
+            cache_evictions: register.counter(
+                "isobar_cache_evictions_total",
+                "Kept answers that went to make room.",
+            )?,
+            cache_answers: register.gauge("isobar_cache_answers", "Answers that are kept.")?,
+            cache_bytes: register.gauge("isobar_cache_bytes", "Bytes of kept answers.")?,
             open_effects: register.gauge(
                 "isobar_effects_open",
                 "Effects of failed runs that wait to be taken back.",
@@ -245,6 +266,10 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn cache(&self, route: &str) -> CacheCounters {
+        CacheCounters(Did::ALL.map(|did| self.cache.with_label_values(&[route, did.name()])))
+    }
+
     pub(crate) fn attempts(&self, pool: &str, account: &str) -> AttemptCounters {
         AttemptCounters {
             by_verdict: Verdict::ALL.map(|verdict| {
@@ -296,6 +321,8 @@ impl Metrics {
         self.body_bytes
             .with_label_values(&["spool"])
             .set(signed(scrape.body_spool));
+        self.cache_answers.set(signed(scrape.cache.0));
+        self.cache_bytes.set(signed(scrape.cache.1));
         self.unlogged
             .set(i64::try_from(scrape.unlogged).unwrap_or(i64::MAX));
         self.registry.gather()
@@ -307,6 +334,15 @@ impl RouteCounters {
     pub(crate) fn ended(&self, status: u16) {
         let class = usize::from(status / 100);
         if let Some(counter) = self.by_class.get(class).or(self.by_class.first()) {
+            counter.inc();
+        }
+    }
+}
+
+impl CacheCounters {
+    pub(crate) fn did(&self, did: Did) {
+        let at = Did::ALL.iter().position(|known| *known == did);
+        if let Some(counter) = at.and_then(|at| self.0.get(at)) {
             counter.inc();
         }
     }

@@ -9,15 +9,19 @@ use std::{io, net::TcpListener, sync::Arc, thread::JoinHandle};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Query, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::host::{Inner, ReloadError};
+use crate::{
+    host::{Inner, ReloadError},
+    serve::cache::store::{Place, Purge},
+};
 
 type Shared = State<Arc<Inner>>;
 
@@ -80,6 +84,7 @@ fn routes(inner: Arc<Inner>) -> Router {
             }),
         )
         .route("/reload", post(reload))
+        .route("/cache/purge", post(purge))
         .with_state(inner)
 }
 
@@ -105,6 +110,83 @@ pub(crate) fn families(inner: &Inner) -> Vec<prometheus::proto::MetricFamily> {
     let plan = inner.plan.load_full();
     let scrape = status::scrape(inner, &plan);
     inner.registry.metrics.gather(&scrape)
+}
+
+/// What a purge names: exactly one of these.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Purged {
+    url: Option<String>,
+    prefix: Option<String>,
+    tag: Option<String>,
+    all: Option<bool>,
+}
+
+impl Purged {
+    fn purge(self) -> Option<Purge> {
+        match self {
+            Self {
+                url: Some(url),
+                prefix: None,
+                tag: None,
+                all: None,
+            } => {
+                let url = address(&url);
+                let (path, query) = match url.split_once('?') {
+                    Some((path, query)) => (path, Some(query.to_owned())),
+                    None => (url.as_str(), None),
+                };
+                let at = path.find('/')?;
+                let (host, path) = path.split_at(at);
+                Some(Purge::Place(Place {
+                    host: host.to_owned(),
+                    path: path.to_owned(),
+                    query,
+                }))
+            }
+            Self {
+                url: None,
+                prefix: Some(prefix),
+                tag: None,
+                all: None,
+            } => Some(Purge::Prefix(address(&prefix))),
+            Self {
+                url: None,
+                prefix: None,
+                tag: Some(tag),
+                all: None,
+            } => Some(Purge::Tag(tag)),
+            Self {
+                url: None,
+                prefix: None,
+                tag: None,
+                all: Some(true),
+            } => Some(Purge::All),
+            _ => None,
+        }
+    }
+}
+
+/// A URL as answers are kept by: without scheme and port, the host in lower case.
+fn address(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (host, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let end = match host.rfind(']') {
+        Some(end) => end + 1,
+        None => host.find(':').unwrap_or(host.len()),
+    };
+    let host = host.get(..end).unwrap_or(host).to_ascii_lowercase();
+    format!("{host}{rest}")
+}
+
+async fn purge(State(inner): Shared, Query(named): Query<Purged>) -> Response {
+    let Some(purge) = named.purge() else {
+        let why = "name what to forget: one of `url`, `prefix`, `tag` and `all=true`";
+        return (StatusCode::BAD_REQUEST, Json(json!({ "error": why }))).into_response();
+    };
+    let store = inner.plan.load().cache.clone();
+    let purged = store.map_or(0, |store| store.purge(&purge));
+    Json(json!({ "purged": purged })).into_response()
 }
 
 async fn reload(State(inner): Shared) -> Response {

@@ -29,6 +29,7 @@ pub(super) fn scrape<'p>(inner: &Inner, plan: &'p Snapshot) -> Scrape<'p> {
         body_memory,
         body_spool,
         unlogged: inner.log.dropped(),
+        cache: plan.cache.as_ref().map_or((0, 0), |store| store.used()),
     }
 }
 
@@ -90,6 +91,10 @@ pub(super) fn status(inner: &Inner) -> Value {
         "routes": plan.routes.iter().map(|route| &route.name).collect::<Vec<_>>(),
         "accounts": accounts,
         "compositions": compositions(&plan),
+        "cache": plan.cache.as_ref().map(|store| {
+            let (answers, bytes) = store.used();
+            json!({ "answers": answers, "bytes": bytes })
+        }),
         "effects": {
             "open": inner.registry.metrics.open_effects.get(),
             "review": inner.registry.metrics.review_effects.get(),

@@ -233,6 +233,9 @@ fn forwarded(page: &mut Page, config: &Config, route: &Route, forward: &Forward,
     if !forward.request_headers.set.is_empty() || !forward.request_headers.remove.is_empty() {
         page.line("headers", &edits(&forward.request_headers));
     }
+    if let Some(cache) = &route.cache {
+        page.line("answers", kept(cache));
+    }
     page.heading("accounts");
     for rule in &pool.rules {
         let _ = writeln!(page.text, "    if {}", rule.when.source());
@@ -349,6 +352,14 @@ fn callers(config: &Config, route: &Route) -> String {
     }
 }
 
+fn kept(cache: &isobar_config::Cache) -> &'static str {
+    if cache.shared {
+        "are kept as long as they say, for all clients"
+    } else {
+        "are kept as long as they say, for each client by itself"
+    }
+}
+
 fn policy(pool: &Pool) -> String {
     match &pool.policy {
         Policy::Order => "in the order written".to_owned(),
@@ -398,6 +409,10 @@ fn credential(auth: &Auth) -> String {
         Auth::Basic { user, .. } => format!("basic, as {user}"),
         Auth::Header { name, .. } => format!("our key in {name}"),
         Auth::Query { name, .. } => format!("our key in ?{name}="),
+        Auth::Sigv4(signature) => format!(
+            "signed by {} for {} in {}",
+            signature.access_key_id, signature.service, signature.region
+        ),
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Line<'a> {
     pub(crate) time: Duration,
     pub(crate) request: Trace,
     pub(crate) client: Option<&'a str>,
+    /// Whom its token speaks of.
+    pub(crate) subject: Option<&'a str>,
     pub(crate) ip: Option<IpAddr>,
     pub(crate) method: &'a str,
     pub(crate) host: &'a str,
@@ -64,6 +66,8 @@ pub(crate) struct Line<'a> {
     pub(crate) vendor: Option<&'a str>,
     pub(crate) attempts: &'a [Tried],
     pub(crate) problem: Option<&'static str>,
+    /// What the route's cache did.
+    pub(crate) cache: Option<&'static str>,
     /// The client saw less than the whole answer.
     pub(crate) cut: bool,
     pub(crate) generation: u64,
@@ -80,6 +84,9 @@ impl Line<'_> {
         out.push(b'"');
         if let Some(client) = self.client {
             string(out, b",\"client\":", client);
+        }
+        if let Some(subject) = self.subject {
+            string(out, b",\"subject\":", subject);
         }
         out.extend_from_slice(b",\"ip\":\"");
         if let Some(ip) = self.ip {
@@ -108,6 +115,9 @@ impl Line<'_> {
         out.push(b']');
         if let Some(problem) = self.problem {
             string(out, b",\"problem\":", problem);
+        }
+        if let Some(cache) = self.cache {
+            string(out, b",\"cache\":", cache);
         }
         if self.cut {
             out.extend_from_slice(b",\"cut\":true");
@@ -233,6 +243,7 @@ mod tests {
         time: Duration::from_millis(1_700_000_000_120),
         request: Trace::NONE,
         client: Some("a \"client\""),
+        subject: Some("ada"),
         ip: Some(IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
         method: "GET",
         host: "h",
@@ -245,6 +256,7 @@ mod tests {
         vendor: None,
         attempts: &[],
         problem: Some("no-route"),
+        cache: Some("miss"),
         cut: true,
         generation: 3,
     };
@@ -255,9 +267,9 @@ mod tests {
         LINE.write(&mut line);
         let seen: serde_json::Value = serde_json::from_slice(&line).unwrap();
         let expected = serde_json::json!({
-            "time": 1_700_000_000.12, "request": "0".repeat(32), "client": "a \"client\"", "ip": "::1", "method": "GET",
+            "time": 1_700_000_000.12, "request": "0".repeat(32), "client": "a \"client\"", "subject": "ada", "ip": "::1", "method": "GET",
             "host": "h", "path": "/é\\", "route": "main", "status": 200, "ms": 1.5, "bytes_in": 1, "bytes_out": 2,
-            "attempts": [], "problem": "no-route", "cut": true, "generation": 3,
+            "attempts": [], "problem": "no-route", "cache": "miss", "cut": true, "generation": 3,
         });
         assert_eq!(seen, expected);
     }

@@ -1,11 +1,20 @@
-//! Who is calling: API keys, compared as digests.
+//! Who is calling: API keys, compared as digests, and tokens of issuers.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use http::{HeaderMap, HeaderName, header};
-use isobar_config::Client;
+use isobar_config::{Client, Token};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use super::token::{Bad, Claims, Parts, issuer::Issuer, keys::KeySet};
+
+/// How long a connection's token is believed without looking again, so that a key that is withdrawn ends soon.
+const BELIEVED: Duration = Duration::from_secs(30);
 
 /// Headers in which clients' SDKs send a key, besides `Authorization: Bearer`.
 pub(crate) const KEY_HEADERS: [HeaderName; 3] = [
@@ -18,8 +27,33 @@ pub(crate) const KEY_HEADERS: [HeaderName; 3] = [
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     names: Vec<String>,
+    /// What each client's keys open.
+    scopes: Vec<Vec<String>>,
     by_digest: HashMap<[u8; 32], usize>,
+    bearers: Vec<Bearer>,
     open: bool,
+}
+
+/// A client whose callers have tokens.
+#[derive(Debug)]
+struct Bearer {
+    client: usize,
+    settings: Token,
+    issuer: Arc<Issuer>,
+}
+
+/// Somebody who is not known.
+#[derive(Debug, Default)]
+pub(crate) struct Stranger {
+    /// Keys that might make the token good, if they were fetched; and those that did not.
+    pub(crate) wanted: Option<Wanted>,
+}
+
+/// Keys to be fetched.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) seen: Arc<KeySet>,
 }
 
 /// Who a request is from.
@@ -39,25 +73,57 @@ pub(crate) struct Remembered {
     generation: u64,
     key: Box<[u8]>,
     identity: Identity,
+    /// A token is looked at again then.
+    until: Option<Instant>,
 }
 
 /// What authentication found out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub(crate) caller: Caller,
     /// Whether a key of ours was presented; then no header that may hold one reaches a vendor.
     pub(crate) consumed: bool,
+    /// What the token says, if it was one.
+    pub(crate) claims: Option<Arc<Claims>>,
+}
+
+impl Identity {
+    /// Somebody without a token.
+    pub(crate) fn of(caller: Caller) -> Self {
+        Self {
+            caller,
+            consumed: caller != Caller::Anonymous,
+            claims: None,
+        }
+    }
+
+    /// Whom the token speaks of.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.claims.as_ref().map(|claims| claims.subject.as_str())
+    }
 }
 
 impl Clients {
     /// `None` is a configuration without a `clients` section: any key is accepted.
-    pub(crate) fn new(clients: Option<&[Client]>) -> Self {
+    /// `issuer` has the keys of each client whose callers have tokens.
+    pub(crate) fn new(
+        clients: Option<&[Client]>,
+        issuer: impl Fn(&Client) -> Option<Arc<Issuer>>,
+    ) -> Self {
         let mut table = Self {
             open: clients.is_none(),
             ..Self::default()
         };
         for (index, client) in clients.unwrap_or_default().iter().enumerate() {
             table.names.push(client.name.clone());
+            table.scopes.push(client.scopes.clone());
+            if let (Some(settings), Some(issuer)) = (&client.token, issuer(client)) {
+                table.bearers.push(Bearer {
+                    client: index,
+                    settings: settings.clone(),
+                    issuer,
+                });
+            }
             table
                 .by_digest
                 .extend(client.keys.iter().map(|digest| (digest.0, index)));
@@ -72,6 +138,16 @@ impl Clients {
         }
     }
 
+    /// Whether a caller has a scope: by its token, or by the configuration.
+    pub(crate) fn has_scope(&self, identity: &Identity, scope: &str) -> bool {
+        let scopes = match (&identity.claims, identity.caller) {
+            (Some(claims), _) => Some(&claims.scopes),
+            (None, Caller::Client(index)) => self.scopes.get(index),
+            (None, Caller::AnyKey(_) | Caller::Anonymous) => None,
+        };
+        scopes.is_some_and(|scopes| scopes.iter().any(|known| known == scope))
+    }
+
     /// [`Clients::identify`] for the plan of this generation; a connection's key is hashed once.
     pub(crate) fn recognise(
         &self,
@@ -79,14 +155,15 @@ impl Clients {
         remembered: &mut Option<Remembered>,
         headers: &HeaderMap,
         anonymous_allowed: bool,
-    ) -> Option<Identity> {
-        let key = presented(headers).next();
+    ) -> Result<Identity, Stranger> {
+        let key = presented(headers).next().map(|(_, key)| key);
         if let (Some(known), Some(key)) = (&*remembered, key)
             && known.generation == generation
             && bool::from(known.key.ct_eq(key))
             && !(self.open && anonymous_allowed)
+            && known.until.is_none_or(|until| Instant::now() < until)
         {
-            return Some(known.identity);
+            return Ok(known.identity.clone());
         }
         let identity = self.identify(headers, anonymous_allowed)?;
         // Where several keys are presented, the good one may not be the first.
@@ -95,14 +172,19 @@ impl Clients {
             .map(|key| Remembered {
                 generation,
                 key: key.into(),
-                identity,
+                until: identity.claims.as_ref().map(|claims| {
+                    let good_for = claims.until.duration_since(SystemTime::now());
+                    Instant::now() + good_for.unwrap_or_default().min(BELIEVED)
+                }),
+                identity: identity.clone(),
             });
-        Some(identity)
+        Ok(identity)
     }
 
-    /// Who is calling, or `None` when a key is needed and missing or wrong.
-    fn identify(&self, headers: &HeaderMap, anonymous_allowed: bool) -> Option<Identity> {
-        for key in presented(headers) {
+    /// Who is calling, or nobody that is known when a key or token is needed and missing or wrong.
+    fn identify(&self, headers: &HeaderMap, anonymous_allowed: bool) -> Result<Identity, Stranger> {
+        let mut stranger = Stranger::default();
+        for (place, key) in presented(headers) {
             let digest: [u8; 32] = Sha256::digest(key).into();
             // The map finds by digest, which a caller cannot steer; the comparison that decides is constant-time.
             let known = self
@@ -110,25 +192,66 @@ impl Clients {
                 .get_key_value(&digest)
                 .filter(|(known, _)| bool::from(known.ct_eq(&digest)));
             if let Some((_, index)) = known {
-                return Some(Identity {
-                    caller: Caller::Client(*index),
-                    consumed: true,
-                });
+                return Ok(Identity::of(Caller::Client(*index)));
+            }
+            if place == Place::Bearer
+                && !self.bearers.is_empty()
+                && let Some(parts) = Parts::of(key)
+            {
+                match self.bearer(&parts) {
+                    Ok(identity) => return Ok(identity),
+                    Err(wanted) => stranger.wanted = wanted,
+                }
             }
             if self.open && !anonymous_allowed {
                 let [a, b, c, d, e, f, g, h, ..] = digest;
                 let number = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
-                return Some(Identity {
-                    caller: Caller::AnyKey(number),
-                    consumed: true,
-                });
+                return Ok(Identity::of(Caller::AnyKey(number)));
             }
         }
-        anonymous_allowed.then_some(Identity {
-            caller: Caller::Anonymous,
-            consumed: false,
-        })
+        if anonymous_allowed && stranger.wanted.is_none() {
+            return Ok(Identity::of(Caller::Anonymous));
+        }
+        Err(stranger)
     }
+
+    /// Whose token it is; else the keys that might make it good.
+    fn bearer(&self, parts: &Parts<'_>) -> Result<Identity, Option<Wanted>> {
+        let mut wanted = None;
+        let claimed = parts.issuer();
+        let bearers = self.bearers.iter();
+        for bearer in bearers.filter(|bearer| Some(bearer.settings.issuer.as_str()) == claimed) {
+            bearer.issuer.keep_fresh();
+            let keys = bearer.issuer.keys();
+            match parts.verify(&bearer.settings, &keys, SystemTime::now()) {
+                Ok(claims) => {
+                    return Ok(Identity {
+                        claims: Some(Arc::new(claims)),
+                        ..Identity::of(Caller::Client(bearer.client))
+                    });
+                }
+                Err(Bad::UnknownKey) if bearer.issuer.fetching().is_some() => {
+                    let issuer = Arc::clone(&bearer.issuer);
+                    wanted = Some(Wanted { issuer, seen: keys });
+                }
+                Err(bad) => {
+                    let name = self.name(Caller::Client(bearer.client));
+                    log::debug!(
+                        "a token for client `{}` is not good: {bad}",
+                        name.unwrap_or("")
+                    );
+                }
+            }
+        }
+        Err(wanted)
+    }
+}
+
+/// Where a key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Bearer,
+    Other,
 }
 
 /// Whether there is anything in the headers that could be a key.
@@ -136,20 +259,21 @@ pub(crate) fn presents_key(headers: &HeaderMap) -> bool {
     presented(headers).next().is_some()
 }
 
-fn presented(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+fn presented(headers: &HeaderMap) -> impl Iterator<Item = (Place, &[u8])> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(7)?;
         scheme
             .eq_ignore_ascii_case(b"bearer ")
-            .then(|| key.trim_ascii())
+            .then(|| (Place::Bearer, key.trim_ascii()))
     });
-    let others = KEY_HEADERS
-        .into_iter()
-        .filter_map(|name| headers.get(name).map(http::HeaderValue::as_bytes));
+    let others = KEY_HEADERS.into_iter().filter_map(|name| {
+        let value = headers.get(name)?;
+        Some((Place::Other, value.as_bytes()))
+    });
     bearer
         .into_iter()
         .chain(others)
-        .filter(|key| !key.is_empty())
+        .filter(|(_, key)| !key.is_empty())
 }
 
 #[cfg(test)]
@@ -166,12 +290,15 @@ mod tests {
                 .iter()
                 .map(|key| KeyDigest(Sha256::digest(key).into()))
                 .collect(),
+            token: None,
+            scopes: Vec::new(),
             rate: None,
         };
-        Clients::new(Some(&[
+        let clients = [
             client("shop", &["old-key", "new-key"]),
             client("lab", &["lab-key"]),
-        ]))
+        ];
+        Clients::new(Some(&clients), |_| None)
     }
 
     fn check(
@@ -186,6 +313,7 @@ mod tests {
         }
         let found = clients
             .identify(&headers, anonymous)
+            .ok()
             .map(|identity| identity.caller);
         assert_eq!(found, expected, "{header:?}, anonymous {anonymous}");
     }
@@ -238,7 +366,7 @@ mod tests {
         let (clients, mut remembered) = (clients(), None);
         let mut check = |clients: &Clients, generation, key, expected: Option<usize>| {
             let found = clients.recognise(generation, &mut remembered, &headers(key), false);
-            let caller = found.map(|identity| identity.caller);
+            let caller = found.ok().map(|identity| identity.caller);
             assert_eq!(caller, expected.map(Caller::Client), "{generation} {key}");
         };
         for _ in 0..2 {
@@ -248,7 +376,7 @@ mod tests {
         check(&clients, 1, "lab-key2", None);
         check(&clients, 1, "old-key", Some(0));
         check(&clients, 1, "lab-key", Some(1));
-        check(&Clients::new(Some(&[])), 2, "lab-key", None);
+        check(&Clients::new(Some(&[]), |_| None), 2, "lab-key", None);
         let mut both = headers("wrong");
         both.insert("x-api-key", HeaderValue::from_static("lab-key"));
         let mut remembered = None;
@@ -259,22 +387,23 @@ mod tests {
         assert!(
             clients
                 .recognise(1, &mut remembered, &headers("wrong"), false)
-                .is_none()
+                .is_err()
         );
     }
 
     #[test]
     fn without_clients_any_key_passes_and_none_does_not() {
-        let open = Clients::new(None);
+        let open = Clients::new(None, |_| None);
         let found = open.identify(
             &HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"))]),
             false,
         );
         assert!(matches!(
             found,
-            Some(Identity {
+            Ok(Identity {
                 caller: Caller::AnyKey(_),
-                consumed: true
+                consumed: true,
+                claims: None,
             })
         ));
         check(&open, None, false, None);

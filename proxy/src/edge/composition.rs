@@ -68,7 +68,7 @@ impl Gateway {
                 return Err(error);
             }
         };
-        let client = cx.client_name(snapshot).unwrap_or_default().to_owned();
+        let client = cx.caller_name(snapshot).into_owned();
         let given = match key(session, plan) {
             Ok(key) => key,
             Err(problem) => return refuse(session, cx, problem).await,

@@ -1,6 +1,7 @@
 //! What is remembered of one request while it is served.
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -12,7 +13,9 @@ use prometheus::IntGauge;
 use serde_json::Value as Json;
 
 use super::{
-    auth::{Caller, Identity, Remembered},
+    auth::{Caller, Identity, Remembered, Wanted},
+    caching::Note,
+    cors::Cors,
     headers::{self, About, Block},
     limit::Standing,
     problem::Problem,
@@ -38,6 +41,8 @@ pub(crate) struct Context {
     pub(crate) secure: bool,
     pub(crate) route: Option<usize>,
     pub(crate) identity: Identity,
+    /// Keys of an issuer that are not known and that its token names.
+    pub(crate) wanted: Option<Wanted>,
     /// The key that is good on this connection.
     pub(crate) remembered: Option<Remembered>,
     pub(crate) host: String,
@@ -51,6 +56,10 @@ pub(crate) struct Context {
     pub(crate) served_by: Option<Arc<Account>>,
     pub(crate) problem: Option<Problem>,
     pub(crate) upgrade: Option<Upgrade>,
+    /// Which pages may use the answer, and the one that asks.
+    pub(crate) cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
+    /// What the route's cache did.
+    pub(crate) cache: Option<Note>,
     /// The client left, or its answer broke off.
     pub(crate) cut: bool,
     pub(crate) gone: bool,
@@ -82,10 +91,8 @@ impl Context {
             ip: None,
             secure: false,
             route: None,
-            identity: Identity {
-                caller: Caller::Anonymous,
-                consumed: false,
-            },
+            identity: Identity::of(Caller::Anonymous),
+            wanted: None,
             remembered: None,
             host: String::new(),
             path: String::new(),
@@ -96,6 +103,8 @@ impl Context {
             served_by: None,
             problem: None,
             upgrade: None,
+            cors: None,
+            cache: None,
             cut: false,
             gone: false,
         }
@@ -111,20 +120,26 @@ impl Context {
         plan.clients.name(self.identity.caller)
     }
 
+    /// Who calls, as a name that is nobody else's: the client's, with the subject of a token.
+    pub(crate) fn caller_name<'p>(&self, plan: &'p Snapshot) -> Cow<'p, str> {
+        let client = self.client_name(plan).unwrap_or_default();
+        match self.identity.subject() {
+            Some(subject) => Cow::Owned(format!("{client}/{subject}")),
+            None => Cow::Borrowed(client),
+        }
+    }
+
     /// What the vendor is told of the client.
     pub(crate) fn about(&self, upgrade: bool) -> About<'_> {
-        About {
-            address: self.ip.and_then(|ip| {
-                let mut text = Text::with_capacity(40);
-                text.address(ip);
-                text.value()
-            }),
-            host: &self.host,
-            secure: self.secure,
-            traceparent: self.trace.header(),
-            key_consumed: self.identity.consumed,
+        let key_consumed = self.identity.consumed;
+        about(
+            self.ip,
+            &self.host,
+            self.trace,
+            key_consumed,
             upgrade,
-        }
+            self.secure,
+        )
     }
 
     /// Adds what every answer carries.
@@ -154,25 +169,17 @@ impl Context {
                 headers.set(name, value);
             }
         }
+        if let Some(value) = self.cache.as_ref().and_then(|note| note.header.clone()) {
+            headers.append(headers::CACHE_STATUS, value);
+        }
+        if let Some((cors, origin)) = &self.cors {
+            cors.tell(origin.as_ref(), headers);
+        }
     }
 
-    /// The pool's members for this request: those of the first rule that holds, or all.
+    /// See [`members`].
     pub(crate) fn members<'p>(&self, pool: &'p Pool) -> &'p [Candidate] {
-        let document = self.document.as_ref().unwrap_or(&Json::Null);
-        let chosen = pool
-            .rules
-            .iter()
-            .find(|(when, _)| match when.holds(document) {
-                Ok(holds) => holds,
-                Err(error) => {
-                    log::debug!(
-                        "a rule of pool `{}` cannot be decided and counts as false: {error}",
-                        pool.name
-                    );
-                    false
-                }
-            });
-        chosen.map_or(&pool.members, |(_, members)| members)
+        members(pool, self.document.as_ref())
     }
 
     /// Hash of the value that ties this request to an account, under `sticky`; the client's address where the value is
@@ -188,6 +195,48 @@ impl Context {
             _ => self.ip.hash(&mut hasher),
         }
         hasher.finish()
+    }
+}
+
+/// The pool's members for a request of this document: those of the first rule that holds, or all.
+pub(crate) fn members<'p>(pool: &'p Pool, document: Option<&Json>) -> &'p [Candidate] {
+    let document = document.unwrap_or(&Json::Null);
+    let chosen = pool
+        .rules
+        .iter()
+        .find(|(when, _)| match when.holds(document) {
+            Ok(holds) => holds,
+            Err(error) => {
+                log::debug!(
+                    "a rule of pool `{}` cannot be decided and counts as false: {error}",
+                    pool.name
+                );
+                false
+            }
+        });
+    chosen.map_or(&pool.members, |(_, members)| members)
+}
+
+/// What a vendor is told of a client.
+pub(crate) fn about(
+    ip: Option<IpAddr>,
+    host: &str,
+    trace: Trace,
+    key_consumed: bool,
+    upgrade: bool,
+    secure: bool,
+) -> About<'_> {
+    About {
+        address: ip.and_then(|ip| {
+            let mut text = Text::with_capacity(40);
+            text.address(ip);
+            text.value()
+        }),
+        host,
+        secure,
+        traceparent: trace.header(),
+        key_consumed,
+        upgrade,
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::auth::KEY_HEADERS;
 use crate::route::router::Captures;
 
-/// `{ request: { method, host, path, ip, headers, query, params }, client: { name } }`. No header that may hold a
+/// `{ request: { method, host, path, ip, headers, query, params }, client: { name, subject } }`. No header that may hold a
 /// key is in it: what rules and templates see may end in logs and in vendors' requests.
 #[expect(
     clippy::too_many_arguments,
@@ -23,6 +23,7 @@ pub(crate) fn document(
     captures: &Captures<'_>,
     ip: Option<IpAddr>,
     client: Option<&str>,
+    subject: Option<&str>,
 ) -> Value {
     let mut fields = Map::new();
     let holds_key = |name: &http::HeaderName| {
@@ -53,7 +54,7 @@ pub(crate) fn document(
             "query": arguments,
             "params": parameters,
         },
-        "client": { "name": client },
+        "client": { "name": client, "subject": subject },
     })
 }
 
@@ -106,6 +107,7 @@ mod tests {
             &captures,
             "::1".parse().ok(),
             Some("shop"),
+            Some("ada"),
         );
         let expected = json!({
             "request": {
@@ -114,7 +116,7 @@ mod tests {
                 "query": { "a": "1", "b": "& c" },
                 "params": { "id": "a b" },
             },
-            "client": { "name": "shop" },
+            "client": { "name": "shop", "subject": "ada" },
         });
         assert_eq!(made, expected);
     }

@@ -20,9 +20,10 @@ use pingora_core::{
 
 use super::{
     access_log::{AccessLog, Line},
-    auth::{self, Caller},
+    auth::{self, Caller, Stranger, Wanted},
     capability,
     context::{self, Context, InFlight},
+    cors,
     document::document,
     headers::{self, Block as _},
     limit::{Limiter, Standing},
@@ -43,6 +44,7 @@ use crate::{
     },
     serve::{
         self,
+        answer::Answer,
         body::{Full, Kept},
         exchange::{Body, Exchange, Forwarding},
         live,
@@ -63,6 +65,8 @@ pub(crate) struct Gateway {
 pub(super) struct Admitted {
     pub(super) length: Option<u64>,
     pub(super) has_body: bool,
+    /// What is answered at once to a browser's question in advance.
+    preflight: Option<http::HeaderMap>,
 }
 
 impl Gateway {
@@ -127,7 +131,15 @@ impl Gateway {
     async fn serve(&self, session: &mut Session, cx: &mut Context) -> Result<bool> {
         let plan = self.plan.load_full();
         cx.plan = Some(Arc::clone(&plan));
-        let admitted = match admit(session, cx, &plan) {
+        let mut admitted = admit(session, cx, &plan);
+        if let Some(wanted) = cx.wanted.take() {
+            wanted.issuer.renew(&wanted.seen).await;
+            admitted = admit(session, cx, &plan);
+            if let Some(wanted) = cx.wanted.take() {
+                admitted = Err(unverified(session, cx, &plan, &wanted));
+            }
+        }
+        let mut admitted = match admitted {
             Ok(admitted) => admitted,
             Err(problem) => {
                 if matches!(problem.kind, Kind::BadRequest | Kind::HeadTooLarge) {
@@ -145,6 +157,10 @@ impl Gateway {
             )
             .await;
         };
+        if let Some(headers) = admitted.preflight.take() {
+            write::preflight(session, cx, headers).await?;
+            return Ok(true);
+        }
         if has_shared_limits(cx, &plan, route)
             && let Err(problem) = Box::pin(limit_together(cx, &plan, route)).await
         {
@@ -172,6 +188,10 @@ impl Gateway {
                     self.begin_upgrade(session, cx, route, forward);
                     return Ok(false);
                 }
+                if let Some(cached) = route.cache.as_deref() {
+                    let work = self.cached(session, cx, &plan, (route, forward, cached), &admitted);
+                    return Box::pin(work).await;
+                }
                 self.forward(session, cx, route, forward, &admitted).await
             }
         }
@@ -197,7 +217,7 @@ impl Gateway {
     }
 
     /// Tries accounts until one answers and passes its answer on, while the client sends its body or is watched.
-    async fn forward(
+    pub(super) async fn forward(
         &self,
         session: &mut Session,
         cx: &mut Context,
@@ -244,6 +264,9 @@ impl Gateway {
             }
         };
         cx.tried = tried;
+        if !request.method.is_safe() {
+            outdate(cx, outcome.as_ref().ok());
+        }
         match outcome {
             Err(unread) => unreadable(session, cx, unread).await,
             Ok(Err(problem)) => refuse(session, cx, problem).await,
@@ -318,9 +341,9 @@ impl Gateway {
                 let Some(lives) = serve.cache else {
                     return serving.await.map(|served| (Arc::new(served), false));
                 };
-                let client = cx.client_name(plan).unwrap_or_default();
+                let client = cx.caller_name(plan);
                 let key = serve::cached::key(
-                    client,
+                    &client,
                     serve.contract.name,
                     &pool.name,
                     &asked.jobs,
@@ -453,6 +476,7 @@ impl Gateway {
             time,
             request: cx.trace,
             client: cx.client_name(&plan),
+            subject: cx.identity.subject(),
             ip: cx.ip,
             method: session.req_header().method.as_str(),
             host: &cx.host,
@@ -465,9 +489,21 @@ impl Gateway {
             vendor: cx.served_by.as_ref().map(|account| account.name()),
             attempts: &cx.tried,
             problem: cx.problem.as_ref().map(|problem| problem.kind.name()),
+            cache: cx.cache.as_ref().map(|note| note.did.name()),
             cut: cx.cut || cx.gone,
             generation: plan.generation,
         });
+    }
+}
+
+/// Tells the cache that something may have changed where a request went that is no read, unless it was refused.
+fn outdate(cx: &Context, outcome: Option<&Result<Answer, Problem>>) {
+    let Some(store) = cx.plan.as_ref().and_then(|plan| plan.cache.as_ref()) else {
+        return;
+    };
+    let refused = matches!(outcome, Some(Ok(answer)) if answer.head.status.is_client_error());
+    if !refused {
+        store.outdate(&cx.host, &cx.path);
     }
 }
 
@@ -547,7 +583,11 @@ pub(super) async fn refuse(
 }
 
 /// Ends a request whose body cannot be had: with a problem, or without a word when the client is gone.
-async fn unreadable(session: &mut Session, cx: &mut Context, unread: Unread) -> Result<bool> {
+pub(super) async fn unreadable(
+    session: &mut Session,
+    cx: &mut Context,
+    unread: Unread,
+) -> Result<bool> {
     match unread {
         Unread::Problem(problem) => refuse(session, cx, problem).await,
         Unread::Gone(error) => {
@@ -603,13 +643,32 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
     let admitted = Admitted {
         length: valid.length,
         has_body: valid.has_body || unannounced,
+        preflight: None,
     };
-    let subject = Subject {
+    // A browser asks in advance for the method that it is going to use.
+    let wanted = plan
+        .has_cors
+        .then(|| cors::asks_in_advance(&request.method, &request.headers))
+        .flatten();
+    let mut subject = Subject {
         host: &cx.host,
         path: &cx.path,
-        method: &request.method,
+        method: wanted.as_ref().unwrap_or(&request.method),
         headers: &request.headers,
     };
+    if wanted.is_some() {
+        if let Found::Route(index) = plan.router.find(subject)
+            && let Some(route) = plan.routes.get(index)
+            && let Some(cors) = &route.cors
+        {
+            cx.route = Some(index);
+            return Ok(Admitted {
+                preflight: Some(cors.preflight(&request.headers)),
+                ..admitted
+            });
+        }
+        subject.method = &request.method;
+    }
     let index = match plan.router.find(subject) {
         Found::Route(index) => index,
         Found::OtherMethods(allow) => {
@@ -632,24 +691,46 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
     let Some(route) = plan.routes.get(index) else {
         return Err(Problem::new(500, Kind::Internal, "the route is gone"));
     };
+    if let Some(cors) = &route.cors {
+        cx.cors = Some((Arc::clone(cors), cors::origin(&request.headers).cloned()));
+    }
     let identity = plan.clients.recognise(
         plan.generation,
         &mut cx.remembered,
         &request.headers,
         route.anonymous,
     );
-    let Some(identity) = identity else {
-        return Err(stranger(cx, plan, route, &request.headers));
+    let identity = match identity {
+        Ok(identity) => identity,
+        Err(Stranger {
+            wanted: Some(wanted),
+        }) => {
+            cx.wanted = Some(wanted);
+            return Err(no_key());
+        }
+        Err(Stranger { wanted: None }) => {
+            return Err(stranger(cx, plan, route, &request.headers));
+        }
     };
-    cx.identity = identity;
     if let Some(allowed) = &route.clients
         && !matches!(identity.caller, Caller::Client(client) if allowed.contains(&client))
     {
+        cx.identity = identity;
         return Err(Problem::new(
             403,
             Kind::Forbidden,
             "the route is for other clients",
         ));
+    }
+    let missing = route.scopes.iter();
+    let missing = missing
+        .filter(|scope| !plan.clients.has_scope(&identity, scope))
+        .map(String::as_str)
+        .collect::<Vec<_>>();
+    cx.identity = identity;
+    if !missing.is_empty() {
+        let detail = format!("the caller lacks the scope `{}`", missing.join("`, `"));
+        return Err(Problem::new(403, Kind::Forbidden, detail));
     }
     limit(cx, plan, route)?;
     if let Some(length) = admitted.length.filter(|length| *length > route.limits.body) {
@@ -698,11 +779,29 @@ fn stranger(cx: &Context, plan: &Snapshot, route: &Route, headers: &http::Header
         problem.retry_after = Some(wait);
         return problem;
     }
+    no_key()
+}
+
+fn no_key() -> Problem {
     Problem::new(
         401,
         Kind::Unauthenticated,
         "send a valid key as `Authorization: Bearer KEY` or `x-api-key`",
     )
+}
+
+/// What is said of a token whose key is not known, though its issuer was asked. Where a route is for everybody, such a
+/// token is none of ours, as any other; but it cannot be told apart from one that is, and is not passed on.
+fn unverified(session: &Session, cx: &Context, plan: &Snapshot, wanted: &Wanted) -> Problem {
+    if wanted.issuer.is_without_keys() {
+        let detail = "the keys that tokens are checked with cannot be fetched from their issuer";
+        let mut problem = Problem::new(503, Kind::KeysUnavailable, detail);
+        problem.retry_after = Some(Duration::from_secs(5));
+        return problem;
+    }
+    let route = cx.route.and_then(|index| plan.routes.get(index));
+    let headers = &session.req_header().headers;
+    route.map_or_else(no_key, |route| stranger(cx, plan, route, headers))
 }
 
 fn refusal(refusal: validate::Refusal) -> Problem {
@@ -726,7 +825,7 @@ fn limits<'p>(
     };
     let limits = &route.limits;
     [
-        (own, CountedBy::Nothing, 0),
+        (own, CountedBy::Subject, 0),
         (limits.client.as_ref(), CountedBy::Client, 0),
         (limits.ip.as_ref(), CountedBy::Address, 1),
         (limits.all.as_ref(), CountedBy::Nothing, 2),
@@ -737,6 +836,8 @@ fn limits<'p>(
 #[derive(Clone, Copy)]
 enum CountedBy {
     Nothing,
+    /// Whom a client's token speaks for.
+    Subject,
     /// Anonymous callers by address.
     Client,
     Address,
@@ -748,7 +849,11 @@ impl CountedBy {
         let address = || cx.ip.map(hash).unwrap_or_default();
         match (self, cx.identity.caller) {
             (Self::Nothing, _) => 0,
-            (Self::Client, Caller::Client(index)) => index as u64,
+            (Self::Subject, _) => cx.identity.subject().map(hash).unwrap_or_default(),
+            (Self::Client, Caller::Client(index)) => match cx.identity.subject() {
+                Some(subject) => hash((index, subject)),
+                None => index as u64,
+            },
             (Self::Client, Caller::AnyKey(number)) => number,
             (Self::Client, Caller::Anonymous) | (Self::Address, _) => address(),
         }
@@ -762,11 +867,12 @@ impl CountedBy {
         };
         match (self, cx.identity.caller) {
             (Self::Nothing, _) => 0,
-            (Self::Client, Caller::AnyKey(number)) => number,
-            (Self::Client, caller @ Caller::Client(_)) => {
-                let name = plan.clients.name(caller).unwrap_or_default();
-                shared::key_of(name.as_bytes())
+            (Self::Subject, _) => {
+                let subject = cx.identity.subject();
+                subject.map_or(0, |subject| shared::key_of(subject.as_bytes()))
             }
+            (Self::Client, Caller::AnyKey(number)) => number,
+            (Self::Client, Caller::Client(_)) => shared::key_of(cx.caller_name(plan).as_bytes()),
             (Self::Client, Caller::Anonymous) | (Self::Address, _) => address(),
         }
     }
@@ -851,6 +957,7 @@ fn describe(session: &Session, cx: &Context, plan: &Snapshot, route: &Route) -> 
         &captures,
         cx.ip,
         cx.client_name(plan),
+        cx.identity.subject(),
     )
 }
 

@@ -20,6 +20,8 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 pub(crate) const DEGRADED: HeaderName = HeaderName::from_static("isobar-degraded");
 /// Name of a composition's run.
 pub(crate) const RUN: HeaderName = HeaderName::from_static("isobar-run");
+/// What the route's cache did (RFC 9211).
+pub(crate) const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -36,6 +38,7 @@ const OURS: [&str; 4] = ["x-real-ip", "forwarded", "x-original-url", "x-rewrite-
 pub(crate) trait Block {
     fn map(&self) -> &HeaderMap;
     fn set(&mut self, name: HeaderName, value: HeaderValue);
+    fn append(&mut self, name: HeaderName, value: HeaderValue);
     fn remove(&mut self, name: &HeaderName);
 }
 
@@ -46,6 +49,10 @@ impl Block for HeaderMap {
 
     fn set(&mut self, name: HeaderName, value: HeaderValue) {
         self.insert(name, value);
+    }
+
+    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        self.append(name, value);
     }
 
     fn remove(&mut self, name: &HeaderName) {
@@ -63,6 +70,10 @@ impl Block for RequestHeader {
         let _ = self.insert_header(name, value);
     }
 
+    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        let _ = self.append_header(name, value);
+    }
+
     fn remove(&mut self, name: &HeaderName) {
         self.remove_header(name);
     }
@@ -75,6 +86,10 @@ impl Block for ResponseHeader {
 
     fn set(&mut self, name: HeaderName, value: HeaderValue) {
         let _ = self.insert_header(name, value);
+    }
+
+    fn append(&mut self, name: HeaderName, value: HeaderValue) {
+        let _ = self.append_header(name, value);
     }
 
     fn remove(&mut self, name: &HeaderName) {
@@ -180,6 +195,12 @@ pub(crate) fn parameter_name(pair: &str) -> String {
     percent_decode_str(&name).decode_utf8_lossy().into_owned()
 }
 
+/// Whether vendors see something else under this name than what the client sent, and not the same for every client of a
+/// host.
+pub(super) fn is_written_by_us(name: &str) -> bool {
+    is_ours(name) && name != FORWARDED_HOST.as_str() || name == TRACEPARENT.as_str()
+}
+
 fn is_ours(name: &str) -> bool {
     name.starts_with("isobar-") || name.starts_with("x-forwarded-") || OURS.contains(&name)
 }
@@ -213,7 +234,7 @@ fn drop_named(headers: &mut impl Block, is_unwanted: impl Fn(&str) -> bool) {
 fn names_framing_or_credential(name: &str, account: &Account) -> bool {
     let own = match &account.credential {
         Credential::Header(own, _) => own == name,
-        Credential::None | Credential::Query(_) => false,
+        Credential::None | Credential::Query(_) | Credential::Signature(_) => false,
     };
     own || is_hop_by_hop(name, false)
         || is_credential(name)

@@ -47,6 +47,10 @@ pub(crate) enum Kind {
     Running,
     /// A key was used with another request.
     KeyReused,
+    /// The keys of a token's issuer cannot be had.
+    KeysUnavailable,
+    /// Nothing is kept, and the client wants nothing else.
+    NotCached,
 }
 
 impl Kind {
@@ -72,6 +76,8 @@ impl Kind {
             Self::Unsupported => "unsupported",
             Self::Running => "still-running",
             Self::KeyReused => "key-reused",
+            Self::KeysUnavailable => "keys-unavailable",
+            Self::NotCached => "not-cached",
         }
     }
 
@@ -96,6 +102,8 @@ impl Kind {
             Self::Unsupported => "No account can do this",
             Self::Running => "A request with this key is still running",
             Self::KeyReused => "This key was used with another request",
+            Self::KeysUnavailable => "The token cannot be checked now",
+            Self::NotCached => "No answer is kept",
         }
     }
 }

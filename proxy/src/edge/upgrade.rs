@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     pool::{
-        Candidate,
+        Candidate, Credential,
         breaker::Pass,
         deadline::Deadline,
         health::Permit,
@@ -241,7 +241,23 @@ pub(crate) fn write_request(
         |error: outgoing::Unwritable| Error::explain(ErrorType::InternalError, error.to_string());
     let target = outgoing.target(account).map_err(unwritable)?;
     request.set_uri(http::Uri::from(target));
-    outgoing.write_headers(request, account).map_err(unwritable)
+    outgoing
+        .write_headers(request, account)
+        .map_err(unwritable)?;
+    if let Credential::Signature(_) = account.credential {
+        let mut unsigned = http::Request::new(());
+        *unsigned.method_mut() = request.method.clone();
+        *unsigned.uri_mut() = request.uri.clone();
+        unsigned.headers_mut().clone_from(&request.headers);
+        let digest = Some(isobar_adapters::EMPTY_BODY);
+        let signed = outgoing::sign(unsigned, account, digest).map_err(unwritable)?;
+        for (name, value) in signed.headers() {
+            if request.headers.get(name) != Some(value) {
+                request.set(name.clone(), value.clone());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Judges the answer's head; an `Err` that says retry sends Pingora to the next account.

@@ -1,6 +1,6 @@
 //! Writing answers to the client.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Version, header};
@@ -22,7 +22,12 @@ use super::{
 use crate::{
     journal::Kept,
     route::snapshot::{Edits, Respond},
-    serve::{answer, client::Coming, outgoing},
+    serve::{
+        answer,
+        cache::{policy::has_already, store::Stored},
+        client::Coming,
+        outgoing,
+    },
 };
 
 /// Answers with a problem document.
@@ -60,6 +65,18 @@ pub(crate) async fn fixed(session: &mut Session, cx: &Context, respond: &Respond
         head.insert_header(name.clone(), value.clone())?;
     }
     whole(session, cx, head, respond.body.clone()).await
+}
+
+/// Answers a browser's question in advance.
+pub(crate) async fn preflight(
+    session: &mut Session,
+    cx: &Context,
+    headers: http::HeaderMap,
+) -> Result<()> {
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = StatusCode::NO_CONTENT;
+    head.headers = headers;
+    whole(session, cx, ResponseHeader::from(head), Bytes::new()).await
 }
 
 /// Answers with what an operation gave.
@@ -123,17 +140,27 @@ pub(crate) async fn answer(
     }
     cx.tell(&mut head.headers);
     let mut head = ResponseHeader::from(head);
+    let begun = match &body {
+        answer::Body::Begun(begun, _) => begun.clone(),
+        answer::Body::Whole(_) | answer::Body::Stream(_) => Bytes::new(),
+    };
     match body {
         answer::Body::Whole(bytes) => {
             let bytes = frame(session, &mut head, Some(bytes.len() as u64)).then_some(bytes);
             head_and_body(session, head, bytes.unwrap_or_default()).await?;
         }
-        answer::Body::Stream(mut body) => {
-            let has_body = frame(session, &mut head, body.size_hint().exact());
-            if !has_body || body.is_end_stream() {
+        answer::Body::Stream(body) | answer::Body::Begun(_, body) => {
+            let mut body = body;
+            let rest = body.size_hint().exact();
+            let length = rest.map(|rest| rest + begun.len() as u64);
+            let has_body = frame(session, &mut head, length);
+            if !has_body || (begun.is_empty() && body.is_end_stream()) {
                 return head_and_body(session, head, Bytes::new()).await;
             }
             session.write_response_header(Box::new(head)).await?;
+            if !begun.is_empty() {
+                session.write_response_body(begun, false).await?;
+            }
             let mut trailers = None;
             while let Some(frame) = next_frame(session, cx, &mut body, idle, &mut upload).await? {
                 match frame.into_data() {
@@ -154,6 +181,34 @@ pub(crate) async fn answer(
     }
     drop(permit);
     Ok(())
+}
+
+/// Answers with what is kept, or says that the client has it already.
+pub(crate) async fn stored(
+    session: &mut Session,
+    cx: &Context,
+    stored: &Stored,
+    edits: &Edits,
+    now: SystemTime,
+) -> Result<()> {
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = stored.status;
+    head.headers.clone_from(&stored.headers);
+    let age = stored.terms.age(now).as_secs();
+    head.headers.insert(header::AGE, HeaderValue::from(age));
+    let request = &session.req_header().headers;
+    let is_known = stored.status == StatusCode::OK && has_already(request, &stored.headers);
+    if is_known {
+        head.status = StatusCode::NOT_MODIFIED;
+    }
+    if let Err(error) = outgoing::apply(edits, &mut head.headers, cx.document.as_ref()) {
+        return Err(Error::explain(ErrorType::InternalError, error.to_string()));
+    }
+    cx.tell(&mut head.headers);
+    let mut head = ResponseHeader::from(head);
+    let body = frame(session, &mut head, Some(stored.body.len() as u64));
+    let body = body.then(|| stored.body.clone());
+    head_and_body(session, head, body.unwrap_or_default()).await
 }
 
 /// The next part of the vendor's body, while the client sends the rest of its body or is watched.

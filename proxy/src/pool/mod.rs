@@ -39,6 +39,8 @@ pub(crate) enum Credential {
     Header(http::HeaderName, HeaderValue),
     /// `name=value`, already escaped.
     Query(String),
+    /// A signature over the whole request.
+    Signature(Box<config::RequestSignature>),
 }
 
 /// One account as a member of a pool, for one route.

@@ -12,7 +12,10 @@ use http::{Request, header};
 use isobar_config::Probe;
 
 use super::{Account, Credential};
-use crate::{route::snapshot::Snapshot, serve::body::Kept};
+use crate::{
+    route::snapshot::Snapshot,
+    serve::{body::Kept, outgoing},
+};
 
 /// How soon a new plan's probes are noticed.
 const NOTICE: Duration = Duration::from_millis(250);
@@ -116,5 +119,5 @@ fn request(account: &Account, probe: &Probe) -> Option<Request<crate::serve::bod
     if let Credential::Header(name, value) = &account.credential {
         request.headers_mut().insert(name.clone(), value.clone());
     }
-    Some(request)
+    outgoing::sign(request, account, Some(isobar_adapters::EMPTY_BODY)).ok()
 }

@@ -7,6 +7,7 @@ use isobar_adapters::Vendors;
 use isobar_compositions::Plan;
 use isobar_config::{self as config, Auth, Config, Matcher};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     registry::Registry,
@@ -14,9 +15,21 @@ use super::{
     snapshot::{Action, Edits, Forward, Limits, Respond, Route, Serve, Snapshot, Value},
 };
 use crate::{
-    edge::{auth::Clients, limit::Limiter, shared::SharedLimit, validate},
+    edge::{
+        auth::Clients,
+        caching::Cached,
+        cors::Cors,
+        limit::Limiter,
+        shared::SharedLimit,
+        token::{
+            issuer::{Fetching, Issuer},
+            keys::{KeySet, Unusable},
+        },
+        validate,
+    },
     pool::{Account, Candidate, Credential, Pool, picker::MAX_MEMBERS},
     serve::{
+        cache::store::part,
         capability::AtVendor,
         client,
         composing::{self, StepPools},
@@ -51,6 +64,8 @@ pub(crate) enum Error {
     Tls(#[from] rustls::Error),
     #[error("the shared store cannot be used: {0}")]
     Shared(#[from] redis::RedisError),
+    #[error("the keys of client `{0}` cannot be used: {1}")]
+    Keys(String, Unusable),
     #[error("`{0}` names something that the configuration does not have")]
     Dangling(String),
 }
@@ -80,6 +95,7 @@ pub(crate) fn compile(
         .enumerate()
         .map(|(index, client)| (client.name.as_str(), index))
         .collect();
+    let issuers = issuers(clients.unwrap_or_default(), registry)?;
     let client_limits = clients
         .unwrap_or_default()
         .iter()
@@ -116,15 +132,17 @@ pub(crate) fn compile(
         tls.map(|tls| registry.acceptor(place, tls)).transpose()
     });
     let acceptors = acceptors.collect::<Result<_, _>>()?;
+    let keeps = config.routes.iter().any(|route| route.cache.is_some());
     registry
         .space
         .limit(config.limits.body_memory.value, config.limits.spool.value);
     Ok(Snapshot {
+        has_cors: routes.iter().any(|route| route.cors.is_some()),
         generation,
         acceptors,
         router: Router::new(matchers),
         routes,
-        clients: Clients::new(clients),
+        clients: Clients::new(clients, |client| issuers.get(&client.name).cloned()),
         client_limits,
         guesses: registry.limit("guesses".to_owned(), "key", GUESSES),
         step_pools: step_pools(&config, &compositions, &accounts, registry)?,
@@ -141,8 +159,49 @@ pub(crate) fn compile(
             _ => Sampler::ALL,
         },
         traces: config.otlp.as_ref().is_some_and(|otlp| otlp.traces),
+        cache: keeps.then(|| registry.cache(config.limits.cache_memory.value)),
         config,
     })
+}
+
+/// The keys of clients whose callers have tokens, by the client's name.
+fn issuers(
+    clients: &[config::Client],
+    registry: &Registry,
+) -> Result<HashMap<String, Arc<Issuer>>, Error> {
+    /// Time to connect to an issuer.
+    const CONNECT: std::time::Duration = std::time::Duration::from_secs(2);
+    let mut issuers = HashMap::new();
+    for client in clients {
+        let Some(token) = &client.token else { continue };
+        let name = &client.name;
+        let unusable = |why: Unusable| Error::Keys(name.clone(), why);
+        let issuer = match &token.keys {
+            config::TokenKeys::Secret(secret) => {
+                Arc::new(Issuer::fixed(name, KeySet::shared(secret.expose())))
+            }
+            config::TokenKeys::Set(set) => {
+                let keys = KeySet::parse(set.as_bytes()).map_err(unusable)?;
+                Arc::new(Issuer::fixed(name, keys))
+            }
+            config::TokenKeys::Fetched {
+                url,
+                refresh,
+                floor,
+            } => {
+                let url = url.parse().map_err(|_| unusable(Unusable::NotASet))?;
+                let (refresh, floor) = (*refresh, *floor);
+                let fetching = Fetching {
+                    url,
+                    refresh,
+                    floor,
+                };
+                registry.issuer(name, fetching, registry.wire(CONNECT)?)
+            }
+        };
+        issuers.insert(name.clone(), issuer);
+    }
+    Ok(issuers)
 }
 
 /// `GET /openapi.json` and `GET /docs`, where operations or compositions are served and no route of the configuration takes
@@ -172,6 +231,9 @@ fn described(checked: &Checked) -> Result<Vec<config::Route>, Error> {
             }),
             anonymous: config.clients.is_none(),
             clients: None,
+            scopes: Vec::new(),
+            cors: config.cors.clone(),
+            cache: None,
             limits: config.route_limits.clone(),
             at: Arc::clone(&first.at),
         })
@@ -315,6 +377,16 @@ fn credential(auth: &Auth) -> Option<Credential> {
             utf8_percent_encode(name, NON_ALPHANUMERIC),
             utf8_percent_encode(value.expose(), NON_ALPHANUMERIC)
         )),
+        Auth::Sigv4(signature) => {
+            // What cannot be signed with is found out now rather than with the first request.
+            let trial = http::Request::builder()
+                .header(http::header::HOST, "localhost")
+                .body(());
+            let (mut parts, ()) = trial.ok()?.into_parts();
+            let now = std::time::SystemTime::now();
+            isobar_adapters::sign(&mut parts, None, signature, now).ok()?;
+            Credential::Signature(Box::new(signature.clone()))
+        }
     })
 }
 
@@ -382,6 +454,15 @@ fn route(
         pattern: route.matcher.path.clone(),
         anonymous: route.anonymous,
         clients: allowed.map(Iterator::collect::<Result<_, _>>).transpose()?,
+        scopes: route.scopes.clone(),
+        cors: match &route.cors {
+            Some(settings) => {
+                let cors = Cors::new(settings).ok_or_else(|| Error::Header(name.clone()))?;
+                Some(Arc::new(cors))
+            }
+            None => None,
+        },
+        cache: cached(route, config, &action, registry),
         action,
         limits: Limits {
             body: limits.body.value,
@@ -395,6 +476,52 @@ fn route(
         },
         counters: registry.metrics.route(name),
     })
+}
+
+/// How a route keeps answers. What was kept for a route that forwarded otherwise, or to others, is not given.
+fn cached(
+    route: &config::Route,
+    config: &Config,
+    action: &Action,
+    registry: &Registry,
+) -> Option<Box<Cached>> {
+    let settings = route.cache.clone()?;
+    let (config::Action::Forward(written), Action::Forward(forward)) = (&route.action, action)
+    else {
+        return None;
+    };
+    let mut scope = Sha256::new();
+    part(&mut scope, route.name.as_bytes());
+    part(
+        &mut scope,
+        &serde_json::to_vec(&(written, &settings)).unwrap_or_default(),
+    );
+    let chosen = forward.pool.rules.iter().flat_map(|(_, members)| members);
+    for candidate in forward.pool.members.iter().chain(chosen) {
+        let account = &candidate.account;
+        let url = serde_json::to_vec(&account.settings.url).unwrap_or_default();
+        part(&mut scope, account.name().as_bytes());
+        part(&mut scope, &url);
+        match &account.credential {
+            Credential::None => {}
+            Credential::Header(name, value) => {
+                part(&mut scope, name.as_str().as_bytes());
+                part(&mut scope, value.as_bytes());
+            }
+            Credential::Query(pair) => part(&mut scope, pair.as_bytes()),
+            Credential::Signature(signature) => {
+                let secret = signature.secret_access_key.expose();
+                part(&mut scope, signature.access_key_id.as_bytes());
+                part(&mut scope, secret.as_bytes());
+            }
+        }
+    }
+    Some(Box::new(Cached {
+        settings,
+        scope: scope.finalize().into(),
+        store: registry.cache(config.limits.cache_memory.value),
+        counters: registry.metrics.cache(&route.name),
+    }))
 }
 
 fn forward(
@@ -419,8 +546,21 @@ fn forward(
         request_headers,
         response_headers,
         effect: forward.effect,
-        mode: forward.mode,
+        mode: match forward.mode {
+            config::Mode::Auto if signs_bodies(pool, accounts) => config::Mode::Exchange,
+            mode => mode,
+        },
     })
+}
+
+/// Whether a member can only be sent a request when its whole body is known.
+fn signs_bodies(pool: &config::Pool, accounts: &[Arc<Account>]) -> bool {
+    let ruled = pool.rules.iter().flat_map(|rule| &rule.members);
+    pool.members
+        .iter()
+        .chain(ruled)
+        .filter_map(|member| accounts.get(member.account.0))
+        .any(|account| account.settings.auth.signs_bodies())
 }
 
 /// Whether rules or stickiness look into the request document.

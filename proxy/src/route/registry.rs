@@ -20,11 +20,17 @@ use crate::{
         failures::Failures,
         metrics::{Metrics, RouteCounters},
     },
-    edge::{door, limit::Limit, shared::Link},
+    edge::{
+        door,
+        limit::Limit,
+        shared::Link,
+        token::issuer::{Fetching, Issuer},
+    },
     journal::{Store, StoreError},
     pool::{budget::Budget, health::Health},
     serve::{
         body::Space,
+        cache,
         cached::Answers,
         client::{self, Client},
         once::{Progress, Watched},
@@ -51,6 +57,10 @@ pub(crate) struct Registry {
     pub(crate) tokens: isobar_adapters::Tokens,
     /// Answers that may be given again.
     pub(crate) answers: Answers,
+    /// Answers of upstreams that may be given again.
+    cache: Mutex<Option<Arc<cache::store::Store>>>,
+    /// Keys that tokens are checked with and that are fetched.
+    issuers: Mutex<HashMap<String, Arc<Issuer>>>,
     /// Told of vendors' answers, where somebody watches.
     pub(crate) progress: Option<Progress>,
     /// Unique to this process, in the store.
@@ -83,6 +93,8 @@ impl Registry {
             space,
             tokens: isobar_adapters::Tokens::default(),
             answers: Answers::default(),
+            cache: Mutex::default(),
+            issuers: Mutex::default(),
             progress: None,
             owner: format!("{:032x}", fastrand::u128(..)),
             beside: Arc::default(),
@@ -207,6 +219,38 @@ impl Registry {
         meter
     }
 
+    /// Where answers are kept, with all that is in it while its limit stays the same.
+    pub(crate) fn cache(&self, limit: u64) -> Arc<cache::store::Store> {
+        let mut known = self.cache.lock();
+        if let Some(store) = &*known
+            && store.limit() == limit
+        {
+            return Arc::clone(store);
+        }
+        let evicted = self.metrics.cache_evictions.clone();
+        let store = Arc::new(cache::store::Store::new(limit, evicted));
+        *known = Some(Arc::clone(&store));
+        store
+    }
+
+    /// The keys of a client's issuer, kept while they are fetched from the same place.
+    pub(crate) fn issuer(
+        &self,
+        client: &str,
+        fetching: Fetching,
+        transport: Arc<dyn Transport>,
+    ) -> Arc<Issuer> {
+        let mut known = self.issuers.lock();
+        if let Some(issuer) = known.get(client)
+            && issuer.fetching() == Some(&fetching)
+        {
+            return Arc::clone(issuer);
+        }
+        let issuer = Arc::new(Issuer::fetched(client, fetching, transport));
+        known.insert(client.to_owned(), Arc::clone(&issuer));
+        issuer
+    }
+
     /// A limiter under an id that is unique to its place in the configuration, kept while its rate stays the same.
     pub(crate) fn limit(&self, id: String, name: &'static str, rate: Rate) -> Arc<Limit> {
         let mut known = self.limits.lock();
@@ -276,6 +320,9 @@ impl Registry {
             limit.sweep();
             Arc::strong_count(limit) > 1
         });
+        self.issuers
+            .lock()
+            .retain(|_, issuer| Arc::strong_count(issuer) > 1);
         self.budgets
             .lock()
             .retain(|_, (_, budget)| Arc::strong_count(budget) > 1);

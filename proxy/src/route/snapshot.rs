@@ -11,11 +11,13 @@ use crate::{
     admin::metrics::RouteCounters,
     edge::{
         auth::Clients,
+        caching::Cached,
+        cors::Cors,
         limit::{Limit, Limiter},
         validate,
     },
     pool::{Account, Pool},
-    serve::composing::StepPools,
+    serve::{cache::store::Store, composing::StepPools},
     telemetry::Sampler,
 };
 
@@ -43,6 +45,10 @@ pub(crate) struct Snapshot {
     pub(crate) sampler: Sampler,
     /// Whether anybody wants traces.
     pub(crate) traces: bool,
+    /// Whether a route says which pages may ask.
+    pub(crate) has_cors: bool,
+    /// Answers that are kept, where a route keeps any.
+    pub(crate) cache: Option<Arc<Store>>,
 }
 
 /// One route, ready to serve.
@@ -52,7 +58,13 @@ pub(crate) struct Route {
     pub(crate) anonymous: bool,
     /// Indexes of the clients allowed; `None` is all.
     pub(crate) clients: Option<Vec<usize>>,
+    /// Scopes that a caller must have.
+    pub(crate) scopes: Vec<String>,
+    /// Which pages of other sites may ask.
+    pub(crate) cors: Option<Arc<Cors>>,
     pub(crate) action: Action,
+    /// How answers are kept, where they are.
+    pub(crate) cache: Option<Box<Cached>>,
     pub(crate) limits: Limits,
     pub(crate) counters: RouteCounters,
 }

@@ -30,6 +30,8 @@ pub(crate) enum Body {
     Whole(Bytes),
     /// To be passed on piece by piece.
     Stream(Coming),
+    /// The same, with its beginning here already.
+    Begun(Bytes, Coming),
 }
 
 /// Reads small bodies of known length; leaves the others to be streamed.

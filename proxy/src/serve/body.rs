@@ -17,6 +17,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use sha2::{Digest as _, Sha256};
 use tokio::{fs::File, io::AsyncWriteExt, sync::mpsc, task::JoinHandle};
 
 use super::live::Draw;
@@ -218,6 +219,28 @@ impl Kept {
                 Ok(piece.into())
             }
         }
+    }
+
+    /// SHA-256 of all of it.
+    pub(crate) async fn sha256(&self) -> io::Result<[u8; 32]> {
+        let hash = |kept: &Self| {
+            let mut hash = Sha256::new();
+            let mut at = 0;
+            loop {
+                let piece = kept.read_at(at, PIECE)?;
+                if piece.is_empty() {
+                    return Ok(hash.finalize().into());
+                }
+                at += piece.len() as u64;
+                hash.update(&piece);
+            }
+        };
+        if self.in_memory() {
+            return hash(self);
+        }
+        let kept = self.clone();
+        let hashed = tokio::task::spawn_blocking(move || hash(&kept));
+        hashed.await.map_err(io::Error::other)?
     }
 
     /// A fresh copy to send; pieces are shared, not copied. Copies may be sent at the same time.

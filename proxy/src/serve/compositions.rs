@@ -170,6 +170,9 @@ pub fn with(mut config: Config, plans: Vec<Arc<Plan>>) -> Checked {
             action: Action::Compose(plan.name.clone()),
             anonymous: expose.anonymous,
             clients: None,
+            scopes: Vec::new(),
+            cors: config.cors.clone(),
+            cache: None,
             limits,
             at: Arc::new(Location {
                 file: plan.name.as_str().into(),

@@ -15,13 +15,13 @@ use super::{
     answer::{self, Answer, retry_after},
     body::{Kept, Replay},
     live::Live,
-    outgoing::Outgoing,
+    outgoing::{self, Outgoing},
     tried::{Outcome, Tried},
 };
 use crate::{
     edge::problem::{Kind, Problem, Reason},
     pool::{
-        Candidate, Pool,
+        Candidate, Credential, Pool,
         breaker::Pass,
         deadline::Deadline,
         health::Permit,
@@ -375,6 +375,21 @@ pub(crate) enum Body {
     Stream(Option<Live>, Duration),
 }
 
+impl Forwarding<'_> {
+    /// SHA-256 of the body, if it is here.
+    async fn digest(&self) -> Result<Option<[u8; 32]>, Problem> {
+        let kept = match &self.body {
+            Body::Kept(kept) => kept,
+            Body::Stream(None, _) => &Kept::Empty,
+            Body::Stream(Some(_), _) => return Ok(None),
+        };
+        let digest = kept.sha256().await;
+        digest
+            .map(Some)
+            .map_err(|_| internal("a spool file cannot be read"))
+    }
+}
+
 impl Work for Forwarding<'_> {
     type Answer = Answer;
 
@@ -411,9 +426,14 @@ impl Work for Forwarding<'_> {
                 (Replay::Live(live.draw()), allowed.min(*idle), Some(live))
             }
         };
+        let digest = match account.credential {
+            Credential::Signature(_) => self.digest().await?,
+            Credential::None | Credential::Header(..) | Credential::Query(_) => None,
+        };
         let request = self
             .outgoing
             .request(account, body)
+            .and_then(|request| outgoing::sign(request, account, digest))
             .map_err(|error| internal(&error.to_string()))?;
         let over = async {
             match live {

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod body;
+pub(crate) mod cache;
 pub(crate) mod cached;
 pub(crate) mod capability;
 pub(crate) mod client;

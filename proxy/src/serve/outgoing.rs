@@ -1,6 +1,6 @@
 //! A client's request as it goes to one account: path, query, headers, credential.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::SystemTime};
 
 use http::{HeaderMap, Method, Request, Uri, uri::PathAndQuery};
 use isobar_config::{PathPiece, PathRewrite};
@@ -35,6 +35,8 @@ pub(crate) enum Unwritable {
     Path,
     #[error("a header's value, made from the request, cannot be sent")]
     Header,
+    #[error("the request cannot be signed")]
+    Signature,
 }
 
 impl Outgoing<'_> {
@@ -48,7 +50,7 @@ impl Outgoing<'_> {
         target.push_str(&self.path);
         let credential = match &account.credential {
             Credential::Query(pair) => Some(pair.as_str()),
-            Credential::None | Credential::Header(..) => None,
+            Credential::None | Credential::Header(..) | Credential::Signature(_) => None,
         };
         match (self.query, credential) {
             (None, None) => {}
@@ -118,6 +120,22 @@ impl Outgoing<'_> {
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let media_type = headers.get(http::header::CONTENT_TYPE);
     media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Signs a request for an account that wants it, as the last thing before it is sent; `body` is the digest of a body that
+/// is known.
+pub(crate) fn sign<B>(
+    request: Request<B>,
+    account: &Account,
+    body: Option<[u8; 32]>,
+) -> Result<Request<B>, Unwritable> {
+    let Credential::Signature(signature) = &account.credential else {
+        return Ok(request);
+    };
+    let (mut parts, content) = request.into_parts();
+    isobar_adapters::sign(&mut parts, body, signature, SystemTime::now())
+        .map_err(|_| Unwritable::Signature)?;
+    Ok(Request::from_parts(parts, content))
 }
 
 /// Applies a route's header edits.

@@ -56,6 +56,8 @@ pub enum Fault {
     Held(Gate),
     /// Another answer, with headers of its own. Nothing was executed.
     Status(u16, Vec<(&'static str, String)>),
+    /// A good answer with these headers beside its own.
+    With(Vec<(&'static str, String)>),
     /// The request is executed, and this status is answered all the same.
     StatusAfterExecuting(u16),
     /// The answer is sent before the request's body was read, and the connection closed.
@@ -82,6 +84,11 @@ impl Fault {
     /// A status without headers of its own.
     pub fn status(code: u16) -> Self {
         Self::Status(code, Vec::new())
+    }
+
+    /// A good answer with one more header.
+    pub fn with(name: &'static str, value: &str) -> Self {
+        Self::With(vec![(name, value.to_owned())])
     }
 
     /// 429 with this `Retry-After`, in seconds.

@@ -370,6 +370,13 @@ async fn act(stream: &mut TcpStream, mut answer: Answer, fault: Fault) -> io::Re
                     .map(|(name, value)| (name.to_owned(), value)),
             );
         }
+        Fault::With(headers) => {
+            answer.headers.extend(
+                headers
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value)),
+            );
+        }
         Fault::StatusAfterExecuting(code) => answer = scripted(code),
         Fault::ResetMidBody => {
             half(stream, &answer).await?;
