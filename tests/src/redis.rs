@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
     process::Stdio,
     time::Duration,
 };
@@ -19,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running server on a port of its own, that keeps nothing on the disk. Dropping it kills it.
 pub struct Server {
     address: SocketAddr,
+    /// Arguments besides those of every server.
+    more: Vec<String>,
+    /// What comes before the address in its URL.
+    before: String,
     child: Child,
 }
 
@@ -28,13 +33,47 @@ impl Server {
     /// # Panics
     /// When it does not listen.
     pub async fn start() -> Option<Self> {
+        Self::launched("redis://".to_owned(), |_| Vec::new()).await
+    }
+
+    /// Starts one that speaks TLS only, with this certificate, and wants a password.
+    ///
+    /// # Panics
+    /// When it does not listen.
+    pub async fn start_tls(certificate: &Path, key: &Path, password: &str) -> Option<Self> {
+        let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
+        Self::launched(format!("rediss://:{password}@"), |port| {
+            [
+                ["--port", "0"],
+                ["--tls-port", port],
+                ["--tls-cert-file", &certificate],
+                ["--tls-key-file", &key],
+                ["--tls-ca-cert-file", &certificate],
+                ["--tls-auth-clients", "no"],
+                ["--requirepass", password],
+            ]
+            .concat()
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
+        })
+        .await
+    }
+
+    async fn launched(before: String, more: impl Fn(&str) -> Vec<String>) -> Option<Self> {
         for _ in 0..5 {
             // Another program may take the port in between: then the next one is tried.
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
             let address = free.local_addr().ok()?;
             drop(free);
-            if let Some(child) = launch(address).await.ok()? {
-                return Some(Self { address, child });
+            let more = more(&address.port().to_string());
+            if let Some(child) = launch(address, &more).await.ok()? {
+                return Some(Self {
+                    address,
+                    more,
+                    before,
+                    child,
+                });
             }
         }
         None
@@ -42,7 +81,7 @@ impl Server {
 
     /// `redis://…`.
     pub fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        format!("{}{}", self.before, self.address)
     }
 
     /// Kills it.
@@ -59,7 +98,7 @@ impl Server {
         reason = "a server that does not start fails the test"
     )]
     pub async fn start_again(&mut self) {
-        let launched = launch(self.address).await.ok().flatten();
+        let launched = launch(self.address, &self.more).await.ok().flatten();
         self.child = launched.expect("the server starts again");
     }
 
@@ -86,7 +125,7 @@ impl Server {
 }
 
 /// An error where there is no such program; nothing when it ended by itself.
-async fn launch(address: SocketAddr) -> io::Result<Option<Child>> {
+async fn launch(address: SocketAddr, more: &[String]) -> io::Result<Option<Child>> {
     let started = Command::new("redis-server")
         .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
         .args([
@@ -99,6 +138,7 @@ async fn launch(address: SocketAddr) -> io::Result<Option<Child>> {
             "--daemonize",
             "no",
         ])
+        .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -13,6 +13,7 @@ mod insights;
 mod key;
 mod logging;
 mod man;
+mod notify;
 mod openapi;
 mod run;
 mod sandbox;
@@ -50,7 +51,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve a configuration: SIGHUP reloads, SIGTERM or Ctrl-C drains and stops
+    /// Serve a configuration: SIGHUP reloads, SIGUSR2 upgrades, SIGTERM or Ctrl-C drains and stops
     Serve(serve::Arguments),
     /// Watch a running gateway: routes, accounts, breakers, latencies, the last failures
     Top(top::Arguments),

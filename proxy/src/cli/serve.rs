@@ -1,9 +1,10 @@
 //! `isobar serve`.
 
 use std::{
+    env,
     io::{self, Write as _},
     path::Path,
-    process::ExitCode,
+    process::{ExitCode, Stdio},
     time::Duration,
 };
 
@@ -11,12 +12,13 @@ use clap::Args;
 use isobar::{Gone, Host, Offer, Origin, Predecessor, Reload, ReloadError, Successor};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Source, check, logging, style::Style};
+use super::{Source, check, logging, notify, style::Style};
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "A configuration with a mistake is not started, and a reload that has one changes nothing.\n\
-        A second SIGTERM or Ctrl-C stops at once.\n\
+        A second SIGTERM or Ctrl-C stops at once. SIGUSR2 starts the program that is on the disk now with the same arguments,\n\
+        which takes the sockets over.\n\
         ISOBAR_LOG sets what is told on standard error: `warn`, `debug`, `error,isobar=debug`; by default\n\
         `error,isobar=info`. The access log goes where `log` in the configuration says."
 )]
@@ -85,6 +87,9 @@ async fn serve(
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut upgrade = signal(SignalKind::user_defined2())?;
+    // By its name now: when another version has taken its place, that is the one to start.
+    let program = env::current_exe()?;
     let (summary, open) = (
         check::summary(&checked.config),
         checked.config.clients.is_none(),
@@ -114,6 +119,8 @@ async fn serve(
         let note = "no `clients` section: only loopback is served and any key is accepted";
         writeln!(out(), "  note     {note}")?;
     }
+    // Before the older process may leave: its end must not be taken for the service's.
+    notify::ready();
     let mut older = None;
     if let Some(predecessor) = predecessor {
         let process = predecessor.process();
@@ -134,6 +141,10 @@ async fn serve(
             _ = hang_up.recv() => tell(&host.reload().await, style)?,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = upgrade.recv() => match &offer {
+                Some(_) => succeed(&program, style),
+                None => writeln!(out(), "not upgraded: this process cannot be succeeded yet")?,
+            },
             () = left(&mut older) => {
                 older = None;
                 offer = offered(&host, &state);
@@ -148,6 +159,7 @@ async fn serve(
     let reason = if successor.is_some() {
         "another process serves now; "
     } else {
+        notify::stopping();
         ""
     };
     writeln!(out(), "{reason}draining; a second signal stops at once")?;
@@ -172,6 +184,27 @@ async fn serve(
             writeln!(out(), "stopped at once")?;
             Ok(ExitCode::FAILURE)
         }
+    }
+}
+
+/// Starts the program that is on the disk now, with the arguments of this process, to take its place.
+fn succeed(program: &Path, style: Style) {
+    let mut command = tokio::process::Command::new(program);
+    command.args(env::args_os().skip(1)).stdin(Stdio::null());
+    if env::args_os().all(|argument| argument != "--upgrade") {
+        command.arg("--upgrade");
+    }
+    let failed = move |why: &dyn std::fmt::Display| {
+        let _ = writeln!(io::stderr(), "{}: {why}", style.bad("not upgraded"));
+    };
+    match command.spawn() {
+        // One that takes over outlives this process, and its end is nobody's business here.
+        Ok(mut child) => drop(tokio::spawn(async move {
+            if let Ok(ended) = child.wait().await {
+                failed(&ended);
+            }
+        })),
+        Err(error) => failed(&error),
     }
 }
 

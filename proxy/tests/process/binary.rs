@@ -21,6 +21,8 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_isobar");
 pub(crate) struct Place {
     folder: TempDir,
     runs: usize,
+    /// What `state.shared` is to say, as YAML.
+    pub(crate) shared: Option<String>,
 }
 
 /// A running gateway. Dropping it kills it.
@@ -36,7 +38,11 @@ impl Place {
     pub(crate) fn new(rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("tmp")).unwrap();
-        let place = Self { folder, runs: 0 };
+        let place = Self {
+            folder,
+            runs: 0,
+            shared: None,
+        };
         place.write("127.0.0.1:0".parse().unwrap(), rest);
         place
     }
@@ -44,9 +50,11 @@ impl Place {
     /// Replaces the configuration, as editors do it: written beside, then moved over.
     pub(crate) fn write(&self, listen: SocketAddr, rest: &str) {
         let at = |name: &str| self.path(name).display().to_string();
+        let shared = self.shared.as_ref();
+        let shared = shared.map_or_else(String::new, |shared| format!(", shared: {shared}"));
         let text = format!(
-            "isobar: 1\nlisten: [ {{ http: \"{listen}\" }} ]\nadmin: \"127.0.0.1:0\"\nstate: \"{}\"\n\
-             log: {{ access: \"file:{}\" }}\n{rest}",
+            "isobar: 1\nlisten: [ {{ http: \"{listen}\" }} ]\nadmin: \"127.0.0.1:0\"\n\
+             state: {{ folder: \"{}\"{shared} }}\nlog: {{ access: \"file:{}\" }}\n{rest}",
             at("state"),
             at("access.log"),
         );

@@ -21,6 +21,7 @@ mod memory;
 mod restart;
 mod secrets;
 mod signals;
+mod store;
 mod tls;
 mod top;
 mod upgrade;

@@ -48,10 +48,11 @@ fn forms(secret: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_in_any_log_answer_metric_or_page() {
-    let (a, b, q) = (
+    let (a, b, q, collector) = (
         Upstream::start("a").await.unwrap(),
         Upstream::start("b").await.unwrap(),
         Upstream::start("q").await.unwrap(),
+        Upstream::start("collector").await.unwrap(),
     );
     let names = [
         "client",
@@ -64,22 +65,26 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
         "body",
         "cookie",
         "clients_query",
+        "collector",
+        "store",
     ];
     let secrets: BTreeMap<&str, String> = names.map(|name| (name, secret(name))).into();
     let rest = |extra: &str| {
         format!(
             "clients: {{ shop: {{ key: \"{}\" }} }}\n\
+             otlp: {{ endpoint: \"{c}\", sample: 1, every: 1s, headers: {{ x-collector: \"${{COLLECTOR}}\" }} }}\n\
              upstreams:\n  bearer: {{ url: \"{a}\", auth: {{ bearer: \"${{BEARER}}\" }} }}\n  \
              header: {{ url: \"{a}\", auth: {{ header: {{ name: x-vendor-key, value: \"${{HEADER}}\" }} }} }}\n  \
              basic: {{ url: \"{a}\", auth: {{ basic: {{ user: us, password: \"${{BASIC}}\" }} }} }}\n  \
              query: {{ url: \"{q}\", auth: {{ query: {{ name: key, value: \"${{QUERY}}\" }} }}, probe: {{ path: /healthz, every: 100ms }} }}\n  \
              file: {{ url: \"{a}\", auth: {{ bearer: \"file(secret.txt)\" }} }}\n  \
              other: \"{b}\"\n\
-             routes:\n{routes}  - match: \"/ruled\"\n    forward:\n      members: [other]\n      \
+             routes:\n{routes}  - match: \"/ruled\"\n    limits: {{ rate: {{ route: {{ requests: 1000, per: 1s, shared: true }} }} }}\n    forward:\n      members: [other]\n      \
              rules: [ {{ when: \"= request.headers.authorization > 3\", members: [other] }}, {{ when: \"= request.headers['x-api-key'] == 'x'\", members: [other] }} ]\n      \
              request_headers: {{ set: {{ x-copy: $.request.headers.authorization }} }}\n{extra}",
             isobar_config::hash_key(&secrets["client"]),
             a = a.url(),
+            c = collector.url(),
             b = b.url(),
             q = q.url(),
             routes = ["bearer", "header", "basic", "query", "file"]
@@ -90,12 +95,19 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
         )
     };
     let mut place = Place::new(&rest(""));
+    place.shared = Some("{ url: \"${STORE}\" }".to_owned());
+    place.write("127.0.0.1:0".parse().unwrap(), &rest(""));
+    // Nobody is there, so that everything there is to say of the store is said.
+    let store = secrets["store"].replace('/', "%2F").replace('+', "%2B");
+    let store = format!("redis://:{}@127.0.0.1:1", store.replace('=', "%3D"));
     fs::write(place.path("secret.txt"), &secrets["file"]).unwrap();
     let variables = [
         ("BEARER", &*secrets["bearer"]),
         ("HEADER", &secrets["header"]),
         ("BASIC", &secrets["basic"]),
         ("QUERY", &secrets["query"]),
+        ("COLLECTOR", &secrets["collector"]),
+        ("STORE", &store),
         ("ISOBAR_LOG", "trace"),
         ("RUST_BACKTRACE", "full"),
     ];
@@ -230,9 +242,15 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
         told.push_str(&fs::read_to_string(place.path(file)).unwrap());
     }
     told.push_str(&place.access_log());
+    // What the collector was sent, besides the credential that is its own.
+    let sent = collector.ledger();
+    assert!(sent.len() > 1, "nothing is traced");
+    for entry in &sent {
+        told.push_str(&String::from_utf8_lossy(&entry.body));
+    }
 
     // Each was really in play.
-    let wire = format!("{:?}{:?}{:?}", a.ledger(), b.ledger(), q.ledger());
+    let wire = format!("{:?}{:?}{:?}{sent:?}", a.ledger(), b.ledger(), q.ledger());
     for name in [
         "bearer",
         "header",
@@ -240,6 +258,7 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
         "file",
         "cookie",
         "clients_query",
+        "collector",
     ] {
         assert!(
             forms(&secrets[name]).iter().any(|form| wire.contains(form)),

@@ -15,7 +15,7 @@ use isobar_tests::{eventually, read_answer, see, status_of};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::{
-    binary::{PATIENCE, Place, client},
+    binary::{PATIENCE, Place, client, send},
     commands::run,
 };
 
@@ -236,4 +236,49 @@ async fn without_a_running_gateway_there_is_nothing_to_take_over() {
         told.contains("no running gateway offers its sockets"),
         "{told}"
     );
+}
+
+/// What the service manager is told next.
+async fn told(manager: &tokio::net::UnixDatagram) -> String {
+    let mut bytes = [0; 256];
+    let received = tokio::time::timeout(PATIENCE, manager.recv(&mut bytes)).await;
+    let length = received.expect("nothing is told").unwrap();
+    String::from_utf8_lossy(&bytes[..length]).into_owned()
+}
+
+#[tokio::test]
+async fn a_signal_upgrades_and_the_service_manager_is_told_whom_to_watch() {
+    let a = Upstream::start("a").await.unwrap();
+    let mut place = Place::new(&rest("first", &a.url()));
+    let socket = place.path("notify.sock");
+    let manager = tokio::net::UnixDatagram::bind(&socket).unwrap();
+    let path = socket.display().to_string();
+    let older = place.start_with(&[("NOTIFY_SOCKET", &path)]).await;
+    assert_eq!(
+        told(&manager).await,
+        format!("READY=1\nMAINPID={}\n", older.id())
+    );
+    offers(&place).await;
+
+    let (address, id) = (older.address, older.id());
+    older.signal("-USR2").await;
+    let words = told(&manager).await;
+    let newer = words
+        .strip_prefix("READY=1\nMAINPID=")
+        .and_then(|rest| rest.trim().parse::<u32>().ok());
+    let newer = newer.unwrap_or_else(|| panic!("{words}"));
+    assert_ne!(newer, id);
+    older.says("another process serves now; draining").await;
+    assert_eq!(older.left().await, Some(0));
+    assert_eq!(mark_of(address).await, "first");
+
+    // The newer one leaves for good, and says so.
+    offers(&place).await;
+    assert!(send("-TERM", newer).await);
+    assert_eq!(told(&manager).await, "STOPPING=1\n");
+    let gone = eventually(PATIENCE, async || {
+        TcpStream::connect(address).await.is_err()
+    })
+    .await;
+    assert!(gone, "it still listens");
 }
