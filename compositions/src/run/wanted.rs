@@ -52,22 +52,17 @@ impl Wanted {
     /// Adds what an expression looks at of a name.
     pub(crate) fn add_expression(&mut self, expression: &Expression, name: &str) {
         for way in expression.looks_at(name) {
-            let mut at = &mut *self;
-            let mut whole = true;
-            for name in way {
-                match at.member_mut(name) {
-                    Some(member) => at = member,
-                    None => {
-                        whole = false;
-                        break;
-                    }
-                }
-            }
-            if whole {
-                *at = Self::All;
-            } else {
-                *self = Self::All;
-            }
+            self.add_way(&way);
+        }
+    }
+
+    fn add_way(&mut self, way: &[&str]) {
+        match way {
+            [] => *self = Self::All,
+            [name, rest @ ..] => match self.member_mut(name) {
+                Some(member) => member.add_way(rest),
+                None => *self = Self::All,
+            },
         }
     }
 

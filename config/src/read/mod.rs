@@ -23,7 +23,7 @@ use crate::{
     load::Source,
     model::{
         AccessLog, Account, AccountId, Auth, BaseUrl, Breaker, Client, Compositions, Config, Cors,
-        KeyDigest, Listen, Log, Otlp, Pool, PoolId, Probe, Protocol, Rate, RequestSignature, Route,
+        KeyDigest, Log, Otlp, Pool, PoolId, Probe, Protocol, Rate, RequestSignature, Route,
         Setting, SharedState, Spend, VendorAccount, WhenDown,
     },
     place::{Location, Span},

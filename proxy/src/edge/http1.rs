@@ -23,6 +23,7 @@ use super::{
     problem::{Kind, MEDIA_TYPE, Problem},
     trace::Trace,
 };
+use crate::telemetry::Sampler;
 
 /// Room for a head; a longer one takes the pipeline.
 const HEAD: usize = 8 * 1024;
@@ -145,7 +146,7 @@ async fn tell_unreadable(session: &mut Session) -> Result<()> {
         Kind::BadRequest,
         "the request's head cannot be read as HTTP/1.1",
     );
-    let body = problem.document(&Trace::continue_from(None).id(), &[]);
+    let body = problem.document(&Trace::continue_from(None, Sampler::ALL).id(), &[]);
     let mut head = ResponseHeader::build_no_case(400, Some(4))?;
     head.insert_header(header::CONTENT_TYPE, MEDIA_TYPE)?;
     head.insert_header(header::CACHE_CONTROL, "no-store")?;

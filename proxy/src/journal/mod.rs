@@ -90,7 +90,7 @@ pub async fn standing(folder: &Path) -> Result<Vec<Standing>, StoreError> {
     if !exists(folder) {
         return Ok(Vec::new());
     }
-    Store::open(folder).await?.standing().await
+    looking(folder).await?.standing().await
 }
 
 /// Forgets an effect in a state folder that a person has looked at.
@@ -98,7 +98,12 @@ pub async fn settle(folder: &Path, run: &str, number: u32) -> Result<Settled, St
     if !exists(folder) {
         return Ok(Settled::Unknown);
     }
-    Store::open(folder).await?.settle(run, number).await
+    looking(folder).await?.settle(run, number).await
+}
+
+/// The store as one opens it who begins nothing in it.
+async fn looking(folder: &Path) -> Result<Store, StoreError> {
+    Store::open(folder, String::new(), Arc::default()).await
 }
 
 /// Whether a state folder has a store.

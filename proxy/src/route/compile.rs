@@ -196,7 +196,7 @@ fn issuers(
                     refresh,
                     floor,
                 };
-                registry.issuer(name, fetching, registry.wire(CONNECT)?)
+                registry.issuer(name, fetching, registry.wire(CONNECT, None)?)
             }
         };
         issuers.insert(name.clone(), issuer);

@@ -37,7 +37,6 @@ use crate::{
         resolver::Resolver,
         spend::Meter,
         transport::Wire,
-        trust,
     },
     telemetry::Queue,
 };

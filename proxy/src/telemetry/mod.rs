@@ -221,7 +221,7 @@ async fn post(otlp: &Otlp, registry: &Registry, path: &str, body: Bytes) -> Resu
         body: Body::of(body),
         talk: Talk::Http,
     };
-    let wire = registry.wire(CONNECT);
+    let wire = registry.wire(CONNECT, None);
     let wire = wire.map_err(|error| for_good(error.to_string()))?;
     match wire.send(request, PATIENCE).await {
         Ok(answer) if answer.status.is_success() => Ok(()),

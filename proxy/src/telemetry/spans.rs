@@ -88,7 +88,7 @@ pub(crate) fn of(over: &Over<'_>) -> Spans {
         let failed = step.outcome == StepOutcome::Failed;
         let mut attributes = vec![
             wire::text("isobar.step", step.step.as_str()),
-            wire::text("isobar.work", step.work.as_str()),
+            wire::text("isobar.work", &*step.work),
             wire::text("isobar.outcome", step.outcome.name()),
         ];
         attributes.extend(
