@@ -237,6 +237,14 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_was_refused_may_always_go_elsewhere() {
+        check(
+            Evidence::NotSent(Fault::Refused),
+            [(Verdict::Refused, Next::Other); 4],
+        );
+    }
+
+    #[test]
     fn a_refusal_before_work_may_always_go_elsewhere() {
         for code in [421, 425, 429] {
             check(status(code), [(Verdict::Refused, Next::Other); 4]);

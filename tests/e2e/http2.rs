@@ -228,20 +228,66 @@ async fn a_drain_says_goodbye_and_lets_running_requests_end() {
     );
 }
 
-/// Sends one head, byte for byte, and waits until its stream or the connection ends.
-async fn framed(gateway: &Gateway, fields: &[(&str, &str)]) {
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [0, length[0], length[1], kind, flags, 0, 0, 0, stream];
+    [&head[..], payload].concat()
+}
+
+/// Fields as they are written without a table and without compression.
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
-        // Never indexed, not compressed.
         block.push(0x10);
         for text in [name, value] {
             block.push(u8::try_from(text.len()).unwrap());
             block.extend_from_slice(text.as_bytes());
         }
     }
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-    bytes.extend_from_slice(&[0, 0, u8::try_from(block.len()).unwrap(), 1, 5, 0, 0, 0, 1]);
-    bytes.extend_from_slice(&block);
+    block
+}
+
+/// Attacks: a name, how they begin, and what is then sent thousands of times.
+fn floods() -> Vec<(&'static str, Vec<u8>, Vec<u8>)> {
+    let usual = block(&[
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/x"),
+        (":authority", "h"),
+    ]);
+    let more = block(&[("x-more", &"v".repeat(100))]).repeat(10);
+    // One large field is put into the table, and then referred to again and again.
+    let large = "v".repeat(126);
+    let mut kept = vec![0x40, 1, b'x', 126];
+    kept.extend_from_slice(large.as_bytes());
+    let bomb = [&usual[..], &kept, &vec![0xbe; 8_000]].concat();
+    vec![
+        (
+            "continuation",
+            frame(1, 1, 1, &usual),
+            frame(9, 0, 1, &more),
+        ),
+        (
+            "empty continuation",
+            frame(1, 1, 1, &usual),
+            frame(9, 0, 1, &[]),
+        ),
+        ("ping", vec![], frame(6, 0, 0, b"12345678")),
+        ("settings", vec![], frame(4, 0, 0, &[0, 4, 0, 0, 255, 255])),
+        ("empty data", vec![], frame(0, 0, 1, &[])),
+        ("priority", vec![], frame(2, 0, 3, &[0, 0, 0, 0, 16])),
+        ("window", vec![], frame(8, 0, 0, &[0x7f, 255, 255, 255])),
+        ("hpack bomb", vec![], frame(1, 5, 1, &bomb)),
+        ("unknown frames", vec![], frame(77, 0, 0, &[0; 100])),
+    ]
+}
+
+/// Sends one head, byte for byte, and waits until its stream or the connection ends.
+async fn framed(gateway: &Gateway, fields: &[(&str, &str)]) {
+    let mut bytes = PREFACE.to_vec();
+    bytes.extend_from_slice(&frame(1, 5, 1, &block(fields)));
     let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
     stream.write_all(&bytes).await.unwrap();
     let ended = async {
@@ -367,12 +413,33 @@ async fn http2_floods_end_the_connection_and_harm_nobody_else() {
         }
     }
     assert!(given_up < 20_000, "the flood went through");
-    let began = Instant::now();
-    assert_eq!(
-        ask(&other, request("GET", "/"), b"").await.unwrap().status,
-        200
-    );
-    assert!(began.elapsed() < Duration::from_secs(3));
+    for (name, start, frame) in floods() {
+        let mut bytes = PREFACE.to_vec();
+        bytes.extend_from_slice(&start);
+        let mut stream = TcpStream::connect(gateway.address()).await.unwrap();
+        let _ = stream.write_all(&bytes).await;
+        let many = frame.repeat(20);
+        let flooding = async {
+            for _ in 0..250 {
+                if stream.write_all(&many).await.is_err() {
+                    return;
+                }
+                // What comes back is read, or not kept.
+                let _ = stream.try_read(&mut [0; 16 * 1024]);
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, flooding).await;
+        let began = Instant::now();
+        let seen = ask(&other, request("GET", "/"), b"").await.unwrap();
+        assert_eq!(seen.status, 200, "{name}");
+        assert!(began.elapsed() < Duration::from_secs(3), "{name}");
+    }
+    let flooded = a
+        .ledger()
+        .iter()
+        .filter(|entry| entry.target == "/x")
+        .count();
+    assert_eq!(flooded, 0, "heads without an end reach nobody");
     let streams = other.current_max_send_streams();
     assert_eq!(streams, 100, "streams at once");
 }
@@ -418,6 +485,8 @@ enum Act {
     Reset(Reason),
     /// The connection says goodbye before it takes the request.
     Goodbye,
+    /// The connection answers with these frames, and these again and again.
+    Frames(&'static str),
 }
 
 /// A server of HTTP/2 that echoes, and misbehaves by script.
@@ -485,11 +554,12 @@ async fn converse<S>(mut stream: S, state: Arc<State>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let says_goodbye = {
+    let of_connection = {
         let mut script = state.script.lock().unwrap();
-        matches!(script.front(), Some(Act::Goodbye)) && script.pop_front().is_some()
+        let is_its = matches!(script.front(), Some(Act::Goodbye | Act::Frames(_)));
+        is_its.then(|| script.pop_front()).flatten()
     };
-    if says_goodbye {
+    if let Some(act) = of_connection {
         // SETTINGS, and once a request is there, GOAWAY: no stream was taken, no error.
         stream
             .write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -506,8 +576,17 @@ where
                 _ => return,
             }
         }
-        let goodbye = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        stream.write_all(&goodbye).await.unwrap();
+        let (once, again) = match act {
+            Act::Frames(name) => hostile(name),
+            _ => (frame(7, 0, 0, &[0; 8]), vec![]),
+        };
+        let _ = stream.write_all(&once).await;
+        while !again.is_empty() && stream.write_all(&again).await.is_ok() {
+            state.streams.fetch_add(1, SeqCst);
+            if state.streams.load(SeqCst) > 20_000 {
+                break;
+            }
+        }
         let mut rest = Vec::new();
         let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
         return;
@@ -527,6 +606,33 @@ where
             answer(&path, running, act, body, respond).await;
             state.streams.fetch_sub(1, SeqCst);
         });
+    }
+}
+
+/// What a server sends that means ill: once, and then without end.
+fn hostile(name: &str) -> (Vec<u8>, Vec<u8>) {
+    let status = |status: &str| block(&[(":status", status)]);
+    match name {
+        "interim answers" => (vec![], frame(1, 4, 1, &status("103"))),
+        "a switch that nobody asked for" => {
+            (frame(1, 4, 1, &status("101")), frame(0, 0, 1, b"raw"))
+        }
+        "a head without an end" => {
+            let more = block(&[("x-more", &"v".repeat(100))]).repeat(10);
+            (frame(1, 0, 1, &status("200")), frame(9, 0, 1, &more))
+        }
+        "a pushed answer" => (
+            frame(5, 4, 1, &[&[0, 0, 0, 2][..], &status("200")].concat()),
+            vec![],
+        ),
+        "no status" => (frame(1, 5, 1, &block(&[("x", "y")])), vec![]),
+        "a length that is not kept" => {
+            let head = block(&[(":status", "200"), ("content-length", "3")]);
+            let body = frame(0, 1, 1, b"four");
+            ([frame(1, 4, 1, &head), body].concat(), vec![])
+        }
+        "data without a head" => (vec![], frame(0, 0, 1, b"data")),
+        _ => (frame(6, 0, 0, b"short"), vec![]),
     }
 }
 
@@ -689,6 +795,31 @@ async fn a_refused_stream_goes_to_the_next_account_and_a_reset_one_only_where_it
         assert_eq!((seen.status, seen.vendor()), (status, vendor), "{shown}");
         assert_eq!(seen.problem(), problem, "{shown}");
         assert_eq!(b.requests().len(), reached, "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_server_of_http2_is_given_up_and_harms_nobody_else() {
+    for name in [
+        "interim answers",
+        "a switch that nobody asked for",
+        "a head without an end",
+        "a pushed answer",
+        "no status",
+        "a length that is not kept",
+        "data without a head",
+        "a broken frame",
+    ] {
+        let (a, b, gateway) = two().await;
+        a.script([Act::Frames(name)]);
+        let began = Instant::now();
+        let seen = isobar_tests::see(gateway.request("POST", "/").body("pay")).await;
+        assert_eq!(seen.status, 502, "{name}: {}", seen.text());
+        assert_eq!(seen.problem(), "outcome-unknown", "{name}");
+        assert!(began.elapsed() < PATIENCE, "{name}");
+        assert_eq!(b.requests().len(), 0, "{name}");
+        let seen = isobar_tests::see(gateway.request("POST", "/").body("pay")).await;
+        assert_eq!((seen.status, seen.text().as_str()), (200, "pay"), "{name}");
     }
 }
 

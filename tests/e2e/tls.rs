@@ -149,6 +149,8 @@ async fn a_changed_certificate_is_taken_up_and_no_connection_is_dropped() {
     assert!(eventually(PATIENCE, changed).await, "without a word to it");
     open.write_all(ASK.as_bytes()).await.unwrap();
     assert_eq!(status_of(&read_answer(&mut open, PATIENCE).await), 200);
+    let until = "isobar_certificate_expires_seconds{name=\"a.example.com\"} 32472144000";
+    assert!(secure.metric(until).await, "when it expires is told");
     let reload = secure.gateway.host.reload().await.unwrap();
     assert!(reload.needs_restart.is_empty(), "{reload:?}");
 }

@@ -1,5 +1,7 @@
 //! Prometheus metrics. Handles are looked up when a plan is compiled, never per request.
 
+use std::time::SystemTime;
+
 use isobar_adapters::Verdict;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -47,6 +49,7 @@ pub(crate) struct Metrics {
     account_in_flight: IntGaugeVec,
     account_available: IntGaugeVec,
     account_latency: prometheus::GaugeVec,
+    certificates: IntGaugeVec,
     body_bytes: IntGaugeVec,
     unlogged: IntGauge,
 }
@@ -80,6 +83,8 @@ pub(crate) struct AttemptCounters {
 /// What is read at scrape time.
 pub(crate) struct Scrape<'a> {
     pub(crate) accounts: Vec<AccountGauges<'a>>,
+    /// Name of each certificate of the listeners, and when it expires.
+    pub(crate) certificates: Vec<(&'a str, SystemTime)>,
     pub(crate) body_memory: u64,
     pub(crate) body_spool: u64,
     pub(crate) unlogged: usize,
@@ -208,6 +213,11 @@ impl Metrics {
                 "Peak-EWMA latency of an account.",
                 &["account"],
             )?,
+            certificates: register.gauges(
+                "isobar_certificate_expires_seconds",
+                "When a listener's certificate expires, in seconds since 1970.",
+                &["name"],
+            )?,
             body_bytes: register.gauges(
                 "isobar_body_bytes",
                 "Request bodies held for replay.",
@@ -314,6 +324,13 @@ impl Metrics {
                     .with_label_values(&[account.name, operation])
                     .set(*state);
             }
+        }
+        self.certificates.reset();
+        for (name, until) in &scrape.certificates {
+            let seconds = until.duration_since(SystemTime::UNIX_EPOCH);
+            self.certificates
+                .with_label_values(&[name])
+                .set(signed(seconds.unwrap_or_default().as_secs()));
         }
         self.body_bytes
             .with_label_values(&["memory"])

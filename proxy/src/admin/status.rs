@@ -24,8 +24,20 @@ pub(super) fn scrape<'p>(inner: &Inner, plan: &'p Snapshot) -> Scrape<'p> {
             .map(|(route, at)| (route, at as i64))
             .collect(),
     });
+    let listeners = plan
+        .config
+        .listen
+        .iter()
+        .filter_map(|listen| listen.tls.as_ref());
+    let certificates = listeners
+        .flat_map(|tls| &tls.certificates)
+        .filter_map(|identity| {
+            let facts = identity.facts();
+            Some((facts.names.first()?.as_str(), facts.until))
+        });
     Scrape {
         accounts: accounts.collect(),
+        certificates: certificates.collect(),
         body_memory,
         body_spool,
         unlogged: inner.log.dropped(),

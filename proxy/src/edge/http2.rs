@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use pingora_core::{
     protocols::{
         Digest, Stream,
@@ -21,7 +22,7 @@ use pingora_core::{
     server::ShutdownWatch,
 };
 
-use super::{context::Context, front::Connection, gateway::Gateway};
+use super::{auth::Remembered, context::Context, front::Connection, gateway::Gateway};
 
 /// What a client that knows we speak HTTP/2 begins with (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -99,6 +100,8 @@ pub(super) async fn drive(
     };
     let (mut shutdown, mut leaving, mut malformed) = (shutdown.clone(), false, 0);
     let count = Arc::new(Count::default());
+    // The key that was last good on this connection, while no request holds it.
+    let remembered = Arc::new(Mutex::new(None));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -119,8 +122,9 @@ pub(super) async fn drive(
                 connection.stream_began();
                 let running = Running(Arc::clone(connection));
                 let (gateway, count) = (Arc::clone(gateway), Arc::clone(&count));
+                let remembered = Arc::clone(&remembered);
                 tokio::spawn(async move {
-                    if one(&gateway, session).await {
+                    if one(&gateway, session, &remembered).await {
                         count.given_up.fetch_add(1, Relaxed);
                     }
                     drop(running);
@@ -166,9 +170,14 @@ async fn over(connection: &Connection, keep_alive: Duration, shutdown: &mut Shut
 }
 
 /// One request; whether its client gave it up.
-async fn one(gateway: &Gateway, session: HttpSession) -> bool {
+async fn one(
+    gateway: &Gateway,
+    session: HttpSession,
+    remembered: &Mutex<Option<Remembered>>,
+) -> bool {
     let mut session = Session::new_http2(session);
     let mut cx = Context::new();
+    cx.remembered = remembered.lock().take();
     gateway.begin(&mut session, &mut cx);
     let answered = match gateway.answer(&mut session, &mut cx).await {
         Ok(answered) => answered,
@@ -178,6 +187,9 @@ async fn one(gateway: &Gateway, session: HttpSession) -> bool {
         }
     };
     gateway.settle(&session, &mut cx);
+    if let Some(known) = cx.remembered.take() {
+        *remembered.lock() = Some(known);
+    }
     if answered && let Err(error) = session.finish().await {
         log::debug!("the client left before its answer ended: {error}");
     }

@@ -79,7 +79,7 @@ pub(super) struct Coming {
     /// What the answer's head says of its length.
     left: Option<u64>,
     over: bool,
-    _place: Place,
+    place: Place,
 }
 
 type Sending = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -231,7 +231,7 @@ impl Place {
             Err(error) => Err(error),
         };
         let Ok((mut response, stream)) = begun else {
-            self.0.over.store(true, Relaxed);
+            self.distrust();
             return Err(Lost::Unsent(Some(body)));
         };
         sent.store(true, Relaxed);
@@ -251,9 +251,17 @@ impl Place {
         });
         let malformed = Lost::Broken(Evidence::Broken(Fault::Malformed));
         let (head, body) = match answered.await {
-            None => return Err(malformed),
+            None => {
+                self.distrust();
+                return Err(malformed);
+            }
             Some(Ok(answer)) => answer.into_parts(),
-            Some(Err(error)) => return Err(lost(&error)),
+            Some(Err(error)) => {
+                if error.is_library() {
+                    self.distrust();
+                }
+                return Err(lost(&error));
+            }
         };
         let length = head.headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
@@ -263,9 +271,16 @@ impl Place {
             over,
             body,
             sending,
-            _place: self,
+            place: self,
         };
         Ok(Response::from_parts(head, coming))
+    }
+}
+
+impl Place {
+    /// The connection takes no other request: it is lost, or the server broke the protocol on it.
+    fn distrust(&self) {
+        self.0.over.store(true, Relaxed);
     }
 }
 
@@ -416,6 +431,9 @@ impl Coming {
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
             Some(Err(error)) => {
+                if error.is_library() {
+                    self.place.distrust();
+                }
                 self.over = true;
                 return Poll::Ready(Some(Err(io::Error::other(error))));
             }
