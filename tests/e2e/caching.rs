@@ -589,3 +589,43 @@ async fn a_route_without_a_cache_says_nothing_of_one() {
     }
     assert_eq!(a.ledger().len(), 2);
 }
+
+#[tokio::test]
+async fn a_reload_keeps_what_is_kept_until_the_route_goes_elsewhere_or_otherwise() {
+    let (a, b) = (
+        Upstream::start("a").await.unwrap(),
+        Upstream::start("b").await.unwrap(),
+    );
+    let text = |url: &str, key: &str, more: &str, forward: &str| {
+        format!(
+            "{}upstreams: {{ a: {{ url: \"{url}\", auth: {{ bearer: \"${{X:-{key}}}\" }} }} }}\n\
+             routes: [ {{ match: \"/*\", name: main, forward: {{ members: [a]{forward} }}, cache: {{ fresh: 1h }}, anonymous: true }} ]\n{more}",
+            isobar_tests::HEAD
+        )
+    };
+    let first = text(&a.url(), "one", "", "");
+    let gateway = Gateway::start_whole(&first).await;
+    let kept = gateway.get("/x").await.body;
+    let mut asked = 1;
+    for (config, asks_again) in [
+        (first.clone(), false),
+        (
+            text(&a.url(), "one", "limits: { rate: 100/s }\n", ""),
+            false,
+        ),
+        (text(&a.url(), "two", "", ""), true),
+        (text(&b.url(), "one", "", ""), true),
+        (text(&a.url(), "one", "", ", path: \"/other/{*}\""), true),
+        (first.clone(), false),
+        (
+            text(&a.url(), "one", "limits: { cache_memory: 1MiB }\n", ""),
+            true,
+        ),
+    ] {
+        gateway.host.swap(isobar_tests::checked(&config)).unwrap();
+        let seen = gateway.get("/x").await;
+        asked += usize::from(asks_again);
+        assert_eq!(a.ledger().len() + b.ledger().len(), asked, "{config}");
+        assert_eq!(seen.body == kept, !asks_again, "{config}");
+    }
+}

@@ -11,8 +11,15 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Where requests go: both paths, a fixed answer, a refusal by key, and nowhere.
-const ROUTES: [&str; 5] = ["/exchange", "/stream", "/fixed", "/locked", "/nowhere"];
+/// Where requests go: both paths, one whose answers are kept, a fixed answer, a refusal by key, and nowhere.
+const ROUTES: [&str; 6] = [
+    "/exchange",
+    "/stream",
+    "/kept",
+    "/fixed",
+    "/locked",
+    "/nowhere",
+];
 
 async fn behind() -> (Upstream, Gateway) {
     let a = Upstream::start("a").await.unwrap();
@@ -22,6 +29,7 @@ async fn behind() -> (Upstream, Gateway) {
          upstreams: {{ a: \"{}\" }}\n\
          routes:\n  - {{ match: /exchange, forward: {{ members: [a], mode: exchange }}, anonymous: true }}\n  \
          - {{ match: /stream, forward: {{ members: [a], mode: stream }}, anonymous: true }}\n  \
+         - {{ match: /kept, forward: [a], cache: {{ shared: true, fresh: 1h }}, anonymous: true }}\n  \
          - {{ match: /fixed, respond: {{ body: fixed }}, anonymous: true }}\n  \
          - {{ match: /locked, forward: [a] }}\n  \
          - {{ match: /smuggled, forward: [a], anonymous: true }}\n\
@@ -287,7 +295,7 @@ impl Noise {
             match self.below(5) {
                 0 => bytes[at] = odd[self.below(odd.len())],
                 1 => bytes.insert(at, odd[self.below(odd.len())]),
-                2 => drop(bytes.remove(at)),
+                2 if bytes.len() > 1 => drop(bytes.remove(at)),
                 3 => {
                     let end = (at + 1 + self.below(40)).min(bytes.len());
                     let again = bytes[at..end].to_vec();

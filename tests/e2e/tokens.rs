@@ -531,6 +531,10 @@ async fn scopes_open_routes_to_those_who_have_them() {
     ] {
         let seen = stand.ask(path, &scoped(scopes.clone())).await;
         assert_eq!(seen.status, status, "{path} {scopes}: {}", seen.text());
+        if status == 403 && path.starts_with("/admin") {
+            let challenge = "Bearer error=\"insufficient_scope\", scope=\"admin\"";
+            assert_eq!(seen.header("www-authenticate"), challenge);
+        }
     }
     // Keys have the scopes that the configuration gives them.
     for (path, status) in [("/read/x", 200), ("/admin/x", 403), ("/shop/x", 200)] {

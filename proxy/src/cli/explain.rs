@@ -339,6 +339,14 @@ fn takes(route: &Route) -> String {
 }
 
 fn callers(config: &Config, route: &Route) -> String {
+    let mut callers = known(config, route);
+    if !route.scopes.is_empty() {
+        callers.push_str(&format!(", with the scopes {}", route.scopes.join(" ")));
+    }
+    callers
+}
+
+fn known(config: &Config, route: &Route) -> String {
     if route.anonymous {
         return "anyone, without a key".to_owned();
     }

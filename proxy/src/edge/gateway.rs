@@ -133,7 +133,7 @@ impl Gateway {
         cx.plan = Some(Arc::clone(&plan));
         let mut admitted = admit(session, cx, &plan);
         if let Some(wanted) = cx.wanted.take() {
-            wanted.issuer.renew(&wanted.seen).await;
+            Box::pin(wanted.issuer.renew(&wanted.seen)).await;
             admitted = admit(session, cx, &plan);
             if let Some(wanted) = cx.wanted.take() {
                 admitted = Err(unverified(session, cx, &plan, &wanted));
@@ -158,7 +158,7 @@ impl Gateway {
             .await;
         };
         if let Some(headers) = admitted.preflight.take() {
-            write::preflight(session, cx, headers).await?;
+            Box::pin(write::preflight(session, cx, headers)).await?;
             return Ok(true);
         }
         if has_shared_limits(cx, &plan, route)
@@ -730,7 +730,12 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
     cx.identity = identity;
     if !missing.is_empty() {
         let detail = format!("the caller lacks the scope `{}`", missing.join("`, `"));
-        return Err(Problem::new(403, Kind::Forbidden, detail));
+        let mut problem = Problem::new(403, Kind::Forbidden, detail);
+        // RFC 6750 §3.1.
+        let scopes = missing.join(" ").replace(['"', '\\'], "");
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\"");
+        problem.challenge = HeaderValue::try_from(challenge).ok();
+        return Err(problem);
     }
     limit(cx, plan, route)?;
     if let Some(length) = admitted.length.filter(|length| *length > route.limits.body) {

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use isobar_adapters::Fault;
 use serde::Serialize;
 
@@ -19,6 +20,8 @@ pub(crate) struct Problem {
     pub(crate) retry_after: Option<Duration>,
     /// `Allow`, for 405.
     pub(crate) allow: Vec<String>,
+    /// `WWW-Authenticate`, where it says more than which scheme is meant.
+    pub(crate) challenge: Option<HeaderValue>,
 }
 
 /// What went wrong, in terms of what the client can do.
@@ -160,6 +163,7 @@ impl Problem {
             detail: detail.into(),
             retry_after: None,
             allow: Vec::new(),
+            challenge: None,
         }
     }
 

@@ -48,7 +48,9 @@ pub(crate) async fn problem(
     if let Some(wait) = problem.retry_after {
         head.insert_header(header::RETRY_AFTER, whole_seconds(wait).max(1).to_string())?;
     }
-    if problem.status == 401 {
+    if let Some(challenge) = &problem.challenge {
+        head.insert_header(header::WWW_AUTHENTICATE, challenge.clone())?;
+    } else if problem.status == 401 {
         head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
     }
     if !problem.allow.is_empty() {

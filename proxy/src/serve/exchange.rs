@@ -427,7 +427,7 @@ impl Work for Forwarding<'_> {
             }
         };
         let digest = match account.credential {
-            Credential::Signature(_) => self.digest().await?,
+            Credential::Signature(_) => Box::pin(self.digest()).await?,
             Credential::None | Credential::Header(..) | Credential::Query(_) => None,
         };
         let request = self

@@ -46,6 +46,20 @@ fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
+/// A token that is signed with this secret.
+fn token(secret: &str) -> String {
+    let encoded = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let claims = r#"{"iss":"login","aud":"isobar","sub":"ada","exp":4000000000}"#;
+    let message = format!(
+        "{}.{}",
+        encoded(br#"{"alg":"HS256"}"#),
+        encoded(claims.as_bytes())
+    );
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let signature = ring::hmac::sign(&key, message.as_bytes());
+    format!("{message}.{}", encoded(signature.as_ref()))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_in_any_log_answer_metric_or_page() {
     let (a, b, q, collector) = (
@@ -67,17 +81,22 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
         "clients_query",
         "collector",
         "store",
+        "signer",
+        "issuer",
     ];
-    let secrets: BTreeMap<&str, String> = names.map(|name| (name, secret(name))).into();
+    let mut secrets: BTreeMap<&str, String> = names.map(|name| (name, secret(name))).into();
+    secrets.insert("token", token(&secrets["issuer"]));
     let rest = |extra: &str| {
         format!(
-            "clients: {{ shop: {{ key: \"{}\" }} }}\n\
+            "clients:\n  shop: {{ key: \"{}\" }}\n  \
+             staff: {{ token: {{ issuer: login, audience: isobar, algorithms: [HS256], secret: \"${{ISSUER}}\" }} }}\n\
              otlp: {{ endpoint: \"{c}\", sample: 1, every: 1s, headers: {{ x-collector: \"${{COLLECTOR}}\" }} }}\n\
              upstreams:\n  bearer: {{ url: \"{a}\", auth: {{ bearer: \"${{BEARER}}\" }} }}\n  \
              header: {{ url: \"{a}\", auth: {{ header: {{ name: x-vendor-key, value: \"${{HEADER}}\" }} }} }}\n  \
              basic: {{ url: \"{a}\", auth: {{ basic: {{ user: us, password: \"${{BASIC}}\" }} }} }}\n  \
              query: {{ url: \"{q}\", auth: {{ query: {{ name: key, value: \"${{QUERY}}\" }} }}, probe: {{ path: /healthz, every: 100ms }} }}\n  \
              file: {{ url: \"{a}\", auth: {{ bearer: \"file(secret.txt)\" }} }}\n  \
+             signed: {{ url: \"{a}\", auth: {{ sigv4: {{ access_key_id: us, secret_access_key: \"${{SIGNER}}\", region: eu, service: s3 }} }} }}\n  \
              other: \"{b}\"\n\
              routes:\n{routes}  - match: \"/ruled\"\n    limits: {{ rate: {{ route: {{ requests: 1000, per: 1s, shared: true }} }} }}\n    forward:\n      members: [other]\n      \
              rules: [ {{ when: \"= request.headers.authorization > 3\", members: [other] }}, {{ when: \"= request.headers['x-api-key'] == 'x'\", members: [other] }} ]\n      \
@@ -87,7 +106,7 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
             c = collector.url(),
             b = b.url(),
             q = q.url(),
-            routes = ["bearer", "header", "basic", "query", "file"]
+            routes = ["bearer", "header", "basic", "query", "file", "signed"]
                 .iter()
                 .flat_map(|name| ["exchange", "stream"].map(|mode| (name, mode)))
                 .map(|(name, mode)| format!("  - {{ match: \"/{mode}/{name}\", forward: {{ members: [{name}, other], mode: {mode} }} }}\n"))
@@ -108,6 +127,8 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
         ("QUERY", &secrets["query"]),
         ("COLLECTOR", &secrets["collector"]),
         ("STORE", &store),
+        ("SIGNER", &secrets["signer"]),
+        ("ISSUER", &secrets["issuer"]),
         ("ISOBAR_LOG", "trace"),
         ("RUST_BACKTRACE", "full"),
     ];
@@ -128,7 +149,7 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
         )),
     ];
     for mode in ["exchange", "stream"] {
-        for name in ["bearer", "header", "basic", "query", "file"] {
+        for name in ["bearer", "header", "basic", "query", "file", "signed"] {
             // The account with its key in the query has a server of its own: only there does a redirect repeat it.
             let (server, count) = if name == "query" {
                 (&q, faults.len())
@@ -159,6 +180,9 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
         ("authorization", format!("Bearer {}", secrets["wrong"])),
         ("authorization", format!("Bearer {}", secrets["client"])),
         ("authorization", format!("Basic {}", secrets["wrong"])),
+        ("authorization", format!("Bearer {}", secrets["token"])),
+        ("authorization", format!("Bearer {}x", secrets["token"])),
+        ("x-api-key", secrets["token"].clone()),
         ("authorization", secrets["wrong"].clone()),
         ("x-api-key", secrets["wrong"].clone()),
         (
@@ -282,12 +306,17 @@ async fn no_secret_is_in_any_log_answer_metric_or_page() {
         !told.contains(digest),
         "the digest of the client's key is told"
     );
-    for secret in [&secrets["client"], &secrets["wrong"]] {
+    assert!(
+        told.contains("\"subject\":\"ada\""),
+        "the token was never good"
+    );
+    for name in ["client", "wrong", "token", "signer", "issuer"] {
+        let secret = &secrets[name];
         assert!(
             forms(secret)
                 .iter()
                 .all(|form| !wire.contains(form.as_str())),
-            "a client's key reached a vendor"
+            "`{name}` reached a vendor"
         );
     }
 }
