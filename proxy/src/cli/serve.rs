@@ -71,6 +71,16 @@ async fn serve(checked: isobar::Checked, origin: Origin, style: Style) -> io::Re
         check::summary(&checked.config),
         checked.config.clients.is_none(),
     );
+    let listen = checked.config.listen.iter();
+    let schemes: Vec<&str> = listen
+        .map(|listen| {
+            if listen.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            }
+        })
+        .collect();
     let host = Host::start(checked, Some(origin))
         .await
         .map_err(io::Error::other)?;
@@ -81,8 +91,8 @@ async fn serve(checked: isobar::Checked, origin: Origin, style: Style) -> io::Re
         style.bold("isobar"),
         env!("CARGO_PKG_VERSION")
     )?;
-    for address in host.addresses() {
-        writeln!(out(), "  serving  http://{address}")?;
+    for (scheme, address) in schemes.iter().zip(host.addresses()) {
+        writeln!(out(), "  serving  {scheme}://{address}")?;
     }
     if let Some(address) = host.admin() {
         writeln!(out(), "  admin    http://{address}/status")?;
