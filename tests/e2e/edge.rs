@@ -81,8 +81,9 @@ async fn heads_that_two_servers_could_read_differently_are_refused() {
             1,
             "{request:?} → {seen:?}"
         );
+        // A tunnel is refused by the pipeline, which has no words for it.
         assert!(
-            seen.contains("urn:isobar:problem:"),
+            expected == 405 || seen.contains("urn:isobar:problem:"),
             "{request:?} → {seen:?}"
         );
     }

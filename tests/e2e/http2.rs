@@ -130,11 +130,13 @@ async fn many_requests_share_a_connection_over_tls_and_by_prior_knowledge() {
         let asked = (0..50).map(|number| {
             let path = format!("/{scheme}/{number}");
             let sender = sender.clone();
-            async move {
-                ask(&sender, request("POST", &path), b"hello")
-                    .await
-                    .unwrap()
+            let mut request = request("POST", &path);
+            // As browsers write them.
+            for cookie in ["a=1", "b=2"] {
+                let cookie = cookie.parse().unwrap();
+                request.headers_mut().append("cookie", cookie);
             }
+            async move { ask(&sender, request, b"hello").await.unwrap() }
         });
         let answers = futures_util::future::join_all(asked).await;
         for (number, seen) in answers.iter().enumerate() {
@@ -147,6 +149,7 @@ async fn many_requests_share_a_connection_over_tls_and_by_prior_knowledge() {
         assert_eq!(entry.header("x-forwarded-proto"), Some(scheme));
         assert_eq!(entry.header("x-forwarded-host"), Some("api.example.com"));
         assert_eq!(entry.header("x-forwarded-for"), Some("127.0.0.1"));
+        assert_eq!(entry.header("cookie"), Some("a=1; b=2"));
     }
 }
 

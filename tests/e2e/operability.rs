@@ -7,8 +7,10 @@ use std::{
 };
 
 use isobar_sandbox::Upstream;
-use isobar_tests::Gateway;
+use isobar_tests::tls::Authority;
 use serde_json::Value;
+
+use super::tls::secure;
 
 /// Metrics, each with the labels that a sample of it has.
 type Exported = BTreeMap<String, BTreeSet<String>>;
@@ -25,13 +27,14 @@ fn yaml(file: &str) -> Value {
 /// What a gateway exports: the names of samples, so that a histogram has its `_bucket`, `_sum` and `_count`.
 async fn exported() -> Exported {
     let a = Upstream::start("a").await.unwrap();
-    let gateway = Gateway::start(&format!(
-        "admin: \"127.0.0.1:0\"\nupstreams: {{ a: \"{}\" }}\n\
-         routes: [ {{ match: \"/*\", name: main, forward: [a], anonymous: true }} ]\n",
+    let pair = Authority::new().issue(&["a.example.com"]);
+    let rest = format!(
+        "upstreams: {{ a: \"{}\" }}\n\
+         routes: [ {{ match: \"/*\", name: main, forward: [a], anonymous: true, cache: {{}} }} ]\n",
         a.url()
-    ))
-    .await;
-    let url = format!("http://{}/metrics", gateway.host.admin().unwrap());
+    );
+    let secure = secure(&[("a", &pair)], "", &rest).await;
+    let url = format!("http://{}/metrics", secure.gateway.host.admin().unwrap());
     let text = reqwest::get(url).await.unwrap().text().await.unwrap();
     let mut exported = Exported::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {

@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use isobar::Host;
 use isobar_sandbox::Upstream;
 use isobar_tests::{
     Gateway, HEAD, see, status_of,
@@ -160,4 +161,49 @@ async fn a_reload_takes_another_authority_and_believes_the_first_no_longer() {
     assert_eq!(seen.status, 503, "a kept connection is believed still");
     let served = isobar_tests::eventually(PATIENCE, async || a.open() == 0).await;
     assert!(served, "the old connection stays open");
+}
+
+/// A vendor of our own, whose answers have the path of the request in them.
+const BABEL: &str = "vendor: babel\ntitle: Babel\naccount: { key: { secret: true, doc: API key } }\n\
+    base: https://babel.example.com\ntranslation:\n  translate:\n    call: POST /translate\n    \
+    body: { json: { q: $.text, source: $.from | default(auto), target: $.to, format: $.format | default(text), api_key: $.account.key } }\n    \
+    returns: { text: $.body.path }\n    limits: { cannot: [formality, glossary] }\n    ignores: [context, model]\n";
+
+#[tokio::test]
+async fn an_account_at_a_vendor_has_authorities_and_a_certificate_of_its_own() {
+    let (ours, theirs) = (Authority::new(), Authority::new());
+    let (own, us) = (ours.issue(&["127.0.0.1"]), theirs.issue(&["gateway"]));
+    let whole = "tls: { ca: file(ca.pem), cert: file(us.pem), key: file(us.key) }";
+    for (tls, served) in [
+        (whole, true),
+        ("tls: { ca: file(ca.pem) }", false),
+        ("quota: 10/s", false),
+    ] {
+        let a = Upstream::start("a").await.unwrap();
+        let config = own.server(Some(&theirs), &["http/1.1"]);
+        let wrapped = Wrapped::start(a.address(), config).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("adapters/babel")).unwrap();
+        fs::write(at("adapters/babel/vendor.yaml"), BABEL).unwrap();
+        fs::write(at("babel.key"), "a-key-of-babel").unwrap();
+        fs::write(at("ca.pem"), ours.pem()).unwrap();
+        us.write(folder.path(), "us").unwrap();
+        let text = format!(
+            "{HEAD}adapters: ./adapters\naccounts: {{ babel: {{ vendor: babel, key: file(babel.key), base: \"https://127.0.0.1:{}\", {tls} }} }}\n",
+            wrapped.port()
+        );
+        fs::write(at("isobar.yaml"), text).unwrap();
+        let loaded = isobar::load(&at("isobar.yaml"))
+            .unwrap_or_else(|report| panic!("{}", report.text(false)));
+        let gateway = Gateway::around(Host::start(loaded.checked, None).await.unwrap());
+        let ask = gateway
+            .request("POST", "/v1/translate")
+            .header("authorization", "Bearer any")
+            .header("content-type", "application/json")
+            .body(r#"{"text":"Good morning.","to":"fr"}"#);
+        let seen = see(ask).await;
+        assert_eq!(seen.status == 200, served, "{tls}: {}", seen.text());
+        assert_eq!(a.ledger().len(), usize::from(served), "{tls}");
+    }
 }

@@ -94,6 +94,16 @@ async fn serve(
         check::summary(&checked.config),
         checked.config.clients.is_none(),
     );
+    let listen = checked.config.listen.iter();
+    let schemes: Vec<&str> = listen
+        .map(|listen| {
+            if listen.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            }
+        })
+        .collect();
     let state = checked.config.state.clone();
     let host = Box::pin(Host::start_after(
         checked,
@@ -109,8 +119,8 @@ async fn serve(
         style.bold("isobar"),
         env!("CARGO_PKG_VERSION")
     )?;
-    for address in host.addresses() {
-        writeln!(out(), "  serving  http://{address}")?;
+    for (scheme, address) in schemes.iter().zip(host.addresses()) {
+        writeln!(out(), "  serving  {scheme}://{address}")?;
     }
     if let Some(address) = host.admin() {
         writeln!(out(), "  admin    http://{address}/status")?;

@@ -75,7 +75,7 @@ impl Gateway {
         cx.in_flight = Some(InFlight::new(&self.registry.metrics.in_flight));
         headers::settle_connection(session.req_header_mut());
         if session.is_http2() {
-            headers::name_host(session.req_header_mut());
+            headers::settle_http2(session.req_header_mut());
         }
         // Pingora would keep an idle HTTP/1.1 connection for ever.
         if session.get_keepalive().is_some() {

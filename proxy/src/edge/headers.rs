@@ -324,15 +324,25 @@ pub(crate) fn settle_connection(request: &mut RequestHeader) {
     }
 }
 
-/// Gives a request of HTTP/2 the `Host` that those of HTTP/1 have (RFC 9113 §8.3.1). Where it has one, Pingora has seen
-/// that both say the same.
-pub(crate) fn name_host(request: &mut RequestHeader) {
-    if request.headers.contains_key(header::HOST) {
-        return;
-    }
+/// Writes a request of HTTP/2 as those of HTTP/1 are: with a `Host` (RFC 9113 §8.3.1; where it has one, Pingora has seen
+/// that both say the same), and with cookies in one line (§8.2.3).
+pub(crate) fn settle_http2(request: &mut RequestHeader) {
     let authority = request.uri.authority().map(http::uri::Authority::as_str);
-    if let Some(host) = authority.and_then(|host| HeaderValue::try_from(host).ok()) {
+    if !request.headers.contains_key(header::HOST)
+        && let Some(host) = authority.and_then(|host| HeaderValue::try_from(host).ok())
+    {
         request.set(header::HOST, host);
+    }
+    let cookies: Vec<&[u8]> = request
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if cookies.len() > 1
+        && let Ok(line) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        request.set(header::COOKIE, line);
     }
 }
 
@@ -375,6 +385,23 @@ fn is_websocket_handshake(request: &RequestHeader) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_of_http2_gets_its_host_and_one_line_of_cookies() {
+        let mut parts = http::Request::get("https://api.example.com:8443/a")
+            .header("cookie", "a=1")
+            .header("cookie", "b=2; c=3")
+            .body(())
+            .unwrap()
+            .into_parts()
+            .0;
+        parts.version = http::Version::HTTP_2;
+        let mut request = RequestHeader::from(parts);
+        settle_http2(&mut request);
+        assert_eq!(request.headers["host"], "api.example.com:8443");
+        let cookies = request.headers.get_all("cookie").iter();
+        assert_eq!(cookies.collect::<Vec<_>>(), ["a=1; b=2; c=3"]);
+    }
 
     fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
