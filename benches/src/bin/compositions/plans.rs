@@ -103,7 +103,7 @@ pub(super) fn run(rounds: usize) -> io::Result<()> {
 /// A plan in which each step needs the one before, or all need the first.
 fn plan(steps: usize, chain: bool) -> io::Result<Arc<Plan>> {
     let mut text = "composition: many\ninput: { label: string }\nhosts: [api.example.com]\n\
-                    limits: { calls: 1000, at_once: 200 }\nsteps:\n"
+                    limits: { calls: 1000, at_once: 64 }\nsteps:\n"
         .to_owned();
     for step in 0..steps {
         let value = match step {
