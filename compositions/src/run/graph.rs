@@ -136,6 +136,12 @@ fn looked_at(plan: &Plan) -> Vec<Wanted> {
             }
         }
     });
+    // With `each` a step's output is a list; one answer is one of its items.
+    for (wanted, step) in wanted.iter_mut().zip(&plan.steps) {
+        if step.each.is_some() {
+            *wanted = std::mem::take(wanted).of_item();
+        }
+    }
     // A step may share the output of an earlier one.
     for (index, step) in plan.steps.iter().enumerate().rev() {
         if let Some(twin) = step.twin

@@ -96,6 +96,15 @@ impl Wanted {
         }
     }
 
+    /// What is wanted of one item, of a value that is a list.
+    pub(crate) fn of_item(self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Items(items) => *items,
+            Self::Members(_) | Self::All => Self::All,
+        }
+    }
+
     /// The member's part, to add to; `None` where the value is wanted as a list.
     fn member_mut(&mut self, name: &str) -> Option<&mut Self> {
         if *self == Self::Nothing {

@@ -125,6 +125,34 @@ output: { moods: \"$.moods[*].label\" }
 }
 
 #[tokio::test]
+async fn what_is_looked_at_in_each_answer_of_a_list_is_kept() {
+    let text = "
+composition: a
+input: { names: list(string) }
+hosts: [shop.example]
+steps:
+  asked:
+    http: { method: POST, url: \"http://shop.example/ask\", json: { name: $.item }, effect: read }
+    each: { in: $.input.names }
+output:
+  texts: \"$.asked[*].body.text\"
+  first: \"$.asked[0].body.deep.er\"
+  labels: \"= asked.map(one, one.body.label)\"
+";
+    let answer = json!({ "text": "t", "deep": { "er": 1 }, "label": "l", "more": [1, 2] });
+    let all = text;
+    let only = text.replace("  labels: \"= asked.map(one, one.body.label)\"\n", "");
+    for (text, labels) in [(all, Some(json!(["l", "l"]))), (&only, None)] {
+        let stage = stage().with("POST http://shop.example/ask", says(answer.clone()));
+        let ran = run(&stage, &plan(&[text]), json!({ "names": ["a", "b"] })).await;
+        let json = json_of(&ran);
+        assert_eq!(json["texts"], json!(["t", "t"]));
+        assert_eq!(json["first"], json!(1));
+        assert_eq!(json.get("labels"), labels.as_ref());
+    }
+}
+
+#[tokio::test]
 async fn a_race_is_won_by_the_first_that_works_and_the_others_are_given_up() {
     let text = "
 composition: a
