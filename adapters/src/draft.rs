@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
-use crate::{projection::Misread, tree::Tree};
+use crate::{
+    projection::Misread,
+    tree::{Row, Rows, Tree},
+};
 
 /// Fields of one record.
 #[derive(Debug)]
@@ -23,20 +25,32 @@ pub(crate) enum Kind {
 }
 
 /// A record that is being taken apart.
-pub(crate) struct Fields<'a>(SmallVec<[Tree<'a>; 8]>);
+pub(crate) enum Fields<'r, 'a> {
+    Own(Vec<Tree<'a>>),
+    /// One of several of its kind, where they lie.
+    Row(Row<'r, 'a>),
+}
 
-impl<'a> Fields<'a> {
+impl<'a> Fields<'_, 'a> {
     pub(crate) fn of(tree: Tree<'a>) -> Self {
         match tree {
-            Tree::Record(fields) => Self(SmallVec::from_vec(fields.into_vec())),
-            _ => Self(SmallVec::new()),
+            Tree::Record(fields) => Self::Own(fields.into_vec()),
+            _ => Self::Own(Vec::new()),
+        }
+    }
+
+    fn place(&mut self, at: usize) -> Option<&mut Tree<'a>> {
+        match self {
+            Self::Own(fields) => fields.get_mut(at),
+            Self::Row(row) => row.field(at),
         }
     }
 
     pub(crate) fn take(&mut self, at: usize) -> Tree<'a> {
-        self.0
-            .get_mut(at)
-            .map_or(Tree::Absent, |field| std::mem::replace(field, Tree::Absent))
+        match self.place(at) {
+            Some(field) => std::mem::replace(field, Tree::Absent),
+            None => Tree::Absent,
+        }
     }
 
     pub(crate) fn text(&mut self, at: usize) -> Option<Cow<'a, str>> {
@@ -48,7 +62,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn number(&mut self, at: usize) -> Option<f64> {
-        self.0.get(at).and_then(Tree::number)
+        self.place(at).and_then(|field| field.number())
     }
 
     /// A position or count.
@@ -64,20 +78,44 @@ impl<'a> Fields<'a> {
         Some(number as usize)
     }
 
-    pub(crate) fn items(&mut self, at: usize) -> impl Iterator<Item = Fields<'a>> + use<'a> {
-        // One of the two is empty.
-        let (rows, items) = match self.take(at) {
-            Tree::Rows(rows) => (Some(rows.each().map(Fields)), None),
-            other => (None, other.items()),
-        };
-        let items = items.into_iter().flatten().map(Fields::of);
-        rows.into_iter().flatten().chain(items)
+    pub(crate) fn items(&mut self, at: usize) -> Items<'a> {
+        match self.take(at) {
+            Tree::Rows(rows) => Items::Rows(*rows, 0),
+            other => Items::List(other.items().unwrap_or_default().into_iter()),
+        }
     }
 
     pub(crate) fn bytes(&mut self, at: usize) -> Option<Bytes> {
         match self.take(at) {
             Tree::Bytes(bytes) => Some(*bytes),
             _ => None,
+        }
+    }
+}
+
+/// Records of one kind, one after the other.
+pub(crate) enum Items<'a> {
+    /// The rows, and how many of them have been seen.
+    Rows(Rows<'a>, usize),
+    List(std::vec::IntoIter<Tree<'a>>),
+}
+
+impl<'a> Items<'a> {
+    /// Whether all have been seen.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Rows(rows, seen) => *seen >= rows.count(),
+            Self::List(items) => items.as_slice().is_empty(),
+        }
+    }
+
+    pub(crate) fn next_record(&mut self) -> Option<Fields<'_, 'a>> {
+        match self {
+            Self::Rows(rows, seen) => {
+                *seen += 1;
+                rows.row(*seen - 1).map(Fields::Row)
+            }
+            Self::List(items) => items.next().map(Fields::of),
         }
     }
 }

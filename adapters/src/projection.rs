@@ -296,8 +296,10 @@ impl Program {
             let value: Value = serde_json::from_slice(body).map_err(|_| Misread::NotJson)?;
             return self.map(&value, outside);
         }
+        // Looked at once in all, not for each text in it.
+        let body = std::str::from_utf8(body).map_err(|_| Misread::NotJson)?;
         let mut found = self.empty();
-        let mut deserializer = serde_json::Deserializer::from_slice(body);
+        let mut deserializer = serde_json::Deserializer::from_str(body);
         let walk = Walk {
             program: self,
             trie: &self.trie,
@@ -365,7 +367,7 @@ impl Program {
                 *place = Tree::List(Box::new(vec![value]));
             }
         } else {
-            *place = value;
+            std::mem::replace(place, value).discard();
         }
     }
 
@@ -474,7 +476,9 @@ impl Each {
         if let Err(misread) = self.add(inner, outside, found.slots.get_mut(self.slot)) {
             found.misread.get_or_insert(misread);
         }
-        inner.slots.fill(Tree::Absent);
+        for slot in &mut inner.slots {
+            std::mem::take(slot).discard();
+        }
         inner.misread = None;
     }
 
@@ -485,12 +489,7 @@ impl Each {
         list: Option<&mut Tree<'de>>,
     ) -> Result<(), Misread> {
         if let Some((slot, words)) = &self.only {
-            let word = inner
-                .slots
-                .get(*slot)
-                .cloned()
-                .unwrap_or(Tree::Absent)
-                .text();
+            let word = inner.slots.get(*slot).cloned().and_then(Tree::text);
             if !word.is_some_and(|word| words.iter().any(|known| *known == word)) {
                 return Ok(());
             }
@@ -523,9 +522,8 @@ impl Expression {
                 path,
             } => {
                 // A slot belongs to one expression, so that its value can be moved out.
-                let value = slots
-                    .get_mut(*slot)
-                    .map_or(Tree::Absent, |value| std::mem::replace(value, Tree::Absent));
+                let value = slots.get_mut(*slot).map(std::mem::take);
+                let value = value.unwrap_or_default();
                 transformed(value, transforms, path)
             }
             Self::Outside {
@@ -556,9 +554,7 @@ impl Expression {
                 let items = items.iter().map(|item| item.evaluate(slots, outside));
                 Ok(Tree::List(Box::new(items.collect::<Result<_, _>>()?)))
             }
-            Self::Each(slot) => Ok(slots
-                .get_mut(*slot)
-                .map_or(Tree::Absent, |value| std::mem::replace(value, Tree::Absent))),
+            Self::Each(slot) => Ok(slots.get_mut(*slot).map(std::mem::take).unwrap_or_default()),
         }
     }
 }

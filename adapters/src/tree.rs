@@ -7,9 +7,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 /// One value, three words large: long answers have thousands of them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) enum Tree<'a> {
     /// Absent, or `null`.
+    #[default]
     Absent,
     Bool(bool),
     Number(f64),
@@ -50,6 +51,16 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Lets go of the value, at no cost where it holds nothing of its own: most do not, and there are thousands.
+    pub(crate) fn discard(self) {
+        match self {
+            Self::Absent | Self::Bool(_) | Self::Number(_) | Self::Text(Cow::Borrowed(_)) => {
+                std::mem::forget(self);
+            }
+            _ => drop(self),
+        }
+    }
+
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
@@ -63,7 +74,7 @@ impl<'a> Tree<'a> {
             Self::Text(text) => Value::String(text.into_owned()),
             Self::List(items) => Value::Array(items.into_iter().map(Tree::json).collect()),
             Self::Record(fields) => Value::Array(fields.into_iter().map(Tree::json).collect()),
-            Self::Rows(rows) => Value::Array(rows.records().map(Tree::json).collect()),
+            Self::Rows(rows) => Value::Array(rows.records().into_iter().map(Tree::json).collect()),
             Self::Bytes(bytes) => Value::String(STANDARD.encode(&*bytes)),
             Self::Json(value) => *value,
         }
@@ -101,7 +112,7 @@ impl<'a> Tree<'a> {
     pub(crate) fn items(self) -> Option<Vec<Tree<'a>>> {
         match self {
             Self::List(items) => Some(*items),
-            Self::Rows(rows) => Some(rows.records().collect()),
+            Self::Rows(rows) => Some(rows.records()),
             Self::Json(value) => match *value {
                 Value::Array(items) => Some(items.into_iter().map(Tree::owned).collect()),
                 _ => None,
@@ -114,19 +125,28 @@ impl<'a> Tree<'a> {
 /// Records of one kind, one after the other in one piece of memory, with only the fields that the mapping fills.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rows<'a> {
-    /// By position in the record's description, whether there is a column with the field.
-    columns: Box<[bool]>,
+    /// By position in the record's description, the column with the field.
+    columns: Box<[Option<u8>]>,
     /// Number of columns.
     width: usize,
     cells: Vec<Tree<'a>>,
 }
 
+/// One record of [`Rows`].
+pub(crate) struct Row<'r, 'a> {
+    columns: &'r [Option<u8>],
+    cells: &'r mut [Tree<'a>],
+}
+
 impl<'a> Rows<'a> {
-    /// No records yet; which fields of a record are filled.
+    /// No records yet; which fields of a record are filled, of at most 256.
     pub(crate) fn of(filled: impl Iterator<Item = bool>) -> Self {
-        let columns: Box<[bool]> = filled.collect();
+        let mut free = 0_u8..=u8::MAX;
+        let columns: Box<[Option<u8>]> = filled
+            .map(|filled| if filled { free.next() } else { None })
+            .collect();
         Self {
-            width: columns.iter().filter(|filled| **filled).count(),
+            width: columns.iter().flatten().count(),
             columns,
             cells: Vec::new(),
         }
@@ -146,26 +166,37 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The fields of each record by their position, gathered as the caller likes.
-    pub(crate) fn each<C: FromIterator<Tree<'a>>>(self) -> impl Iterator<Item = C> {
-        let Self {
-            columns,
-            width,
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.cells.len().checked_div(self.width).unwrap_or_default()
+    }
+
+    /// The record at this place.
+    pub(crate) fn row(&mut self, at: usize) -> Option<Row<'_, 'a>> {
+        let start = at * self.width;
+        let cells = self.cells.get_mut(start..start + self.width)?;
+        (!cells.is_empty()).then_some(Row {
+            columns: &self.columns,
             cells,
-        } = self;
-        let count = cells.len().checked_div(width).unwrap_or_default();
-        let mut cells = cells.into_iter();
-        (0..count).map(move |_| {
-            let field = |filled: &bool| {
-                let cell = if *filled { cells.next() } else { None };
-                cell.unwrap_or(Tree::Absent)
-            };
-            columns.iter().map(field).collect()
         })
     }
 
-    fn records(self) -> impl Iterator<Item = Tree<'a>> {
-        self.each().map(Tree::Record)
+    fn records(mut self) -> Vec<Tree<'a>> {
+        let mut records = Vec::new();
+        while let Some(mut row) = self.row(records.len()) {
+            let fields = 0..row.columns.len();
+            let fields = fields.map(|at| row.field(at).map_or(Tree::Absent, std::mem::take));
+            records.push(Tree::Record(fields.collect()));
+        }
+        records
+    }
+}
+
+impl<'a> Row<'_, 'a> {
+    /// The field at this position of the record's description, where the mapping fills it.
+    pub(crate) fn field(&mut self, at: usize) -> Option<&mut Tree<'a>> {
+        let column = (*self.columns.get(at)?)?;
+        self.cells.get_mut(usize::from(column))
     }
 }
 

@@ -151,18 +151,20 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
     let text = fields.string(0);
     let delimiter = fields.string(6).unwrap_or_else(|| " ".to_owned());
     let mut heard = Words::default();
-    for word in fields.items(4) {
+    let mut told = fields.items(4);
+    while let Some(word) = told.next_record() {
         heard.push(word, None)?;
     }
     let own_words = !heard.spoken.is_empty();
     let mut segments: Vec<Segment> = Vec::new();
-    for mut segment in fields.items(5) {
+    let mut told = fields.items(5);
+    while let Some(mut segment) = told.next_record() {
         let speaker = segment
             .text(5)
             .and_then(|label| heard.speakers.name(&label));
-        let (first, more) = (heard.spoken.len(), segment.items(6));
+        let (first, mut more) = (heard.spoken.len(), segment.items(6));
         if !own_words {
-            for word in more {
+            while let Some(word) = more.next_record() {
                 heard.push(word, speaker.as_deref())?;
             }
         }
@@ -238,7 +240,7 @@ struct Words {
 }
 
 impl Words {
-    fn push(&mut self, mut word: Fields<'_>, inherited: Option<&str>) -> Result<(), Misread> {
+    fn push(&mut self, mut word: Fields<'_, '_>, inherited: Option<&str>) -> Result<(), Misread> {
         let text = promised(word.text(0), "words.text")?;
         let text = text.trim();
         if word.text(6).is_some_and(|kind| kind == "punctuation") {

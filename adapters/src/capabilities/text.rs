@@ -336,10 +336,11 @@ pub(crate) fn sentiment(tree: Tree<'_>, about: &About<'_>) -> Result<Sentiment, 
         .number(1)
         .or_else(|| probabilities.as_ref().map(|p| p.positive - p.negative));
     let magnitude = fields.number(6);
-    let sentences: Vec<Sentence> = fields
-        .items(8)
-        .map(|sentence| sentence_of(sentence, about))
-        .collect::<Result<_, _>>()?;
+    let mut sentences: Vec<Sentence> = Vec::new();
+    let mut told = fields.items(8);
+    while let Some(sentence) = told.next_record() {
+        sentences.push(sentence_of(sentence, about)?);
+    }
     let label = feeling(fields.text(0).as_deref());
     let score = promised(score.or_else(|| label.map(by_label)), "score")?.clamp(-1.0, 1.0);
     Ok(Sentiment {
@@ -352,7 +353,7 @@ pub(crate) fn sentiment(tree: Tree<'_>, about: &About<'_>) -> Result<Sentiment, 
     })
 }
 
-fn sentence_of(mut fields: Fields<'_>, about: &About<'_>) -> Result<Sentence, Misread> {
+fn sentence_of(mut fields: Fields<'_, '_>, about: &About<'_>) -> Result<Sentence, Misread> {
     let text = promised(fields.string(0), "sentences.text")?;
     let difference = fields
         .number(6)
@@ -417,7 +418,8 @@ fn by_score(score: f64, magnitude: Option<f64>, sentences: usize) -> Feeling {
 pub(crate) fn entities(tree: Tree<'_>, about: &About<'_>) -> Result<Entities, Misread> {
     let mut fields = Fields::of(tree);
     let mut entities: Vec<Entity> = Vec::new();
-    for mut entity in fields.items(0) {
+    let mut told = fields.items(0);
+    while let Some(mut entity) = told.next_record() {
         let name = promised(entity.string(0), "entities.name")?;
         let vendor_type = entity.string(2);
         let kind = entity.string(1).unwrap_or_else(|| "other".to_owned());
@@ -426,7 +428,7 @@ pub(crate) fn entities(tree: Tree<'_>, about: &About<'_>) -> Result<Entities, Mi
             entity.string(9),
             entity.number(7).map(unit),
         );
-        let mentions: Vec<Fields<'_>> = entity.items(10).collect();
+        let mut mentions = entity.items(10);
         let searched = entities
             .iter()
             .filter(|known: &&Entity| known.name == name)
@@ -453,7 +455,7 @@ pub(crate) fn entities(tree: Tree<'_>, about: &About<'_>) -> Result<Entities, Mi
             });
             continue;
         }
-        for mut mention in mentions {
+        while let Some(mut mention) = mentions.next_record() {
             // Common nouns are no names; other vendors leave them out.
             if mention.text(6).is_some_and(|kind| kind == "COMMON") {
                 continue;
@@ -490,7 +492,8 @@ pub(crate) fn entities(tree: Tree<'_>, about: &About<'_>) -> Result<Entities, Mi
 pub(crate) fn key_phrases(tree: Tree<'_>, about: &About<'_>) -> Result<KeyPhrases, Misread> {
     let mut fields = Fields::of(tree);
     let mut phrases = Vec::new();
-    for mut phrase in fields.items(0) {
+    let mut told = fields.items(0);
+    while let Some(mut phrase) = told.next_record() {
         let text = promised(phrase.string(0), "phrases.text")?;
         let (offset, length) = place(
             &text,
@@ -549,7 +552,8 @@ pub(crate) fn language(tree: Tree<'_>, _: &About<'_>) -> Result<Language, Misrea
 pub(crate) fn classification(tree: Tree<'_>, about: &About<'_>) -> Result<Classification, Misread> {
     let mut fields = Fields::of(tree);
     let mut categories = Vec::new();
-    for mut category in fields.items(0) {
+    let mut told = fields.items(0);
+    while let Some(mut category) = told.next_record() {
         categories.push(Category {
             label: promised(category.string(0), "categories.label")?,
             confidence: category.number(1).map(unit),

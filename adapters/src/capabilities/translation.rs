@@ -89,7 +89,7 @@ pub(crate) static TRANSLATION: Draft = Draft {
 };
 
 pub(crate) fn translation(
-    fields: &mut Fields<'_>,
+    fields: &mut Fields<'_, '_>,
     about: &About<'_>,
 ) -> Result<Translation, Misread> {
     let text = promised(fields.string(0), "text")?;
