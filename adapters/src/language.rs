@@ -1,6 +1,6 @@
 //! Language tags: BCP 47 inside, whatever a vendor says outside.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 /// The BCP 47 tag for what a vendor calls a language: `en_us` → `en-US`, `eng` → `en`, `english` → `en`.
 pub(crate) fn canonical(text: &str) -> String {
@@ -36,6 +36,18 @@ pub(crate) fn canonical(text: &str) -> String {
     })
 }
 
+/// Whether a tag is canonical already, as nearly all are: `en`, `en-US`.
+fn is_canonical(tag: &str) -> bool {
+    let (language, country) = match tag.as_bytes() {
+        [language @ .., b'-', a, b] => (language, [*a, *b]),
+        language => (language, *b"US"),
+    };
+    language.len() == 2
+        && language.iter().all(u8::is_ascii_lowercase)
+        && country.iter().all(u8::is_ascii_uppercase)
+        && !matches!(language, b"iw" | b"jw" | b"zt")
+}
+
 /// The primary subtag: `en` of `en-US`.
 pub(crate) fn primary(tag: &str) -> &str {
     tag.split(['-', '_']).next().unwrap_or(tag)
@@ -43,8 +55,12 @@ pub(crate) fn primary(tag: &str) -> &str {
 
 /// The table's word for a tag: the exact tag's, else the longest prefix of it that is there, else `_`.
 pub(crate) fn lookup<'t>(table: &'t BTreeMap<String, String>, tag: &str) -> Option<&'t str> {
-    let tag = canonical(tag);
-    let mut prefix = tag.as_str();
+    let tag = if is_canonical(tag) {
+        Cow::Borrowed(tag)
+    } else {
+        Cow::Owned(canonical(tag))
+    };
+    let mut prefix = &*tag;
     loop {
         if let Some(word) = table.get(prefix) {
             return Some(word);
@@ -174,5 +190,29 @@ mod tests {
         ] {
             assert_eq!(canonical(written), tag, "{written}");
         }
+    }
+
+    #[test]
+    fn what_is_taken_as_canonical_is() {
+        let letters = || (b'A'..=b'Z').chain(b'a'..=b'z').map(char::from);
+        let mut taken = 0;
+        for first in letters() {
+            for second in letters() {
+                let bare = format!("{first}{second}");
+                for tag in [
+                    bare.clone(),
+                    format!("{bare}-US"),
+                    format!("{bare}-us"),
+                    format!("{bare}-Us"),
+                ] {
+                    if is_canonical(&tag) {
+                        assert_eq!(canonical(&tag), tag);
+                        taken += 1;
+                    }
+                }
+            }
+        }
+        assert!(taken > 1_000, "{taken}");
+        assert!(!is_canonical("é"));
     }
 }
