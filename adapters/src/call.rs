@@ -44,6 +44,12 @@ pub struct Job {
     pub blobs: Vec<(&'static str, Blob)>,
 }
 
+/// A job as one vendor is told it.
+struct Resolved<'j> {
+    input: Cow<'j, Map<String, Value>>,
+    blobs: Cow<'j, [(&'static str, Blob)]>,
+}
+
 /// One answer.
 #[derive(Debug, Clone, Serialize)]
 pub struct Output {
@@ -90,14 +96,22 @@ impl Operation {
     /// US dollars by the vendor's list, where it is known.
     pub fn estimate(&self, jobs: &[Job]) -> Option<f64> {
         jobs.iter()
-            .map(|job| self.usage(job, Quantity::default()).cost_usd)
+            .map(|job| {
+                self.usage(&job.input, &job.blobs, Quantity::default())
+                    .cost_usd
+            })
             .sum()
     }
 
     /// What a job uses; `told` is what the vendor says of it.
-    fn usage(&self, job: &Job, told: Quantity) -> Usage {
-        let media = job.blobs.first().map(|(_, blob)| blob.media());
-        let text = |name: &str| job.input.get(name).and_then(Value::as_str);
+    fn usage(
+        &self,
+        input: &Map<String, Value>,
+        blobs: &[(&'static str, Blob)],
+        told: Quantity,
+    ) -> Usage {
+        let media = blobs.first().map(|(_, blob)| blob.media());
+        let text = |name: &str| input.get(name).and_then(Value::as_str);
         let quantity = Quantity {
             seconds: media.and_then(|media| media.duration).or(told.seconds),
             channels: media.and_then(|media| media.channels),
@@ -114,7 +128,7 @@ impl Operation {
 
     fn output(
         &self,
-        job: &Job,
+        job: &Resolved<'_>,
         content: Content,
         model: Option<String>,
         extra: Option<Value>,
@@ -138,10 +152,19 @@ impl Operation {
         };
         Output {
             model: model.or_else(asked),
-            usage: self.usage(job, told),
+            usage: self.usage(&job.input, &job.blobs, told),
             content,
             extra,
         }
+    }
+
+    /// The job as this vendor is to be told it; the error says why it is not the one meant.
+    fn resolved<'j>(&self, job: &'j Job, account: &Account) -> Result<Resolved<'j>, String> {
+        let input = self.resolve(job, account)?;
+        Ok(Resolved {
+            input,
+            blobs: Cow::Borrowed(&job.blobs),
+        })
     }
 
     /// The input with its model and voice as this vendor is to be told them; the error says why it is not the one meant.
@@ -196,16 +219,23 @@ impl Operation {
     }
 }
 
+impl Resolved<'_> {
+    /// The same, borrowed.
+    fn again(&self) -> Resolved<'_> {
+        Resolved {
+            input: Cow::Borrowed(&self.input),
+            blobs: Cow::Borrowed(&self.blobs),
+        }
+    }
+}
+
 impl Call<'_> {
     /// Does the jobs; an answer or a failure for each, in order.
     pub async fn perform(&self, jobs: &[Job]) -> Vec<Result<Output, Failure>> {
         let mut resolved = Vec::with_capacity(jobs.len());
         for job in jobs {
-            resolved.push(match self.operation.resolve(job, self.account) {
-                Ok(input) => Job {
-                    input: input.into_owned(),
-                    blobs: job.blobs.clone(),
-                },
+            resolved.push(match self.operation.resolved(job, self.account) {
+                Ok(job) => job,
                 Err(gap) => {
                     return jobs
                         .iter()
@@ -217,7 +247,7 @@ impl Call<'_> {
         let calls = match &self.operation.kind {
             How::Calls(calls) => calls,
             How::Engine(engine) => {
-                let run = |job: &Job| {
+                let run = |job: &Resolved<'_>| {
                     let content = (engine.run)(&About {
                         input: &job.input,
                         blobs: &job.blobs,
@@ -232,8 +262,8 @@ impl Call<'_> {
         if let Err(failure) = self.convert(&mut resolved).await {
             return jobs.iter().map(|_| Err(failure.clone())).collect();
         }
-        if let [job] = resolved.as_slice() {
-            return self.chunk(calls, std::slice::from_ref(job), self.id).await;
+        if resolved.len() == 1 {
+            return self.chunk(calls, &resolved, self.id).await;
         }
         let groups = group(&resolved, &self.operation.batch);
         let ids: Vec<String> = (0..groups.len())
@@ -241,10 +271,8 @@ impl Call<'_> {
             .collect();
         let jobs = &resolved;
         let running = groups.iter().zip(&ids).map(|(group, id)| async move {
-            let jobs: Vec<Job> = group
-                .iter()
-                .filter_map(|at| jobs.get(*at).cloned())
-                .collect();
+            let jobs = group.iter().filter_map(|at| jobs.get(*at));
+            let jobs: Vec<Resolved<'_>> = jobs.map(Resolved::again).collect();
             self.chunk(calls, &jobs, id).await
         });
         let done: Vec<Vec<Result<Output, Failure>>> = stream::iter(running.collect::<Vec<_>>())
@@ -274,13 +302,16 @@ impl Call<'_> {
     }
 
     /// Puts in place of recordings what the vendor takes.
-    async fn convert(&self, jobs: &mut [Job]) -> Result<(), Failure> {
+    async fn convert(&self, jobs: &mut [Resolved<'_>]) -> Result<(), Failure> {
+        if self.operation.convert.is_empty() {
+            return Ok(());
+        }
         let longest = self
             .operation
             .limits
             .duration
             .map_or(LONGEST, Duration::from_secs_f64);
-        for (field, blob) in jobs.iter_mut().flat_map(|job| &mut job.blobs) {
+        for (field, blob) in jobs.iter_mut().flat_map(|job| job.blobs.to_mut()) {
             let Some((_, conversion)) = self
                 .operation
                 .convert
@@ -308,7 +339,12 @@ impl Call<'_> {
     }
 
     /// One chunk of a batch, or a single job.
-    async fn chunk(&self, calls: &Calls, jobs: &[Job], id: &str) -> Vec<Result<Output, Failure>> {
+    async fn chunk(
+        &self,
+        calls: &Calls,
+        jobs: &[Resolved<'_>],
+        id: &str,
+    ) -> Vec<Result<Output, Failure>> {
         match self.steps(calls, jobs, id).await {
             Ok(answers) => answers,
             Err(failure) => jobs.iter().map(|_| Err(failure.clone())).collect(),

@@ -619,6 +619,7 @@ fn bare(account: &Account) -> Scope<'_> {
         std::sync::LazyLock::new(serde_json::Map::new);
     Scope {
         input: &EMPTY,
+        documents: None,
         blobs: &[],
         account: account.fields(),
         kept: &[],

@@ -32,6 +32,8 @@ pub(crate) fn encode(text: &str) -> String {
 pub(crate) struct Scope<'a> {
     /// The operation's input.
     pub(crate) input: &'a Map<String, Value>,
+    /// The inputs of a batch, `$.documents`; the text of each is there alone.
+    pub(crate) documents: Option<&'a [Value]>,
     /// Its blobs, by field.
     pub(crate) blobs: &'a [(&'static str, Blob)],
     /// The account's fields.
@@ -175,16 +177,20 @@ impl<'a> Scope<'a> {
 pub(crate) fn follow<'v>(value: &'v Value, steps: &[Step]) -> Option<&'v Value> {
     steps.iter().try_fold(value, |value, step| match step {
         Step::Name(name) => value.as_object()?.get(name),
-        Step::Index(index) => {
-            let items = value.as_array()?;
-            let back = usize::try_from(index.unsigned_abs()).ok()?;
-            items.get(if *index < 0 {
-                items.len().checked_sub(back)?
-            } else {
-                back
-            })
-        }
+        Step::Index(_) => item(value.as_array()?, step),
         Step::Every => None,
+    })
+}
+
+fn item<'v>(items: &'v [Value], step: &Step) -> Option<&'v Value> {
+    let Step::Index(index) = step else {
+        return None;
+    };
+    let back = usize::try_from(index.unsigned_abs()).ok()?;
+    items.get(if *index < 0 {
+        items.len().checked_sub(back)?
+    } else {
+        back
     })
 }
 
@@ -208,13 +214,57 @@ impl Reference {
     }
 }
 
+impl Reference {
+    /// The list that is its value; empty where the value is no list.
+    fn list<'a>(&self, scope: &Scope<'a>) -> Result<Option<Cow<'a, [Value]>>, Unrendered> {
+        if self.transforms.is_empty()
+            && let Some(list) = self.source.list(scope)
+        {
+            return Ok(Some(Cow::Borrowed(list)));
+        }
+        Ok(self.value(scope)?.map(|value| match value.json() {
+            Value::Array(list) => Cow::Owned(list),
+            _ => Cow::Owned(Vec::new()),
+        }))
+    }
+}
+
 impl Source {
+    fn document<'a>(documents: &'a [Value], steps: &[Step]) -> Tree<'a> {
+        let Some((step, rest)) = steps.split_first() else {
+            return Tree::Json(Box::new(Value::Array(documents.to_vec())));
+        };
+        item(documents, step)
+            .and_then(|document| follow(document, rest))
+            .map_or(Tree::Absent, Tree::of)
+    }
+
+    /// The list that stands there, as it is.
+    fn list<'a>(&self, scope: &Scope<'a>) -> Option<&'a [Value]> {
+        let list = match self {
+            Self::Input(steps) => match (steps.as_slice(), scope.documents) {
+                ([Step::Name(name)], Some(documents)) if name == "documents" => {
+                    return Some(documents);
+                }
+                ([Step::Name(name), rest @ ..], _) => {
+                    scope.input.get(name).and_then(|value| follow(value, rest))
+                }
+                _ => None,
+            },
+            Self::Item(steps) => scope.item.and_then(|item| follow(item, steps)),
+            _ => None,
+        };
+        list?.as_array().map(Vec::as_slice)
+    }
+
     fn find<'a>(&self, scope: &Scope<'a>) -> Tree<'a> {
         let found = match self {
             Self::Input(steps) => match steps.split_first() {
-                Some((Step::Name(name), rest)) => {
-                    scope.input.get(name).and_then(|value| follow(value, rest))
-                }
+                Some((Step::Name(name), rest)) => match (name.as_str(), scope.documents) {
+                    ("documents", Some(documents)) => return Self::document(documents, rest),
+                    ("text", Some(_)) => None,
+                    (name, _) => scope.input.get(name).and_then(|value| follow(value, rest)),
+                },
                 _ => None,
             },
             Self::Item(steps) => scope.item.and_then(|item| follow(item, steps)),
@@ -371,13 +421,12 @@ impl Template {
                 out.buffer.push(b']');
             }
             Self::Each { over, item } => {
-                let Some(list) = over.value(scope)? else {
+                let Some(list) = over.list(scope)? else {
                     return Ok(false);
                 };
-                let list = list.json();
                 out.buffer.push(b'[');
                 let mut first = true;
-                for one in list.as_array().into_iter().flatten() {
+                for one in &*list {
                     let inner = Scope {
                         item: Some(one),
                         ..*scope

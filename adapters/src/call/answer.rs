@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use serde_json::{Map, Value};
 
 use super::{
-    Job, Output,
-    batch::together,
+    Job, Output, Resolved,
+    batch::documents,
     errors::{document_failure, failure_in},
 };
 use crate::{
@@ -44,25 +44,19 @@ impl Operation {
         let How::Calls(calls) = &self.kind else {
             return Err(none("the operation is done in this process"));
         };
-        let (Some(step), Some(first)) = (calls.steps.first(), jobs.first()) else {
+        let Some(step) = calls.steps.first() else {
             return Err(none("there is nothing to send"));
         };
-        let resolved = |job: &Job| {
-            self.resolve(job, account)
-                .map(|input| Job {
-                    input: input.into_owned(),
-                    blobs: job.blobs.clone(),
-                })
-                .map_err(|gap| Failure::new(Kind::Unsupported, gap))
+        let resolved: Result<Vec<Resolved<'_>>, String> =
+            jobs.iter().map(|job| self.resolved(job, account)).collect();
+        let resolved = resolved.map_err(|gap| Failure::new(Kind::Unsupported, gap))?;
+        let Some(first) = resolved.first() else {
+            return Err(none("there is nothing to send"));
         };
-        let input = if self.batch.most > 1 {
-            let resolved: Result<Vec<Job>, Failure> = jobs.iter().map(resolved).collect();
-            together(&resolved?)
-        } else {
-            resolved(first)?.input
-        };
+        let documents = (self.batch.most > 1).then(|| documents(&resolved));
         let scope = Scope {
-            input: &input,
+            input: &first.input,
+            documents: documents.as_deref(),
             blobs: &first.blobs,
             account: account.fields(),
             kept: &[],
@@ -97,13 +91,8 @@ impl Operation {
             if let Some(failure) = failure_in(&account.vendor.errors, response) {
                 return Err(failure);
             }
-            let resolved = |job: &Job| {
-                self.resolve(job, account).map(|input| Job {
-                    input: input.into_owned(),
-                    blobs: job.blobs.clone(),
-                })
-            };
-            let resolved: Result<Vec<Job>, String> = jobs.iter().map(resolved).collect();
+            let resolved: Result<Vec<Resolved<'_>>, String> =
+                jobs.iter().map(|job| self.resolved(job, account)).collect();
             let resolved = resolved.map_err(|gap| Failure::new(Kind::Unsupported, gap))?;
             self.read(
                 calls,
@@ -124,7 +113,7 @@ impl Operation {
         &self,
         calls: &Calls,
         answer: &Answer<'_>,
-        jobs: &[Job],
+        jobs: &[Resolved<'_>],
     ) -> Result<Vec<Result<Output, Failure>>, Failure> {
         let Answer {
             account,

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Job;
+use super::Resolved;
 use crate::vendor::Batch;
 
 /// Jobs that share a call.
@@ -17,10 +17,10 @@ struct Group {
 }
 
 /// Jobs that may share a call, as positions: equal in everything but their text, and together no more than fits.
-pub(super) fn group(jobs: &[Job], batch: &Batch) -> Vec<Vec<usize>> {
+pub(super) fn group(jobs: &[Resolved<'_>], batch: &Batch) -> Vec<Vec<usize>> {
     let mut groups: Vec<Group> = Vec::new();
     for (at, job) in jobs.iter().enumerate() {
-        let mut rest = job.input.clone();
+        let mut rest = job.input.clone().into_owned();
         let text = rest.remove("text");
         let text = text.as_ref().and_then(Value::as_str).unwrap_or_default();
         let (bytes, characters) = (text.len(), text.chars().count());
@@ -56,18 +56,12 @@ pub(super) fn group(jobs: &[Job], batch: &Batch) -> Vec<Vec<usize>> {
     groups.into_iter().map(|group| group.jobs).collect()
 }
 
-/// The input of a batch: what all share, and `documents` with the index and text of each.
-pub(super) fn together(jobs: &[Job]) -> Map<String, Value> {
-    let mut input = jobs
-        .first()
-        .map(|job| job.input.clone())
-        .unwrap_or_default();
-    input.remove("text");
+/// The documents of a batch: each job's input, with its index.
+pub(super) fn documents(jobs: &[Resolved<'_>]) -> Vec<Value> {
     let documents = jobs.iter().enumerate().map(|(index, job)| {
-        let mut document = job.input.clone();
+        let mut document = job.input.clone().into_owned();
         document.insert("index".to_owned(), Value::String(index.to_string()));
         Value::Object(document)
     });
-    input.insert("documents".to_owned(), Value::Array(documents.collect()));
-    input
+    documents.collect()
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
-    Call, Job, Output,
+    Call, Output, Resolved,
     answer::Answer,
-    batch::together,
+    batch::documents,
     errors::failure_in,
     job::{Progress, progress},
 };
@@ -26,19 +26,19 @@ impl Call<'_> {
     pub(super) async fn steps(
         &self,
         calls: &Calls,
-        jobs: &[Job],
+        jobs: &[Resolved<'_>],
         id: &str,
     ) -> Result<Vec<Result<Output, Failure>>, Failure> {
         let Some(first) = jobs.first() else {
             return Ok(Vec::new());
         };
-        let batch = self.operation.batch.most > 1;
-        let input = if batch { &together(jobs) } else { &first.input };
+        let documents = (self.operation.batch.most > 1).then(|| documents(jobs));
+        let documents = documents.as_deref();
         let mut kept: Vec<(String, Value)> = Vec::new();
         let mut last = None;
         let mut failed = None;
         for step in calls.steps.iter().filter(|step| !step.cleanup) {
-            let scope = self.scope(input, first, &kept, id);
+            let scope = self.scope(first, documents, &kept, id);
             match self.step(step, &scope).await {
                 Ok(None) => {}
                 Ok(Some(response)) => {
@@ -55,7 +55,7 @@ impl Call<'_> {
             }
         }
         for step in calls.steps.iter().filter(|step| step.cleanup) {
-            let scope = self.scope(input, first, &kept, id);
+            let scope = self.scope(first, documents, &kept, id);
             // What is left behind costs little and expires; it must not turn an answer into a failure.
             let _ = self.step(step, &scope).await;
         }
@@ -75,13 +75,14 @@ impl Call<'_> {
 
     fn scope<'s>(
         &'s self,
-        input: &'s Map<String, Value>,
-        job: &'s Job,
+        job: &'s Resolved<'_>,
+        documents: Option<&'s [Value]>,
         kept: &'s [(String, Value)],
         id: &'s str,
     ) -> Scope<'s> {
         Scope {
-            input,
+            input: &job.input,
+            documents,
             blobs: &job.blobs,
             account: self.account.fields(),
             kept,

@@ -3,12 +3,13 @@
 //! Inputs that one account has done are not sent to the next: a batch fails over only where it failed.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use isobar_adapters::{
-    Call, Contract, Evidence, Failure, Fault, Job, Output, Tokens, Transport, Verdict,
+    Call, Contract, Evidence, Failure, Fault, Job, Operation, Output, Tokens, Transport, Verdict,
 };
 use isobar_config::Effect;
 use parking_lot::Mutex;
@@ -265,25 +266,31 @@ struct Calling<'a> {
 }
 
 impl Calling<'_> {
-    /// Inputs that are still to be done and that the account can do.
-    fn pending(&self, account: &isobar_adapters::Account) -> (Vec<usize>, Vec<Job>) {
+    /// Inputs that are still to be done and that the account can do, and their positions.
+    fn pending(
+        &self,
+        operation: &Operation,
+        account: &isobar_adapters::Account,
+    ) -> (Vec<usize>, Cow<'_, [Job]>) {
+        let jobs = self.asked.jobs;
+        // Who cannot do the only one was passed over.
+        let is_able = |job: &Job| jobs.len() == 1 || operation.gap(job, account).is_none();
         let done = self.done.lock();
-        let Some(operation) = account.vendor.operation(self.asked.contract.name) else {
-            return (Vec::new(), Vec::new());
-        };
-        let open = |at: &usize| match done.get(*at) {
-            Some(Some(Ok(_))) => false,
+        let is_open = |at: usize| match done.get(at) {
+            Some(Some(Ok(_))) | None => false,
             Some(Some(Err(failure))) => failure.verdict(Effect::Read) != Verdict::RejectedFinal,
             Some(None) => true,
-            None => false,
         };
-        let able = self
-            .asked
-            .jobs
-            .iter()
-            .enumerate()
-            .filter(|(at, job)| open(at) && operation.gap(job, account).is_none());
-        able.map(|(at, job)| (at, job.clone())).unzip()
+        let pending = jobs.iter().enumerate();
+        let pending = pending.filter(|(at, job)| is_open(*at) && is_able(job));
+        let indexes: Vec<usize> = pending.map(|(at, _)| at).collect();
+        let jobs = if indexes.len() == jobs.len() {
+            Cow::Borrowed(jobs)
+        } else {
+            let pending = indexes.iter().filter_map(|at| jobs.get(*at));
+            Cow::Owned(pending.cloned().collect())
+        };
+        (indexes, jobs)
     }
 }
 
@@ -312,7 +319,7 @@ impl Work for Calling<'_> {
         else {
             return Ok(passed("does_not_offer"));
         };
-        let (indexes, jobs) = self.pending(&at.account);
+        let (indexes, jobs) = self.pending(operation, &at.account);
         if jobs.is_empty() {
             return Ok(passed("cannot"));
         }
@@ -340,7 +347,8 @@ impl Work for Calling<'_> {
             id: self.asked.id,
             extra: self.asked.extra,
         };
-        let results = call.perform(&jobs).await;
+        // Kept apart: what asks for the call is moved about, and a call's state is large.
+        let results = Box::pin(call.perform(&jobs)).await;
         drop(permit);
         account.health.observe(started.elapsed(), Instant::now());
         let mut worst: Option<Failure> = None;
