@@ -259,7 +259,7 @@ fn of_calls(expect: &Expect, seen: &Seen, found: &mut Vec<String>) {
 
 fn output(answer: &Answer) -> Value {
     match &answer.body {
-        AnswerBody::Json(json) => json.clone(),
+        AnswerBody::Json(_) => answer.body.value().unwrap_or_default(),
         AnswerBody::Blob(blob) => json!({
             "media_type": blob.media_type(), "bytes": blob.length(), "duration": blob.media().duration,
         }),

@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use super::{
-    Came, Scope, Trail,
+    Came, ROOM, Scope, Trail,
     inputs::misfit,
     report::StepFailed,
     slot::{Look, NoValue, Slot},
@@ -418,27 +418,7 @@ impl Scope<'_> {
         };
         let deadline = one.deadline.min(Instant::now() + plan.deadline);
         let inner = Scope::new(self.shared, plan, &inputs, prefix, deadline);
-        let result = inner.answer().await.map(|answer| match answer.body {
-            super::AnswerBody::Json(json) => {
-                let mut slot = Slot {
-                    json,
-                    ..Slot::default()
-                };
-                if let Given::Map(members) = &plan.output.body {
-                    for (name, given) in members {
-                        if let Some(blob) = inner.look().blob(given) {
-                            slot.put(name, blob.clone());
-                        }
-                    }
-                }
-                slot
-            }
-            super::AnswerBody::Blob(blob) => {
-                let mut slot = Slot::default();
-                slot.put("", blob);
-                slot
-            }
-        });
+        let result = inner.output().await;
         let (reports, degraded) = inner.into_reports();
         let attempts = reports.into_iter().flat_map(|report| report.attempts);
         one.trail.attempts.lock().extend(attempts);
@@ -466,19 +446,18 @@ impl Scope<'_> {
                 request = request.header(name, value);
             }
         }
-        let key = self.key(one);
         if let Some(name) = &http.key {
-            request = request.header(name, &key);
+            request = request.header(name, &self.key(one));
         }
         let body = match &http.body {
             HttpBody::None => HttpContent::None,
             HttpBody::Json(given) => {
-                let value = one
-                    .look
-                    .value(given)
-                    .map_err(|error| unworkable(step, &error))?;
                 request = request.header(header::CONTENT_TYPE, "application/json");
-                let json = serde_json::to_vec(&value.unwrap_or_default()).unwrap_or_default();
+                let mut json = Vec::with_capacity(ROOM);
+                let is_there = one.look.write(given, &mut json);
+                if !is_there.map_err(|error| unworkable(step, &error))? {
+                    json.extend_from_slice(b"null");
+                }
                 HttpContent::Bytes(json.into())
             }
             HttpBody::Raw(given) => match one.look.blob(given) {

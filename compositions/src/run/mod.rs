@@ -50,6 +50,9 @@ use crate::{
     plan::{Given, Plan},
 };
 
+/// Bytes that are made ready for an answer before its size is known.
+const ROOM: usize = 512;
+
 /// Told of a run while it goes on.
 pub trait Watch: Send + Sync {
     /// A step began; its name is only made for who wants it.
@@ -240,6 +243,17 @@ impl<'a> Scope<'a> {
     /// Runs every step, then makes the answer.
     async fn answer(&self) -> Result<Answer, RunFailed> {
         self.steps().await?;
+        self.made(answer)
+    }
+
+    /// Runs every step, then makes what the output's body is to another composition's step.
+    async fn output(&self) -> Result<Slot, RunFailed> {
+        self.steps().await?;
+        self.made(output)
+    }
+
+    /// What is made of the steps when all have ended.
+    fn made<T>(&self, make: impl FnOnce(&Look<'_>) -> Result<T, NoValue>) -> Result<T, RunFailed> {
         let mut facts = self.facts.clone();
         if let Some(facts) = facts.as_object_mut() {
             facts.insert("degraded".to_owned(), json!(self.degraded_names()));
@@ -248,7 +262,7 @@ impl<'a> Scope<'a> {
             run: &facts,
             ..self.look()
         };
-        answer(&look).map_err(|no_value| RunFailed {
+        make(&look).map_err(|no_value| RunFailed {
             step: None,
             status: 500,
             kind: "output",
@@ -462,7 +476,11 @@ impl<'a> Scope<'a> {
             .steps
             .get(index)
             .map_or("", |step| step.name.as_str());
-        format!("{}{name}", self.prefix)
+        if self.prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}{name}", self.prefix)
+        }
     }
 
     fn degraded_names(&self) -> Vec<String> {
@@ -584,13 +602,38 @@ fn answer(look: &Look<'_>) -> Result<Answer, NoValue> {
     }
     let body = match look.blob(&output.body) {
         Some(blob) => AnswerBody::Blob(blob.clone()),
-        None => AnswerBody::Json(look.value(&output.body)?.unwrap_or_default()),
+        None => {
+            let mut text = Vec::with_capacity(ROOM);
+            if !look.write(&output.body, &mut text)? {
+                text.extend_from_slice(b"null");
+            }
+            AnswerBody::Json(text.into())
+        }
     };
     Ok(Answer {
         status,
         headers,
         body,
     })
+}
+
+/// The output's body as a step's own.
+fn output(look: &Look<'_>) -> Result<Slot, NoValue> {
+    let body = &look.plan.output.body;
+    let mut slot = Slot::default();
+    if let Some(blob) = look.blob(body) {
+        slot.put("", blob.clone());
+        return Ok(slot);
+    }
+    slot.json = look.value(body)?.unwrap_or_default();
+    if let Given::Map(members) = body {
+        for (name, given) in members {
+            if let Some(blob) = look.blob(given) {
+                slot.put(name, blob.clone());
+            }
+        }
+    }
+    Ok(slot)
 }
 
 impl Shared<'_> {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use isobar_adapters::Blob;
 use serde::Serialize;
@@ -36,10 +37,21 @@ pub struct Answer {
 /// Body of an answer.
 #[derive(Debug)]
 pub enum AnswerBody {
-    /// JSON.
-    Json(Value),
+    /// JSON, as it is sent.
+    Json(Bytes),
     /// A blob as it is.
     Blob(Blob),
+}
+
+impl AnswerBody {
+    /// The value, where it is JSON.
+    pub fn value(&self) -> Option<Value> {
+        match self {
+            // What was written a moment ago can be read.
+            Self::Json(text) => serde_json::from_slice(text).ok(),
+            Self::Blob(_) => None,
+        }
+    }
 }
 
 /// Why a run has no answer.

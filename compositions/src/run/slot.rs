@@ -187,19 +187,65 @@ impl<'a> Look<'a> {
         })
     }
 
+    /// Writes a value as JSON, without making it first; `false` where it is absent, and nothing is written.
+    pub(crate) fn write(&self, given: &Given, out: &mut Vec<u8>) -> Result<bool, NoValue> {
+        match given {
+            Given::Literal(value) => write_json(value, out),
+            Given::Reference(reference) => match self.select(reference)? {
+                None => return Ok(false),
+                Some(Selected::One(value)) => write_json(value, out),
+                Some(Selected::Many(values)) => write_json(&values, out),
+            },
+            Given::Expression(_) => match self.value(given)? {
+                None => return Ok(false),
+                Some(value) => write_json(&value, out),
+            },
+            Given::List(items) => {
+                out.push(b'[');
+                for (at, item) in items.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    if !self.write(item, out)? {
+                        out.extend_from_slice(b"null");
+                    }
+                }
+                out.push(b']');
+            }
+            Given::Map(members) => {
+                out.push(b'{');
+                let mut first = true;
+                for (name, member) in members {
+                    let mark = out.len();
+                    if !first {
+                        out.push(b',');
+                    }
+                    write_json(name, out);
+                    out.push(b':');
+                    let is_there = match self.blob(member) {
+                        None => self.write(member, out)?,
+                        Some(blob) => {
+                            write_json(&encoded(blob)?, out);
+                            true
+                        }
+                    };
+                    if is_there {
+                        first = false;
+                    } else {
+                        out.truncate(mark);
+                    }
+                }
+                out.push(b'}');
+            }
+        }
+        Ok(true)
+    }
+
     /// A member of a map: a blob there is base64.
     fn member(&self, given: &Given) -> Result<Option<Value>, NoValue> {
         match self.blob(given) {
             None => self.value(given),
-            Some(blob) => {
-                use base64::Engine as _;
-                let bytes = blob.to_bytes().map_err(|_| NoValue {
-                    why: "a blob cannot be read".to_owned(),
-                })?;
-                Ok(Some(Value::String(
-                    base64::engine::general_purpose::STANDARD.encode(&bytes),
-                )))
-            }
+            Some(blob) => encoded(blob).map(Value::String).map(Some),
         }
     }
 
@@ -224,6 +270,20 @@ impl<'a> Look<'a> {
                 why: format!("`= {}`: {error}", condition.source()),
             })
     }
+}
+
+fn write_json(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
+    // Writing to memory does not fail, and these values are all JSON.
+    let _ = serde_json::to_writer(out, value);
+}
+
+/// A blob as base64.
+fn encoded(blob: &Blob) -> Result<String, NoValue> {
+    use base64::Engine as _;
+    let bytes = blob.to_bytes().map_err(|_| NoValue {
+        why: "a blob cannot be read".to_owned(),
+    })?;
+    Ok(base64::engine::general_purpose::STANDARD.encode(&bytes))
 }
 
 /// What a reference selects.

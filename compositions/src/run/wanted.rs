@@ -139,7 +139,9 @@ impl Wanted {
 
     /// Reads this part of a JSON text; the rest is checked and left out.
     pub(crate) fn read(&self, text: &[u8]) -> serde_json::Result<Value> {
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        // Looked at once in all, not for each text in it.
+        let text = std::str::from_utf8(text).map_err(serde::de::Error::custom)?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
         let value = Part(self).deserialize(&mut deserializer)?;
         deserializer.end()?;
         Ok(value)

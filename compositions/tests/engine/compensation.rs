@@ -63,7 +63,7 @@ fn undone(step: &str, outcome: UndoOutcome) -> Undone {
 async fn a_run_that_ends_well_keeps_its_effects() {
     let (stage, book) = (stage(), Book::default());
     let ran = run_with(&stage, Some(&book), &plan(&[ORDER]), json!({ "sku": "s" })).await;
-    assert_eq!(json_of(&ran), &json!({ "hold": "h/1" }));
+    assert_eq!(json_of(&ran), json!({ "hold": "h/1" }));
     let expected = [
         "begin held",
         "done held",

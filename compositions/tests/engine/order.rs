@@ -47,7 +47,7 @@ async fn steps_start_as_soon_as_what_they_need_is_there_and_independent_ones_run
     let (stage, plan) = (stage(), plan(&[INSIGHT]));
     let ran = run(&stage, &plan, json!({ "text": "Hallo" })).await;
     let expected = json!({ "language": "de", "mood": "positive", "people": ["Anna", "Bonn"], "english": "Hello", "degraded": [] });
-    assert_eq!(json_of(&ran), &expected);
+    assert_eq!(json_of(&ran), expected);
     let first = stage.one("text.language").ended.unwrap();
     let others =
         ["text.sentiment", "text.entities", "translation.translate"].map(|name| stage.one(name));
@@ -88,7 +88,7 @@ output: { label: $.mood.label, language: $.input.language }
 ";
     let stage = stage();
     let ran = run(&stage, &plan(&[text]), json!({ "text": "Hi" })).await;
-    assert_eq!(json_of(&ran), &json!({ "label": "positive" }));
+    assert_eq!(json_of(&ran), json!({ "label": "positive" }));
     assert_eq!(stage.one("text.sentiment").input, json!({ "text": "Hi" }));
 }
 
@@ -213,7 +213,7 @@ output: { feeling: $.felt.feeling, names: \"$.named.entities[*].name\" }
     let ran = run(&stage, &plan(&[inner, outer]), json!({ "text": "Hi" })).await;
     assert_eq!(
         json_of(&ran),
-        &json!({ "feeling": "positive", "names": ["Anna", "Bonn"] })
+        json!({ "feeling": "positive", "names": ["Anna", "Bonn"] })
     );
     assert_eq!(ran.steps[0].attempts.len(), 1);
 }
@@ -232,7 +232,7 @@ output: { one: $.one.label, two: $.two.label }
     let ran = run(&stage, &plan(&[text]), json!({ "text": "Hi" })).await;
     assert_eq!(
         json_of(&ran),
-        &json!({ "one": "positive", "two": "positive" })
+        json!({ "one": "positive", "two": "positive" })
     );
     assert_eq!(stage.calls().len(), 1);
 }
@@ -247,7 +247,7 @@ async fn a_long_chain_and_a_wide_fan_run_to_their_end() {
     chain.push_str("output: { text: $.s99.text }\n");
     let stage = stage().with("translation.translate", says(json!({ "text": "Hallo" })));
     let ran = run(&stage, &plan(&[&chain]), json!({ "text": "Hi" })).await;
-    assert_eq!(json_of(&ran), &json!({ "text": "Hallo" }));
+    assert_eq!(json_of(&ran), json!({ "text": "Hallo" }));
     assert_eq!(stage.calls().len(), 100);
 }
 

@@ -13,7 +13,7 @@ use isobar_compositions::{
     Attempt, CallFailed, Called, Caller, HttpCall, HttpCalled, HttpContent, HttpHead, Known,
     OperationCall, Plan, check,
     journal::{Entry, Journal, JournalError, UndoCall},
-    run::{AnswerBody, Ask, Engine, Ran, Slot, Unwatched},
+    run::{Ask, Engine, Ran, Slot, Unwatched},
 };
 use isobar_config::{Environment, Source};
 use parking_lot::Mutex;
@@ -317,12 +317,9 @@ pub(crate) fn ask(plan: &Plan, fields: Map<String, Value>) -> Ask<'static> {
     }
 }
 
-pub(crate) fn json_of(ran: &Ran) -> &Value {
+pub(crate) fn json_of(ran: &Ran) -> Value {
     match &ran.result {
-        Ok(answer) => match &answer.body {
-            AnswerBody::Json(json) => json,
-            AnswerBody::Blob(_) => panic!("the answer is a blob"),
-        },
+        Ok(answer) => answer.body.value().expect("the answer is a blob"),
         Err(failed) => panic!("{failed:?}"),
     }
 }

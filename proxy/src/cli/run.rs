@@ -144,7 +144,7 @@ fn document(ran: &Ran) -> Value {
 
 fn output(body: &AnswerBody) -> Value {
     match body {
-        AnswerBody::Json(json) => json.clone(),
+        AnswerBody::Json(_) => body.value().unwrap_or_default(),
         AnswerBody::Blob(blob) => {
             json!({ "media_type": blob.media_type(), "bytes": blob.length() })
         }
@@ -173,12 +173,12 @@ fn tell(arguments: &Arguments, ran: &Ran) -> io::Result<()> {
         writeln!(io::stderr(), "degraded: {}", ran.degraded.join(", "))?;
     }
     match (&answer.body, &arguments.output) {
-        (AnswerBody::Json(json), None) => {
+        (AnswerBody::Json(_), None) => {
             let mut out = io::stdout().lock();
-            serde_json::to_writer_pretty(&mut out, json)?;
+            serde_json::to_writer_pretty(&mut out, &answer.body.value())?;
             writeln!(out)
         }
-        (AnswerBody::Json(json), Some(path)) => std::fs::write(path, json.to_string()),
+        (AnswerBody::Json(json), Some(path)) => std::fs::write(path, json),
         (AnswerBody::Blob(blob), Some(path)) => std::fs::write(path, blob.to_bytes()?),
         (AnswerBody::Blob(_), None) if io::stdout().is_terminal() => Err(io::Error::other(
             "the answer is a file; say where it goes with `--output FILE`",

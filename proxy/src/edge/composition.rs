@@ -27,7 +27,9 @@ use super::{
     gateway::{Admitted, Gateway, Unread, expect_continue, refuse, too_large},
     headers,
     problem::{Kind, Problem},
-    strict, write,
+    strict,
+    text::Text,
+    write,
 };
 use crate::{
     journal::{Begun, Kept, Store},
@@ -86,7 +88,10 @@ impl Gateway {
         } else {
             None
         };
-        let scope = format!("{client}/{}", plan.name);
+        let scope = match store {
+            Some(_) => format!("{client}/{}", plan.name),
+            None => String::new(),
+        };
         if let (Some(store), Some(key), Some(keeping)) = (&store, &given, &plan.idempotency) {
             match store
                 .begin_answer(&scope, key, &print, &id, keeping.keep)
@@ -236,7 +241,7 @@ impl Gateway {
         plan: &Plan,
         admitted: &Admitted,
     ) -> Result<(Slot, Vec<u8>), Unread> {
-        let request = session.req_header().clone();
+        let request = session.req_header();
         let query =
             query_fields(request.uri.query().unwrap_or_default()).map_err(Unread::Problem)?;
         let captures = Captures::of(&route.pattern, &cx.path);
@@ -282,18 +287,9 @@ impl Gateway {
             length: admitted.length,
             limit: route.limits.body,
         };
-        body(
-            session,
-            plan,
-            admitted,
-            &reading,
-            &request.headers,
-            &mut fields,
-            &mut blobs,
-        )
-        .await?;
+        body(session, plan, admitted, &reading, &mut fields, &mut blobs).await?;
         let print = match plan.idempotency {
-            Some(_) => fingerprint(&request.method, &fields, &blobs),
+            Some(_) => fingerprint(&session.req_header().method, &fields, &blobs),
             None => Vec::new(),
         };
         let most = blobs.iter().find_map(|(name, blob): &(String, Blob)| {
@@ -328,7 +324,7 @@ async fn end_of_run(session: &mut Session, cx: &mut Context, ended: Ended) -> Re
     let told = Told::of(&ran, &id);
     match ran.result {
         Ok(answer) => {
-            write::composed(session, cx, answer, &told).await?;
+            write::composed(session, cx, answer, told).await?;
             Ok(true)
         }
         Err(failed) => refuse(session, cx, problem(failed, &ran.undone)).await,
@@ -341,7 +337,6 @@ async fn body(
     plan: &Plan,
     admitted: &Admitted,
     reading: &Reading<'_>,
-    headers: &http::HeaderMap,
     fields: &mut Map<String, Value>,
     blobs: &mut Vec<(String, Blob)>,
 ) -> Result<(), Unread> {
@@ -350,7 +345,7 @@ async fn body(
     if !admitted.has_body || !plan.inputs.iter().any(|input| in_body(&input.from)) {
         return Ok(());
     }
-    let media_type = capability::content_type(headers);
+    let media_type = capability::content_type(&session.req_header().headers);
     if let Some(whole) = plan.inputs.iter().find(|input| input.from == From::Body) {
         let shape = match &whole.shape {
             Shape::Optional(shape) => shape,
@@ -383,9 +378,7 @@ async fn body(
                 .iter()
                 .any(|input| input.from == From::Part && input.named == name)
         };
-        let form = reading
-            .form(session, headers, &parts, plan.inputs.len())
-            .await?;
+        let form = reading.form(session, &parts, plan.inputs.len()).await?;
         for (name, text) in form.fields {
             let input = plan
                 .inputs
@@ -592,10 +585,7 @@ async fn settle(store: &Store, id: &str, key: Option<&(String, String)>, ran: &R
 /// An answer as it is kept.
 fn kept(answer: &Answer, id: &str) -> Option<Kept> {
     let (media_type, body) = match &answer.body {
-        AnswerBody::Json(json) => (
-            "application/json".to_owned(),
-            serde_json::to_vec(json).ok()?,
-        ),
+        AnswerBody::Json(json) => ("application/json".to_owned(), json.to_vec()),
         AnswerBody::Blob(blob) if blob.length() <= LARGEST_KEPT => {
             (blob.media_type().to_owned(), blob.to_bytes().ok()?.to_vec())
         }
@@ -630,27 +620,23 @@ pub(crate) struct Told {
     pub(crate) run: String,
     pub(crate) degraded: String,
     pub(crate) vendors: String,
-    pub(crate) timing: String,
+    /// Each step, for `Server-Timing`; whoever adds the total ends it.
+    pub(crate) timing: Text,
 }
 
 impl Told {
     fn of(ran: &Ran, id: &str) -> Self {
-        use std::fmt::Write as _;
-        let mut timing = String::new();
+        let mut timing = Text::with_capacity(64 * ran.steps.len());
         let mut vendors: Vec<&str> = Vec::new();
         for step in &ran.steps {
             let vendor = step.vendor.as_deref().unwrap_or_default();
             if !vendor.is_empty() && !vendors.contains(&vendor) {
                 vendors.push(vendor);
             }
-            let _ = write!(
-                timing,
-                "{};desc=\"{} {} {vendor}\";dur={:.2}, ",
-                step.step,
-                step.work,
-                step.outcome.name(),
-                step.took_ms,
-            );
+            timing.push(&step.step).push(";desc=\"").push(&step.work);
+            timing.push(" ").push(step.outcome.name()).push(" ");
+            timing.push(vendor).push("\";dur=");
+            timing.fraction(hundredths(step.took_ms), 2).push(", ");
         }
         Self {
             run: id.to_owned(),
@@ -659,6 +645,17 @@ impl Told {
             timing,
         }
     }
+}
+
+/// Hundredths of so many.
+fn hundredths(number: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a time, far below 2^53"
+    )]
+    let whole = (number * 100.0).round() as u64;
+    whole
 }
 
 /// A failed run as the client sees it.

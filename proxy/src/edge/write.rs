@@ -284,14 +284,11 @@ pub(crate) async fn composed(
     session: &mut Session,
     cx: &mut Context,
     answer: isobar_compositions::run::Answer,
-    told: &Told,
+    told: Told,
 ) -> Result<()> {
     use isobar_compositions::run::AnswerBody;
     let (media_type, body) = match answer.body {
-        AnswerBody::Json(json) => (
-            HeaderValue::from_static("application/json"),
-            Bytes::from(serde_json::to_vec(&json).unwrap_or_default()),
-        ),
+        AnswerBody::Json(json) => (HeaderValue::from_static("application/json"), json),
         AnswerBody::Blob(blob) => {
             let bytes = tokio::task::spawn_blocking(move || {
                 blob.to_bytes()
@@ -323,7 +320,7 @@ async fn whole_of_run(
     cx: &Context,
     mut head: ResponseHeader,
     body: Bytes,
-    told: &Told,
+    told: Told,
 ) -> Result<()> {
     cx.tell(&mut head);
     let mut set = |name, text: &str| {
@@ -338,11 +335,13 @@ async fn whole_of_run(
     if !told.degraded.is_empty() {
         set(headers::DEGRADED, &told.degraded);
     }
-    let total = cx.started.elapsed().as_secs_f64() * 1e3;
-    set(
-        headers::SERVER_TIMING,
-        &format!("{}total;dur={total:.2}", told.timing),
-    );
+    let mut timing = told.timing;
+    let total = cx.started.elapsed().as_micros() / 10;
+    timing.push("total;dur=");
+    timing.fraction(u64::try_from(total).unwrap_or(u64::MAX), 2);
+    if let Some(timing) = timing.value() {
+        head.set(headers::SERVER_TIMING, timing);
+    }
     let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
     head_and_body(session, head, body.unwrap_or_default()).await
 }
