@@ -349,7 +349,7 @@ impl Gateway {
                     &asked.jobs,
                     asked.extra,
                 );
-                self.registry.answers.get(key, lives, serving).await
+                Box::pin(self.registry.answers.get(key, lives, serving)).await
             };
             tokio::pin!(work);
             let mut upload = Upload::default();

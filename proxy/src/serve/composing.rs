@@ -182,7 +182,7 @@ impl Caller for Composer {
             None => serving.await.map(Arc::new),
             Some(lives) => {
                 let key = cached::key(&self.client, contract.name, &pool.name, &jobs, false);
-                let got = self.registry.answers.get(key, lives, serving).await;
+                let got = Box::pin(self.registry.answers.get(key, lives, serving)).await;
                 got.map(|(served, _)| served)
             }
         };
@@ -209,7 +209,7 @@ impl Caller for Composer {
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let lost = |evidence| lost(&host, evidence);
         if call.made {
-            self.not_private(name)
+            Box::pin(self.not_private(name))
                 .await
                 .map_err(|why| failed(Problem::new(422, Kind::Unsupported, why), Vec::new()))?;
         }
@@ -345,16 +345,9 @@ fn lost(host: &str, evidence: Evidence) -> CallFailed {
 
 /// A number as a UUID, which jobs at vendors are named by.
 pub(crate) fn uuid(number: u128) -> String {
-    let hex = format!("{number:032x}");
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
-    format!(
-        "{}-{}-4{}-8{}-{}",
-        part(0, 8),
-        part(8, 12),
-        part(13, 16),
-        part(17, 20),
-        part(20, 32)
-    )
+    let uuid = uuid::Builder::from_random_bytes(number.to_be_bytes()).into_uuid();
+    let mut text = uuid::Uuid::encode_buffer();
+    uuid.hyphenated().encode_lower(&mut text).to_owned()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! How adapters' requests reach vendors: the client of the gateway for HTTP, tungstenite for the few that talk over a
 //! WebSocket.
 
-use std::{collections::HashMap, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -37,7 +37,8 @@ const MESSAGES: usize = 100_000;
 
 /// Sends adapters' requests. It follows no redirect: one could carry a credential to another host.
 pub(crate) struct Wire {
-    clients: RwLock<HashMap<(Scheme, Authority), Client>>,
+    /// By scheme and authority. Few, so that comparing costs less than hashing.
+    clients: RwLock<Vec<((Scheme, Authority), Client)>>,
     settings: Settings,
     resolver: Resolver,
     tls: Arc<rustls::ClientConfig>,
@@ -81,7 +82,7 @@ impl Transport for Wire {
                 until,
             } => tokio::select! {
                 biased;
-                answer = self.socket(request, messages, pace, until) => answer,
+                answer = Box::pin(self.socket(request, messages, pace, until)) => answer,
                 () = over => Err(Evidence::Broken(Fault::Timeout)),
             },
         }
@@ -157,7 +158,7 @@ impl Wire {
         *ready.headers_mut() = headers;
         *ready.uri_mut() = parts.path_and_query.map_or_else(Uri::default, Uri::from);
         let origin = (scheme, authority);
-        let known = self.clients.read().get(&origin).cloned();
+        let known = client_of(&self.clients.read(), &origin).cloned();
         let client = match known {
             Some(client) => client,
             None => self.connect_to(origin)?,
@@ -175,19 +176,19 @@ impl Wire {
             .map_err(|_| Evidence::NotSent(Fault::Connect))?;
         let mut clients = self.clients.write();
         if clients.len() >= ORIGINS {
-            clients.retain(|_, client| client.has_idle());
+            clients.retain(|(_, client)| client.has_idle());
         }
         if clients.len() >= ORIGINS {
             // What is under way keeps its own.
             clients.clear();
         }
         // Another may have been quicker.
-        if let Some(client) = clients.get(&origin) {
+        if let Some(client) = client_of(&clients, &origin) {
             return Ok(client.clone());
         }
         let client = Client::new(&self.settings, at, self.resolver.clone(), &self.tls)
             .map_err(|_| Evidence::NotSent(Fault::Tls))?;
-        clients.insert(origin, client.clone());
+        clients.push((origin, client.clone()));
         Ok(client)
     }
 
@@ -327,6 +328,16 @@ impl Wire {
             .map_err(|_| Evidence::NotSent(Fault::Tls))?;
         Ok(Box::new(stream))
     }
+}
+
+fn client_of<'c>(
+    clients: &'c [((Scheme, Authority), Client)],
+    origin: &(Scheme, Authority),
+) -> Option<&'c Client> {
+    clients
+        .iter()
+        .find(|(known, _)| known.1 == origin.1 && known.0 == origin.0)
+        .map(|(_, client)| client)
 }
 
 /// A connection, encrypted or not.
