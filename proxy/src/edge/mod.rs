@@ -10,6 +10,7 @@ pub(crate) mod composition;
 pub(crate) mod context;
 pub(crate) mod cors;
 pub(crate) mod document;
+mod counting;
 pub(crate) mod door;
 pub(crate) mod front;
 pub(crate) mod gateway;
