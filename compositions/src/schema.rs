@@ -28,6 +28,7 @@ pub fn schema() -> Value {
             json!({ "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/idempotency" }] })
         }
         "hosts" => json!({ "type": "array", "items": { "type": "string" } }),
+        "scopes" => json!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),
         "steps" => json!({
             "type": "object",
             "minProperties": 1,
