@@ -420,7 +420,7 @@ impl Gateway {
         let is_traced = cx.is_traced();
         let Some(plan) = cx.plan.take() else { return };
         let status = match session.response_written() {
-            Some(head) => head.status.as_u16(),
+            Some(head) => cx.refused.unwrap_or_else(|| head.status.as_u16()),
             None => 0,
         };
         let (bytes_in, bytes_out) = (
@@ -839,7 +839,7 @@ fn describe(session: &Session, cx: &Context, plan: &Snapshot, route: &Route) -> 
 }
 
 /// Whether this is a call of gRPC, whose two bodies are a conversation.
-fn is_grpc(session: &Session) -> bool {
+pub(super) fn is_grpc(session: &Session) -> bool {
     session.is_http2() && outgoing::is_grpc(&session.req_header().headers)
 }
 
