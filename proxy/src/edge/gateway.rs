@@ -22,6 +22,7 @@ use super::{
     access_log::{AccessLog, Line},
     auth::{self, Caller, Stranger, Wanted},
     capability,
+    certified::Shown,
     context::{self, Context, InFlight},
     cors, counting,
     document::document,
@@ -696,6 +697,9 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
         plan.generation,
         &mut cx.remembered,
         &request.headers,
+        session
+            .digest()
+            .and_then(|digest| digest.ssl_digest.as_ref()?.extension.get::<Shown>()),
         route.anonymous,
     );
     let identity = match identity {
