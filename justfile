@@ -15,6 +15,7 @@ generate:
     "${CARGO_TARGET_DIR:-target}/debug/isobar" schema --reference > docs/guide/configuration.md
     "${CARGO_TARGET_DIR:-target}/debug/isobar" schema > docs/schema/isobar.schema.json
     "${CARGO_TARGET_DIR:-target}/debug/isobar" schema --composition > docs/schema/isobar-composition.schema.json
+    "${CARGO_TARGET_DIR:-target}/debug/isobar" schema --cases > docs/schema/isobar-cases.schema.json
     "${CARGO_TARGET_DIR:-target}/debug/isobar" vendors --markdown > docs/guide/vendors.md
 
 # Speed beside a bare Pingora proxy, nginx and HAProxy

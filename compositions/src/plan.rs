@@ -50,6 +50,8 @@ pub struct Expose {
     pub text: String,
     /// Whether a call needs no client key.
     pub anonymous: bool,
+    /// Scopes that a caller must have.
+    pub scopes: Vec<String>,
 }
 
 /// One thing that callers give.

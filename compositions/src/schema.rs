@@ -8,12 +8,12 @@ use crate::check::table::{
     STEP, UNDO, WAY,
 };
 
-const DURATION: &str = "^([0-9]+(ms|s|m|h|d))+$";
+pub(crate) const DURATION: &str = "^([0-9]+(ms|s|m|h|d))+$";
 const NAME: &str = "^[A-Za-z_][A-Za-z0-9_]{0,63}$";
 
 /// The schema, draft 2020-12.
 pub fn schema() -> Value {
-    let mut schema = record(&FILE, &|key| match key {
+    let schema = record(&FILE, &|key| match key {
         "composition" => json!({ "type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]{0,63}$" }),
         "expose" => json!({ "type": "string", "pattern": "^[A-Z]+ /" }),
         "anonymous" | "stream" => json!({ "type": "boolean" }),
@@ -28,6 +28,7 @@ pub fn schema() -> Value {
             json!({ "anyOf": [{ "type": "boolean" }, { "$ref": "#/$defs/idempotency" }] })
         }
         "hosts" => json!({ "type": "array", "items": { "type": "string" } }),
+        "scopes" => json!({ "type": "array", "minItems": 1, "items": { "type": "string" } }),
         "steps" => json!({
             "type": "object",
             "minProperties": 1,
@@ -92,19 +93,24 @@ pub fn schema() -> Value {
         "undo": called(&UNDO, 2),
         "operation": operations(),
     });
+    named(schema, "Isobar composition", defs)
+}
+
+/// A whole schema, with what it refers to.
+pub(crate) fn named(mut schema: Value, title: &str, defs: Value) -> Value {
     if let Some(fields) = schema.as_object_mut() {
         fields.insert(
             "$schema".to_owned(),
             json!("https://json-schema.org/draft/2020-12/schema"),
         );
-        fields.insert("title".to_owned(), json!("Isobar composition"));
+        fields.insert("title".to_owned(), json!(title));
         fields.insert("$defs".to_owned(), defs);
     }
     schema
 }
 
 /// A map with known keys, described.
-fn record(record: &Record, shape: &dyn Fn(&str) -> Value) -> Value {
+pub(crate) fn record(record: &Record, shape: &dyn Fn(&str) -> Value) -> Value {
     let mut properties = Map::new();
     for field in record.fields {
         let mut schema = match shape(field.key) {

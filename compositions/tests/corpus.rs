@@ -576,3 +576,78 @@ fn good_compositions_fit_the_schema_and_bad_ones_often_do_not() {
         assert!(!validator.is_valid(&document), "{bad}");
     }
 }
+
+/// The case files that come with the program, and the examples of the guide.
+fn case_files() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = fs::read_dir(root.join("library")).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let mut found: Vec<(String, String)> = files
+        .filter(|path| path.to_string_lossy().ends_with(".test.yaml"))
+        .map(|path| (stem(&path), fs::read_to_string(&path).unwrap()))
+        .collect();
+    assert_eq!(found.len(), library().len());
+    let guide = fs::read_to_string(root.join("../docs/guide/compositions.md")).unwrap();
+    let examples = guide.split("```yaml cases\n").skip(1);
+    found.extend(examples.map(|rest| {
+        let example = rest.split("```").next().unwrap();
+        ("the guide".to_owned(), example.to_owned())
+    }));
+    assert!(found.len() > library().len());
+    found
+}
+
+#[test]
+fn case_files_fit_their_schema_and_broken_ones_do_not() {
+    let validator = jsonschema::validator_for(&isobar_compositions::cases::schema()).unwrap();
+    let misfits = |text: &str| -> Vec<String> {
+        let document: Value = serde_saphyr::from_str(text).unwrap();
+        let found = validator.iter_errors(&document);
+        found
+            .map(|misfit| format!("{misfit} at {}", misfit.instance_path()))
+            .collect()
+    };
+    for (name, text) in case_files() {
+        assert_eq!(misfits(&text), [""; 0], "{name}");
+    }
+    let case = |case: &str| format!("composition: a\ncases:\n  it: {{ {case} }}\n");
+    for good in [
+        "input: { text: hi }, answers: { mood: { label: x, $takes: 5ms }, held: ~, moods: [ {}, [ { $fails: 503 } ] ] }",
+        "sandbox: [deepgram], faults: [ { vendor: deepgram, calls: [1, 3], fault: reset } ]",
+        "sandbox: true, expect: { output: ~, holds: \"status == 200\", calls: { \"undo(held)\": 0 }, within: 1m30s }",
+        "expect: { error: { step: mood, status: 503, kind: x, reason: slow }, undone: [held], pending: [], review: [] }",
+    ] {
+        assert_eq!(misfits(&case(good)), [""; 0], "{good}");
+    }
+    for bad in [
+        "expectt: {}",
+        "input: [a]",
+        "answers: { mood: positive }",
+        "answers: { mood: { $fail: 503 } }",
+        "answers: { mood: { $fails: 200 } }",
+        "answers: { mood: [ { $takes: soon } ] }",
+        "answers: { mood: { $unknown: perhaps } }",
+        "sandbox: deepgram",
+        "faults: { vendor: deepgram }",
+        "faults: [ { vendor: deepgram } ]",
+        "expect: { satus: 200 }",
+        "expect: { status: 42 }",
+        "expect: { degraded: mood }",
+        "expect: { calls: { mood: -1 } }",
+        "expect: { attempts: { mood: many } }",
+        "expect: { vendors: [openai] }",
+        "expect: { error: { status: 200 } }",
+        "expect: { error: { stp: mood } }",
+        "expect: { within: 2 }",
+    ] {
+        assert_ne!(misfits(&case(bad)), [""; 0], "{bad}");
+    }
+    for bad in [
+        "composition: a",
+        "cases: {}",
+        "cases: { it: {} }\nsteps: {}",
+        "cases: [ {} ]",
+    ] {
+        assert_ne!(misfits(bad), [""; 0], "{bad}");
+    }
+}

@@ -39,6 +39,20 @@ pub struct Facts {
     pub until: SystemTime,
 }
 
+/// A name that a certificate has for whoever shows it, or, in a configuration, a pattern of such names.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CertificateName {
+    /// Of a host, in lower case; a pattern may begin with `*.`.
+    Dns(String),
+    /// A URI, such as a SPIFFE ID; a pattern may end with `/*`.
+    Uri(String),
+    /// A mail address.
+    Email(String),
+    /// The subject's common name.
+    Cn(String),
+}
+
 /// Why a text is not what it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
@@ -99,6 +113,65 @@ impl Identity {
     }
 }
 
+impl CertificateName {
+    /// The names of a certificate in DER, those of the subject last, and when it ends; nothing of one that cannot be read.
+    pub fn all(certificate: &[u8]) -> Option<(Vec<Self>, SystemTime)> {
+        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+        let alternatives = alternatives(&parsed).filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(Self::Dns(name.to_ascii_lowercase())),
+            GeneralName::URI(uri) => Some(Self::Uri((*uri).to_owned())),
+            GeneralName::RFC822Name(address) => Some(Self::Email((*address).to_owned())),
+            _ => None,
+        });
+        let subject = parsed.subject().iter_common_name();
+        let subject = subject.filter_map(|name| Some(Self::Cn(name.as_str().ok()?.to_owned())));
+        let until = moment(parsed.validity().not_after.timestamp());
+        Some((alternatives.chain(subject).collect(), until))
+    }
+
+    /// The name itself.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Dns(text) | Self::Uri(text) | Self::Email(text) | Self::Cn(text) => text,
+        }
+    }
+
+    /// Whether a certificate's `name` is this, or one of those that this stands for.
+    pub fn covers(&self, name: &Self) -> bool {
+        match (self, name) {
+            (Self::Dns(pattern), Self::Dns(name)) => match pattern.strip_prefix("*.") {
+                Some(parent) => name
+                    .split_once('.')
+                    .is_some_and(|(label, rest)| !label.is_empty() && rest == parent),
+                None => pattern == name,
+            },
+            (Self::Uri(pattern), Self::Uri(name)) => match pattern.strip_suffix('*') {
+                Some(above) => name
+                    .strip_prefix(above)
+                    .is_some_and(|rest| !rest.is_empty()),
+                None => pattern == name,
+            },
+            _ => self == name,
+        }
+    }
+
+    /// Whether a configuration's text is a name or a pattern: a `*` stands at the one place where it means something.
+    pub(crate) fn is_meant(&self) -> bool {
+        let rest = match self {
+            Self::Dns(text) => text.strip_prefix("*.").unwrap_or(text),
+            Self::Uri(text) => match text.strip_suffix("/*") {
+                // Everything of a scheme is nobody in particular.
+                Some(above) => above
+                    .split_once("://")
+                    .map_or("*", |(_, rest)| if rest.is_empty() { "*" } else { rest }),
+                None => text,
+            },
+            Self::Email(text) | Self::Cn(text) => text,
+        };
+        !rest.is_empty() && (matches!(self, Self::Cn(_)) || !rest.contains('*'))
+    }
+}
+
 impl Authorities {
     /// Reads authorities in PEM.
     pub fn read(text: &str) -> Result<Self, Unfit> {
@@ -139,15 +212,7 @@ pub(crate) fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, Unfit> {
 
 fn facts(certificate: &CertificateDer<'_>) -> Result<Facts, Unfit> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| Unfit::BadCertificate)?;
-    let alternatives =
-        parsed
-            .extensions()
-            .iter()
-            .filter_map(|extension| match extension.parsed_extension() {
-                ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
-                _ => None,
-            });
-    let names = alternatives.flatten().filter_map(|name| match name {
+    let names = alternatives(&parsed).filter_map(|name| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
         GeneralName::IPAddress([a, b, c, d]) => {
             Some(std::net::Ipv4Addr::from([*a, *b, *c, *d]).to_string())
@@ -164,6 +229,16 @@ fn facts(certificate: &CertificateDer<'_>) -> Result<Facts, Unfit> {
         from: moment(validity.not_before.timestamp()),
         until: moment(validity.not_after.timestamp()),
     })
+}
+
+/// The subject alternative names.
+fn alternatives<'c>(parsed: &'c X509Certificate<'c>) -> impl Iterator<Item = &'c GeneralName<'c>> {
+    let extensions = parsed.extensions().iter();
+    let lists = extensions.filter_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+        _ => None,
+    });
+    lists.flatten()
 }
 
 fn moment(seconds: i64) -> SystemTime {
@@ -206,6 +281,89 @@ mod tests {
     use rcgen::{CertificateParams, KeyPair};
 
     use super::*;
+
+    #[test]
+    fn a_certificate_has_the_names_that_it_was_issued_for() {
+        use rcgen::{DnType, SanType, string::Ia5String};
+        let text = |text: &str| Ia5String::try_from(text).unwrap();
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![
+            SanType::URI(text("spiffe://mesh/shop")),
+            SanType::DnsName(text("Shop.Example.com")),
+            SanType::Rfc822Name(text("shop@example.com")),
+        ];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "The shop");
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let (names, until) = CertificateName::all(certificate.der()).unwrap();
+        let expected = [
+            CertificateName::Uri("spiffe://mesh/shop".to_owned()),
+            CertificateName::Dns("shop.example.com".to_owned()),
+            CertificateName::Email("shop@example.com".to_owned()),
+            CertificateName::Cn("The shop".to_owned()),
+        ];
+        assert_eq!(names[..3], expected[..3]);
+        assert_eq!(names.last(), expected.last());
+        assert!(until > SystemTime::now());
+        assert_eq!(CertificateName::all(b"none"), None);
+    }
+
+    #[test]
+    fn a_pattern_covers_what_it_says_and_nothing_else() {
+        use CertificateName::{Cn, Dns, Email, Uri};
+        let covers = |pattern: fn(String) -> CertificateName, text: &str, name: &str| {
+            pattern(text.to_owned()).covers(&pattern(name.to_owned()))
+        };
+        assert!(covers(Dns, "a.example.com", "a.example.com"));
+        assert!(covers(Dns, "*.example.com", "a.example.com"));
+        assert!(!covers(Dns, "*.example.com", "a.b.example.com"));
+        assert!(!covers(Dns, "*.example.com", "example.com"));
+        assert!(!covers(Dns, "*.example.com", ".example.com"));
+        assert!(!covers(Dns, "*.example.com", "a.badexample.com"));
+        assert!(covers(
+            Uri,
+            "spiffe://mesh/shops/*",
+            "spiffe://mesh/shops/7"
+        ));
+        assert!(covers(
+            Uri,
+            "spiffe://mesh/shops/*",
+            "spiffe://mesh/shops/7/till"
+        ));
+        assert!(!covers(
+            Uri,
+            "spiffe://mesh/shops/*",
+            "spiffe://mesh/shops/"
+        ));
+        assert!(!covers(Uri, "spiffe://mesh/shops/*", "spiffe://mesh/shops"));
+        assert!(!covers(
+            Uri,
+            "spiffe://mesh/shops/*",
+            "spiffe://mesh/shopsters/7"
+        ));
+        assert!(covers(Email, "a@example.com", "a@example.com"));
+        assert!(!covers(Cn, "*", "shop"));
+        let (dns, cn) = (Dns("shop".to_owned()), Cn("shop".to_owned()));
+        assert!(!dns.covers(&cn) && !cn.covers(&dns));
+        for (name, expected) in [
+            (Dns("*.example.com".to_owned()), true),
+            (Dns("*".to_owned()), false),
+            (Dns("a.*.com".to_owned()), false),
+            (Dns("*.".to_owned()), false),
+            (Uri("spiffe://mesh/*".to_owned()), true),
+            (Uri("spiffe://*".to_owned()), false),
+            (Uri("spiffe:///*".to_owned()), false),
+            (Uri("spiffe://mesh/*/a".to_owned()), false),
+            (Uri("*".to_owned()), false),
+            (Email("*@example.com".to_owned()), false),
+            (Cn("a*b".to_owned()), true),
+            (Cn(String::new()), false),
+        ] {
+            assert_eq!(name.is_meant(), expected, "{name:?}");
+        }
+    }
 
     #[test]
     fn a_certificate_and_its_key_are_read_and_another_key_is_refused() {

@@ -25,7 +25,7 @@ mod table;
 mod template;
 mod units;
 
-pub use certificate::{Authorities, Facts, Identity, Unfit};
+pub use certificate::{Authorities, CertificateName, Facts, Identity, Unfit};
 pub use check::{check, check_with};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};

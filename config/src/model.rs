@@ -7,7 +7,9 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::{Authorities, Expression, Identity, Location, Network, Secret, Template};
+use crate::{
+    Authorities, CertificateName, Expression, Identity, Location, Network, Secret, Template,
+};
 
 /// Everything the gateway needs to start.
 #[derive(Debug, Clone, Serialize)]
@@ -155,9 +157,11 @@ pub struct Client {
     pub keys: Vec<KeyDigest>,
     /// Tokens that are good instead.
     pub token: Option<Token>,
-    /// What its keys open.
+    /// Names in certificates that are good instead.
+    pub certificate: Vec<CertificateName>,
+    /// What its keys and certificates open.
     pub scopes: Vec<String>,
-    /// Requests allowed over all routes; of tokens, for each subject.
+    /// Requests allowed over all routes; of tokens and certificates, for each subject.
     pub rate: Option<Setting<Rate>>,
 }
 

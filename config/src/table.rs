@@ -284,16 +284,53 @@ static CLIENT: Record = Record {
             "Tokens (JSON Web Tokens) that are good instead of a key.",
         ),
         Field::optional(
+            "certificate",
+            Shape::Record(&CLIENT_CERTIFICATE),
+            "none",
+            "Certificates of clients (mutual TLS) that are good instead of a key.",
+        ),
+        Field::optional(
             "scopes",
             List(1, &Text(Kind::Plain)),
             "none",
-            "What its keys open, for routes with `scopes`. Tokens say it themselves.",
+            "What its keys and certificates open, for routes with `scopes`. Tokens say it themselves.",
         ),
         Field::optional(
             "rate",
             RATE,
             "none",
-            "Requests over all routes; of tokens, for each subject.",
+            "Requests over all routes; of tokens and certificates, for each subject.",
+        ),
+    ],
+};
+
+static CLIENT_CERTIFICATE: Record = Record {
+    name: "certificate",
+    doc: "Which certificates are good: those of a listener's `client_ca` that have one of these names.",
+    fields: &[
+        Field::optional(
+            "dns",
+            Either(&[text(Kind::Plain), List(1, &text(Kind::Plain))]),
+            "none",
+            "DNS names (SAN): `shop.example.com`, or `*.example.com` for each one label below.",
+        ),
+        Field::optional(
+            "uri",
+            Either(&[text(Kind::Plain), List(1, &text(Kind::Plain))]),
+            "none",
+            "URIs (SAN), such as SPIFFE IDs: `spiffe://mesh/shop`, or `spiffe://mesh/shops/*` for each below.",
+        ),
+        Field::optional(
+            "email",
+            Either(&[text(Kind::Plain), List(1, &text(Kind::Plain))]),
+            "none",
+            "Mail addresses (SAN).",
+        ),
+        Field::optional(
+            "cn",
+            Either(&[text(Kind::Plain), List(1, &text(Kind::Plain))]),
+            "none",
+            "Common names of the subject, to the letter.",
         ),
     ],
 };

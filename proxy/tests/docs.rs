@@ -49,6 +49,14 @@ fn the_schema_of_compositions_is_current() {
     );
 }
 
+#[test]
+fn the_schema_of_cases_is_current() {
+    assert_current(
+        "docs/schema/isobar-cases.schema.json",
+        &["schema", "--cases"],
+    );
+}
+
 fn assert_current(file: &str, arguments: &[&str]) {
     let (kept, made) = (read(file), isobar(arguments));
     let differing = kept

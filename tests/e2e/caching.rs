@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 use isobar_sandbox::{Fault, Gate, Upstream};
-use isobar_tests::{Gateway, Seen, eventually, raw, see};
+use isobar_tests::{
+    Gateway, Seen, eventually, raw, read_answer, see,
+    tls::{Authority, connect},
+};
+use tokio::io::AsyncWriteExt as _;
+
+use super::tls::secure;
 
 const SHOP: &str = "shop-key-0123456789abcdef";
 const LAB: &str = "lab-key-0123456789abcdefgh";
@@ -627,5 +633,60 @@ async fn a_reload_keeps_what_is_kept_until_the_route_goes_elsewhere_or_otherwise
         asked += usize::from(asks_again);
         assert_eq!(a.ledger().len() + b.ledger().len(), asked, "{config}");
         assert_eq!(seen.body == kept, !asks_again, "{config}");
+    }
+}
+
+#[tokio::test]
+async fn answers_to_http_and_https_are_two_where_the_upstream_can_tell_them_apart() {
+    let authority = Authority::new();
+    let own = authority.issue(&["a.example.com"]);
+    for (headers, fetched) in [
+        ("", 2),
+        (
+            ", request_headers: { set: { x-forwarded-proto: https } }",
+            1,
+        ),
+    ] {
+        let a = Upstream::start("a").await.unwrap();
+        a.always(said("max-age=60"));
+        let routes = format!(
+            "upstreams: {{ a: \"{}\" }}\n\
+             routes: [ {{ match: \"/*\", forward: {{ members: [a]{headers} }}, cache: {{ shared: true }}, anonymous: true }} ]\n",
+            a.url()
+        );
+        let both = secure(&[("a", &own)], " }, { http: \"127.0.0.1:0\"", &routes).await;
+        let [https, http] = both.gateway.host.addresses() else {
+            panic!("two listeners");
+        };
+        let ask = "GET /x HTTP/1.1\r\nhost: a.example.com\r\n\r\n";
+        for _ in 0..2 {
+            let config = authority.client(None, &["http/1.1"]);
+            let mut over_tls = connect(*https, "a.example.com", config).await.unwrap();
+            over_tls.write_all(ask.as_bytes()).await.unwrap();
+            let mut plain = tokio::net::TcpStream::connect(http).await.unwrap();
+            plain.write_all(ask.as_bytes()).await.unwrap();
+            for answer in [
+                read_answer(&mut over_tls, PATIENCE).await,
+                read_answer(&mut plain, PATIENCE).await,
+            ] {
+                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            }
+        }
+        let schemes: Vec<String> = a
+            .ledger()
+            .iter()
+            .map(|entry| {
+                entry
+                    .header("x-forwarded-proto")
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect();
+        assert_eq!(schemes.len(), fetched, "{headers}: {schemes:?}");
+        assert_eq!(
+            schemes.contains(&"http".to_owned()),
+            fetched == 2,
+            "{schemes:?}"
+        );
     }
 }

@@ -12,7 +12,10 @@ use isobar_sandbox::{
 use isobar_tests::{HEAD, Seen, see};
 use serde_json::{Value, json};
 
-use crate::effects::Shop;
+use crate::{
+    effects::Shop,
+    tokens::{self, ISSUER},
+};
 
 pub(crate) const WEATHER: &[u8] = include_bytes!("../../sandbox/fixtures/weather.wav");
 
@@ -548,4 +551,62 @@ fn the_library_is_right() {
     for name in ["voice-insights", "multilingual-feedback"] {
         assert!(names.contains(&name), "{names:?}");
     }
+}
+
+#[tokio::test]
+async fn compositions_and_operations_are_open_to_those_who_have_their_scopes() {
+    let tone = "composition: tone\nexpose: POST /v1/tone\nscopes: [tone.read, tone.more]\ninput: { text: string }\n\
+                steps: { mood: { use: text.sentiment, with: { text: $.input.text } } }\noutput: { mood: $.mood.label }\n";
+    let source = Source {
+        name: "tone.yaml".to_owned(),
+        text: tone.to_owned(),
+    };
+    let keys =
+        ["nobody", "half", "tone", "text"].map(|name| format!("{name}-key-0123456789abcdef"));
+    let hashed = |at: usize| isobar_config::hash_key(&keys[at]);
+    let more = format!(
+        "clients:\n  nobody: {{ key: \"{}\" }}\n  half: {{ key: \"{}\", scopes: [tone.read] }}\n  \
+         tone: {{ key: \"{}\", scopes: [tone.more, tone.read] }}\n  text: {{ key: \"{}\", scopes: [text.use] }}\n  \
+         staff: {{ token: {{ issuer: \"{ISSUER}\", audience: isobar, algorithms: [EdDSA], jwks: '{}' }} }}\n\
+         capabilities: {{ text: {{ scopes: [text.use] }} }}\n",
+        hashed(0),
+        hashed(1),
+        hashed(2),
+        hashed(3),
+        tokens::jwks(),
+    );
+    let stand = Stand::with(&["azure"], &more, vec![source]).await;
+    let scoped = |scopes: &str| tokens::token("EdDSA", &tokens::with(json!({ "scope": scopes })));
+    let both = scoped("tone.more text.use tone.read");
+    for (who, on_tone, on_text) in [
+        (&keys[0], 403, 403),
+        (&keys[1], 403, 403),
+        (&keys[2], 200, 403),
+        (&keys[3], 403, 200),
+        (&scoped("tone.readmore text"), 403, 403),
+        (&both, 200, 200),
+    ] {
+        for (path, status) in [("/v1/tone", on_tone), ("/v1/text/sentiment", on_text)] {
+            let request = stand.client.post(stand.url(path)).bearer_auth(who);
+            let request = request.header("content-type", "application/json");
+            let seen = see(request.body(r#"{ "text": "I love it" }"#)).await;
+            assert_eq!(seen.status, status, "{path} {who}: {}", seen.text());
+            if status == 403 {
+                assert_eq!(seen.problem(), "forbidden");
+                let challenge = seen.header("www-authenticate");
+                assert!(challenge.contains("insufficient_scope"), "{challenge}");
+            }
+        }
+    }
+    let asked = stand.client.get(stand.url("/openapi.json"));
+    let described = see(asked.bearer_auth(&keys[0])).await.json();
+    let needed = |path: &str| described["paths"][path]["post"]["security"].clone();
+    assert_eq!(
+        needed("/v1/tone"),
+        json!([{ "key": ["tone.read", "tone.more"] }])
+    );
+    assert_eq!(
+        needed("/v1/text/sentiment"),
+        json!([{ "key": ["text.use"] }])
+    );
 }

@@ -754,6 +754,105 @@ async fn grpc_passes_as_a_conversation_with_its_trailers() {
     }
 }
 
+#[tokio::test]
+async fn refusals_are_told_to_clients_of_grpc_in_its_own_codes() {
+    const SHOP: &str = "shop-key-0123456789abcdef";
+    const LAB: &str = "lab-key-0123456789abcdefgh";
+    let server = Server::start(None).await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = closed.local_addr().unwrap();
+    drop(closed);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let gateway = Gateway::start_whole(&format!(
+        "isobar: 1\nlisten: [ {{ http: \"127.0.0.1:0\" }} ]\nlog: {{ access: \"file:{}\" }}\n\
+         clients: {{ shop: {{ key: \"{}\" }}, lab: {{ key: \"{}\" }} }}\n\
+         upstreams:\n  a: {{ url: \"http://{}\", protocol: http2 }}\n  gone: {{ url: \"http://{nobody}\", protocol: http2 }}\n\
+         routes:\n  - {{ match: \"/all/*\", forward: [a] }}\n  - {{ match: \"/shop/*\", forward: [a], clients: [shop] }}\n  \
+         - {{ match: \"/scoped/*\", forward: [a], scopes: [\"100%\"] }}\n  - {{ match: \"GET /get/*\", forward: [a] }}\n  \
+         - {{ match: \"/few/*\", forward: [a], limits: {{ rate: 1/h }} }}\n  - {{ match: \"/gone/*\", forward: [gone] }}\n  \
+         - {{ match: \"/small/*\", forward: [a], limits: {{ body: 1KiB }} }}\n",
+        log.display(),
+        isobar_config::hash_key(SHOP),
+        isobar_config::hash_key(LAB),
+        server.address,
+    ))
+    .await;
+    let sender = prior(&gateway).await;
+    let asking = |path: &str, key: &str, media_type: &str| {
+        let mut call = call(path);
+        let headers = call.headers_mut();
+        headers.insert("content-type", media_type.parse().unwrap());
+        if !key.is_empty() {
+            headers.insert("x-api-key", key.parse().unwrap());
+        }
+        call
+    };
+    assert_eq!(
+        ask(&sender, asking("/few/x", LAB, "application/grpc"), b"x")
+            .await
+            .unwrap()
+            .trailers["grpc-status"],
+        "0"
+    );
+    let cases = [
+        ("/all/x", "", "16", 401, "unauthenticated"),
+        ("/shop/x", LAB, "7", 403, "forbidden"),
+        ("/scoped/x", LAB, "7", 403, "forbidden"),
+        ("/nowhere/x", LAB, "12", 404, "no-route"),
+        ("/get/x", LAB, "12", 405, "method-not-allowed"),
+        ("/few/x", LAB, "8", 429, "rate-limited"),
+        ("/small/x", LAB, "8", 413, "body-too-large"),
+        ("/gone/x", LAB, "14", 503, "no-account-available"),
+        ("/all/reset", LAB, "2", 502, "outcome-unknown"),
+    ];
+    for (path, key, code, _, problem) in cases {
+        let mut call = asking(path, key, "application/grpc+proto");
+        let body = vec![b'x'; 2_000];
+        if path == "/small/x" {
+            let headers = call.headers_mut();
+            headers.insert("content-length", "2000".parse().unwrap());
+        }
+        if path == "/all/reset" {
+            server.script([Act::Reset(Reason::INTERNAL_ERROR)]);
+        }
+        let seen = ask(&sender, call, &body).await.unwrap();
+        assert_eq!(
+            (seen.status, seen.header("grpc-status")),
+            (200, code),
+            "{problem}: {:?}",
+            seen.headers
+        );
+        assert_eq!(seen.header("content-type"), "application/grpc");
+        assert!(!seen.header("grpc-message").is_empty(), "{problem}");
+        assert!(
+            seen.body.is_empty() && seen.trailers.is_empty(),
+            "{problem}"
+        );
+        let has_pushback = !seen.header("grpc-retry-pushback-ms").is_empty();
+        assert_eq!(has_pushback, problem == "rate-limited", "{problem}");
+        if path == "/scoped/x" {
+            assert!(seen.header("grpc-message").contains("`100%25`"));
+        }
+    }
+    // gRPC-Web has no trailers, and is HTTP like any other.
+    let web = asking("/all/x", "", "application/grpc-web+proto");
+    let seen = ask(&sender, web, b"x").await.unwrap();
+    assert_eq!(seen.status, 401);
+    assert_eq!(seen.header("content-type"), "application/problem+json");
+    // The log has what became of each.
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default();
+    let wanted = cases.len() + 2;
+    assert!(eventually(PATIENCE, async || lines().lines().count() >= wanted).await);
+    for (line, (path, _, _, status, problem)) in lines().lines().skip(1).zip(cases) {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&line["path"], &line["status"], &line["problem"]),
+            (&path.into(), &status.into(), &problem.into())
+        );
+    }
+}
+
 /// A gateway in front of two servers of HTTP/2, with one attempt each.
 async fn two() -> (Server, Server, Gateway) {
     let (a, b) = (Server::start(None).await, Server::start(None).await);

@@ -14,6 +14,7 @@
 mod admin;
 mod auth;
 mod caching;
+mod certified;
 mod compositions;
 mod cors;
 mod edge;

@@ -33,7 +33,7 @@ pub(crate) async fn secure(pairs: &[(&str, &Pair)], more: &str, rest: &str) -> S
 }
 
 /// The same with clients' authority in `clients.pem`.
-async fn secure_with(
+pub(crate) async fn secure_with(
     pairs: &[(&str, &Pair)],
     clients: Option<&Authority>,
     more: &str,

@@ -21,7 +21,7 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-const ISSUER: &str = "https://login.example/";
+pub(crate) const ISSUER: &str = "https://login.example/";
 const SECRET: &str = "a-secret-that-both-know-and-nobody-else-does";
 const SHOP: &str = "shop-key-0123456789abcdef";
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -88,7 +88,7 @@ fn claims() -> Value {
 }
 
 /// `claims` with these instead; null leaves one out.
-fn with(changes: Value) -> Value {
+pub(crate) fn with(changes: Value) -> Value {
     let mut claims = claims();
     for (name, value) in changes.as_object().unwrap() {
         if value.is_null() {
@@ -118,7 +118,7 @@ fn token_of(algorithm: &str, header: &Value, claims: &Value) -> String {
     format!("{message}.{}", encoded(signature))
 }
 
-fn token(algorithm: &str, claims: &Value) -> String {
+pub(crate) fn token(algorithm: &str, claims: &Value) -> String {
     let mut header = json!({ "alg": algorithm, "typ": "JWT" });
     if !algorithm.starts_with("HS") {
         header["kid"] = kid(algorithm).into();
@@ -132,7 +132,7 @@ fn rsa_jwk(id: &str) -> Value {
     json!({ "kty": "RSA", "use": "sig", "kid": id, "n": encoded(public.n), "e": encoded(public.e) })
 }
 
-fn jwks() -> Value {
+pub(crate) fn jwks() -> Value {
     let point = ec().public_key().as_ref().to_vec();
     json!({ "keys": [
         rsa_jwk("rsa-1"),

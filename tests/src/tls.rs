@@ -3,8 +3,8 @@
 use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, SanType, date_time_ymd,
 };
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
@@ -61,6 +61,26 @@ impl Authority {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         let mut params = CertificateParams::new(names).expect("names");
         params.not_after = date_time_ymd(year, 1, 1);
+        self.sign(params)
+    }
+
+    /// A certificate for somebody: of this common name, with this URI and this DNS name.
+    ///
+    /// # Panics
+    /// When a name is none.
+    #[expect(clippy::expect_used, reason = "a test's own name is wrong")]
+    pub fn issue_to(&self, common: &str, uri: &str, dns: &str) -> Pair {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, common);
+        params.subject_alt_names = vec![
+            SanType::URI(uri.try_into().expect("a URI")),
+            SanType::DnsName(dns.try_into().expect("a DNS name")),
+        ];
+        self.sign(params)
+    }
+
+    #[expect(clippy::expect_used, reason = "what is asked for can be made")]
+    fn sign(&self, mut params: CertificateParams) -> Pair {
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,

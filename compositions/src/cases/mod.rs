@@ -9,6 +9,7 @@ mod coverage;
 mod judge;
 mod neutral;
 mod read;
+mod schema;
 mod table;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -21,6 +22,7 @@ pub use canned::{Seen, Sent, tried};
 pub use coverage::{Coverage, Point, What};
 pub use judge::differences;
 pub use read::{Outside, read};
+pub use schema::schema;
 
 use crate::{
     caller::Attempt,

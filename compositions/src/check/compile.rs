@@ -28,9 +28,13 @@ impl Reading<'_> {
             .get("anonymous")
             .and_then(|node| self.boolean(node))
             .unwrap_or_default();
+        let scopes = node
+            .get("scopes")
+            .map(|node| self.scopes(node, anonymous))
+            .unwrap_or_default();
         let expose = node
             .get("expose")
-            .and_then(|node| self.expose(node, anonymous));
+            .and_then(|node| self.expose(node, anonymous, scopes));
         let limits = self.limits(node.get("limits"));
         let deadline = node
             .get("deadline")
@@ -214,7 +218,14 @@ impl Reading<'_> {
             }
         }
         if node.get("expose").is_none() {
-            for name in ["anonymous", "idempotency", "status", "headers", "stream"] {
+            for name in [
+                "anonymous",
+                "scopes",
+                "idempotency",
+                "status",
+                "headers",
+                "stream",
+            ] {
                 if let Some(key) = key_of(node, name) {
                     self.warning(
                         "E1043",

@@ -27,7 +27,12 @@ struct Draft {
 
 impl Reading<'_> {
     /// `POST /v1/x/{id}`.
-    pub(crate) fn expose(&mut self, node: &Node, anonymous: bool) -> Option<Expose> {
+    pub(crate) fn expose(
+        &mut self,
+        node: &Node,
+        anonymous: bool,
+        scopes: Vec<String>,
+    ) -> Option<Expose> {
         let text = self.text(node, "write a method and a path: `POST /v1/voice/insights`")?;
         let mut matcher = match matcher(&text) {
             Ok(matcher) => matcher,
@@ -59,7 +64,26 @@ impl Reading<'_> {
             text: format!("{} {}", matcher.methods.concat(), matcher.path.text),
             matcher,
             anonymous,
+            scopes,
         })
+    }
+
+    /// `[calls.read, calls.write]`.
+    pub(crate) fn scopes(&mut self, node: &Node, anonymous: bool) -> Vec<String> {
+        const HELP: &str = "write a list of scopes: `[calls.read]`";
+        let items = node.items();
+        if !matches!(node.value, Value::List(_)) {
+            self.wrong(node, "a list", HELP);
+        } else if items.is_empty() {
+            self.error("E0207", node.at, "there is no scope", HELP);
+        } else if anonymous {
+            let message = "what everybody may call needs no scopes";
+            self.error("E0503", node.at, message, "remove `anonymous` or `scopes`");
+        }
+        items
+            .iter()
+            .filter_map(|item| self.text(item, HELP))
+            .collect()
     }
 
     pub(crate) fn about(&mut self, node: &Node) -> Option<String> {

@@ -68,6 +68,11 @@ pub(crate) static FILE: Record = Record {
             "Whether a call needs no client key. Default: false.",
         ),
         field(
+            "scopes",
+            "scopes: [calls.read]",
+            "Scopes that a caller must have, all of them: by its token, or by its client's `scopes`.",
+        ),
+        field(
             "input",
             "input: { text: string }",
             "What callers give: names and types, such as `string`, `integer?`, `blob(25MB)`, `list(string)`, `enum(a, b)`.",

@@ -85,13 +85,7 @@ impl Reader<'_> {
                     pool,
                     cache: settings.get("cache").and_then(duration),
                 }),
-                anonymous: matches!(
-                    settings.get("anonymous"),
-                    Some(Node {
-                        value: Value::Bool(true),
-                        ..
-                    })
-                ),
+                anonymous: self.anonymous(settings, clients.as_deref()),
                 clients,
                 scopes: settings.get("scopes").map(texts_of).unwrap_or_default(),
                 cors: self.cors.clone(),

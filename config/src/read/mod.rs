@@ -293,13 +293,13 @@ impl Reader<'_> {
                 .filter_map(|key| Some((digest(key.text()?), key.at)))
                 .collect();
             let token = client.get("token").and_then(|token| self.token(token));
-            let has_token = client.get("token").is_some();
-            if keys.is_empty() && !has_token && client.kind() == "a map" {
+            let has_other = client.get("token").or_else(|| client.get("certificate"));
+            if keys.is_empty() && has_other.is_none() && client.kind() == "a map" {
                 self.error(
                     "E0203",
                     client.at,
                     format!("client `{}` has no key", name.text),
-                    "add `key: sha256:…` (`isobar key` makes a key and its digest), or `token` for an issuer's",
+                    "add `key: sha256:…` (`isobar key` makes a key and its digest), `token` for an issuer's, or `certificate`",
                 );
             }
             for (key, at) in &keys {
@@ -313,6 +313,10 @@ impl Reader<'_> {
                 }
             }
             let keys = keys.into_iter().map(|(key, _)| key).collect();
+            let certificate = client.get("certificate");
+            let certificate = certificate
+                .map(|certificate| self.certificate_names(certificate, node, &clients))
+                .unwrap_or_default();
             let rate = client.get("rate").and_then(|written| {
                 let value = rate(written)?;
                 self.can_share(value, written.at);
@@ -325,6 +329,7 @@ impl Reader<'_> {
                 name: name.text.clone(),
                 keys,
                 token,
+                certificate,
                 scopes: client.get("scopes").map(texts_of).unwrap_or_default(),
                 rate,
             });

@@ -103,39 +103,7 @@ impl Reader<'_> {
         let clients = written
             .get("clients")
             .map(|listed| self.client_names(listed));
-        let anonymous = written.get("anonymous");
-        if let (
-            Some(clients),
-            Some(Node {
-                value: Value::Bool(true),
-                at,
-            }),
-        ) = (&clients, anonymous)
-            && !clients.is_empty()
-        {
-            self.error(
-                "E0503",
-                written.key("anonymous").unwrap_or(*at),
-                "a route for some clients cannot be anonymous",
-                "remove `anonymous` or `clients`",
-            );
-        }
-        let scopes = written.get("scopes");
-        if let (
-            Some(_),
-            Some(Node {
-                value: Value::Bool(true),
-                at,
-            }),
-        ) = (scopes, anonymous)
-        {
-            self.error(
-                "E0503",
-                written.key("anonymous").unwrap_or(*at),
-                "a route that needs scopes cannot be anonymous",
-                "remove `anonymous` or `scopes`",
-            );
-        }
+        let anonymous = self.anonymous(written, clients.as_deref());
         let cache = written
             .get("cache")
             .and_then(|cache| self.cache(cache, &action, &matcher));
@@ -149,15 +117,9 @@ impl Reader<'_> {
             name,
             matcher,
             action,
-            anonymous: matches!(
-                anonymous,
-                Some(Node {
-                    value: Value::Bool(true),
-                    ..
-                })
-            ),
+            anonymous,
             clients,
-            scopes: scopes.map(texts_of).unwrap_or_default(),
+            scopes: written.get("scopes").map(texts_of).unwrap_or_default(),
             cors: match written.get("cors") {
                 Some(off) if off.text().is_some() => None,
                 Some(own) => self.cors(own),
@@ -167,6 +129,30 @@ impl Reader<'_> {
             limits,
             at: self.location(written.at),
         })
+    }
+
+    /// Whether requests without a key are served, which goes neither with `clients` nor with `scopes`.
+    pub(super) fn anonymous(&mut self, written: &Node, clients: Option<&[String]>) -> bool {
+        let Some(Node {
+            value: Value::Bool(true),
+            at,
+        }) = written.get("anonymous")
+        else {
+            return false;
+        };
+        let mut mistake = |what, other| {
+            let message = format!("a route {what} cannot be anonymous");
+            let help = format!("remove `anonymous` or `{other}`");
+            let at = written.key("anonymous").unwrap_or(*at);
+            self.error("E0503", at, message, help);
+        };
+        if clients.is_some_and(|clients| !clients.is_empty()) {
+            mistake("for some clients", "clients");
+        }
+        if written.get("scopes").is_some() {
+            mistake("that needs scopes", "scopes");
+        }
+        true
     }
 
     pub(super) fn cors(&mut self, written: &Node) -> Option<Cors> {

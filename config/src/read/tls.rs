@@ -2,9 +2,9 @@
 
 use super::Reader;
 use crate::{
-    certificate::{Authorities, Facts, Identity, Unfit},
+    certificate::{Authorities, CertificateName, Facts, Identity, Unfit},
     document::{Node, Value},
-    model::{Account, ClientTls, Listen, ServerTls},
+    model::{Account, Client, ClientTls, Listen, ServerTls},
     network::Network,
 };
 
@@ -89,6 +89,74 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// What certificates of clients are known by.
+    pub(super) fn certificate_names(
+        &mut self,
+        written: &Node,
+        whole: &Node,
+        clients: &[Client],
+    ) -> Vec<CertificateName> {
+        let makes: [(&str, fn(String) -> CertificateName); 4] = [
+            ("uri", CertificateName::Uri),
+            ("dns", |name| {
+                CertificateName::Dns(name.to_ascii_lowercase())
+            }),
+            ("email", CertificateName::Email),
+            ("cn", CertificateName::Cn),
+        ];
+        let mut names = Vec::new();
+        for (key, make) in makes {
+            let Some(written) = written.get(key) else {
+                continue;
+            };
+            let items = match written.text() {
+                Some(_) => std::slice::from_ref(written),
+                None => written.items(),
+            };
+            for item in items {
+                let Some(name) = item.text().map(|text| make(text.to_owned())) else {
+                    continue;
+                };
+                let taken = |client: &Client| client.certificate.contains(&name);
+                if !name.is_meant() {
+                    self.error(
+                        "E0511",
+                        item.at,
+                        "no certificate is known by this",
+                        "write a whole name, `*.example.com` for DNS names, or `spiffe://mesh/shops/*` for URIs",
+                    );
+                } else if clients.iter().any(taken) || names.contains(&name) {
+                    self.error(
+                        "E0308",
+                        item.at,
+                        "a certificate's name stands twice",
+                        "give each client its own, or merge them",
+                    );
+                }
+                names.push(name);
+            }
+        }
+        let at = written.at;
+        if written.entries().is_empty() {
+            let help =
+                "name whom it is issued to: `{ dns: shop.example.com }`, or `uri`, `email`, `cn`";
+            self.error("E0203", at, "nothing says which certificates", help);
+        }
+        let listeners = whole.get("listen").map(Node::items).unwrap_or_default();
+        if !listeners
+            .iter()
+            .any(|listen| listen.get("client_ca").is_some())
+        {
+            self.error(
+                "E0511",
+                at,
+                "clients are known by their certificates, and no listener asks for one",
+                "add `client_ca: file(tls/clients.pem)` to a listener with `https`",
+            );
+        }
+        names
     }
 
     fn server_tls(&mut self, item: &Node) -> Option<ServerTls> {

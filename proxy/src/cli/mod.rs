@@ -59,7 +59,7 @@ enum Command {
     Check(check::Arguments),
     /// Say what a request would meet: which accounts, in which order, and its limits
     Explain(explain::Arguments),
-    /// Print the JSON Schema of the configuration or of compositions, for editors
+    /// Print the JSON Schema of the configuration, of compositions or of their cases, for editors
     Schema(SchemaArguments),
     /// Describe what a configuration serves as OpenAPI 3.1
     Openapi(openapi::Arguments),
@@ -92,6 +92,9 @@ struct SchemaArguments {
     /// Print the JSON Schema of composition files instead
     #[arg(long, conflicts_with = "reference")]
     composition: bool,
+    /// Print the JSON Schema of the cases beside compositions (`NAME.test.yaml`) instead
+    #[arg(long, conflicts_with_all = ["reference", "composition"])]
+    cases: bool,
     /// Print the configuration reference (Markdown) instead
     #[arg(long)]
     reference: bool,
@@ -151,6 +154,8 @@ fn schema(arguments: &SchemaArguments) -> io::Result<ExitCode> {
     } else {
         let schema = if arguments.composition {
             isobar_compositions::schema()
+        } else if arguments.cases {
+            isobar_compositions::cases::schema()
         } else {
             isobar_config::schema()
         };

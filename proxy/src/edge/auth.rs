@@ -1,4 +1,4 @@
-//! Who is calling: API keys, compared as digests, and tokens of issuers.
+//! Who is calling: API keys, compared as digests, tokens of issuers, and certificates.
 
 use std::{
     collections::HashMap,
@@ -11,7 +11,10 @@ use isobar_config::{Client, Token};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::token::{Bad, Claims, Parts, issuer::Issuer, keys::KeySet};
+use super::{
+    certified::{Certified, Shown},
+    token::{Bad, Claims, Parts, issuer::Issuer, keys::KeySet},
+};
 
 /// How long a connection's token is believed without looking again, so that a key that is withdrawn ends soon.
 const BELIEVED: Duration = Duration::from_secs(30);
@@ -27,10 +30,11 @@ pub(crate) const KEY_HEADERS: [HeaderName; 3] = [
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     names: Vec<String>,
-    /// What each client's keys open.
+    /// What each client's keys and certificates open.
     scopes: Vec<Vec<String>>,
     by_digest: HashMap<[u8; 32], usize>,
     bearers: Vec<Bearer>,
+    certified: Certified,
     open: bool,
 }
 
@@ -67,13 +71,14 @@ pub(crate) enum Caller {
     Anonymous,
 }
 
-/// The last good key on a connection and whose it is, so that it is not hashed for every request.
+/// The last good key on a connection and whose it is, so that it is not hashed for every request. The empty key stands for
+/// the connection's certificate.
 pub(crate) struct Remembered {
     /// Plan that it is good under.
     generation: u64,
     key: Box<[u8]>,
     identity: Identity,
-    /// A token is looked at again then.
+    /// A token or a certificate is looked at again then.
     until: Option<Instant>,
 }
 
@@ -83,7 +88,7 @@ pub(crate) struct Identity {
     pub(crate) caller: Caller,
     /// Whether a key of ours was presented; then no header that may hold one reaches a vendor.
     pub(crate) consumed: bool,
-    /// What the token says, if it was one.
+    /// What the token or the certificate says, if it was one.
     pub(crate) claims: Option<Arc<Claims>>,
 }
 
@@ -97,7 +102,7 @@ impl Identity {
         }
     }
 
-    /// Whom the token speaks of.
+    /// Whom the token or the certificate speaks of.
     pub(crate) fn subject(&self) -> Option<&str> {
         self.claims.as_ref().map(|claims| claims.subject.as_str())
     }
@@ -124,6 +129,7 @@ impl Clients {
                     issuer,
                 });
             }
+            table.certified.add(index, client);
             table
                 .by_digest
                 .extend(client.keys.iter().map(|digest| (digest.0, index)));
@@ -154,9 +160,11 @@ impl Clients {
         generation: u64,
         remembered: &mut Option<Remembered>,
         headers: &HeaderMap,
+        shown: Option<&Shown>,
         anonymous_allowed: bool,
     ) -> Result<Identity, Stranger> {
         let key = presented(headers).next().map(|(_, key)| key);
+        let key = key.or(shown.map(|_| &[][..]));
         if let (Some(known), Some(key)) = (&*remembered, key)
             && known.generation == generation
             && bool::from(known.key.ct_eq(key))
@@ -165,24 +173,33 @@ impl Clients {
         {
             return Ok(known.identity.clone());
         }
-        let identity = self.identify(headers, anonymous_allowed)?;
+        let identity = self.identify(headers, shown, anonymous_allowed)?;
         // Where several keys are presented, the good one may not be the first.
-        *remembered = key
-            .filter(|_| identity.consumed && presented(headers).count() == 1)
-            .map(|key| Remembered {
-                generation,
-                key: key.into(),
-                until: identity.claims.as_ref().map(|claims| {
-                    let good_for = claims.until.duration_since(SystemTime::now());
-                    Instant::now() + good_for.unwrap_or_default().min(BELIEVED)
-                }),
-                identity: identity.clone(),
-            });
+        let is_sure = || match presented(headers).count() {
+            0 => identity.claims.is_some(),
+            1 => identity.consumed,
+            _ => false,
+        };
+        *remembered = key.filter(|_| is_sure()).map(|key| Remembered {
+            generation,
+            key: key.into(),
+            until: identity.claims.as_ref().map(|claims| {
+                let good_for = claims.until.duration_since(SystemTime::now());
+                Instant::now() + good_for.unwrap_or_default().min(BELIEVED)
+            }),
+            identity: identity.clone(),
+        });
         Ok(identity)
     }
 
-    /// Who is calling, or nobody that is known when a key or token is needed and missing or wrong.
-    fn identify(&self, headers: &HeaderMap, anonymous_allowed: bool) -> Result<Identity, Stranger> {
+    /// Who is calling, or nobody that is known when a key, token or certificate is needed and missing or wrong. A good key
+    /// says more than the certificate.
+    fn identify(
+        &self,
+        headers: &HeaderMap,
+        shown: Option<&Shown>,
+        anonymous_allowed: bool,
+    ) -> Result<Identity, Stranger> {
         let mut stranger = Stranger::default();
         for (place, key) in presented(headers) {
             let digest: [u8; 32] = Sha256::digest(key).into();
@@ -209,10 +226,31 @@ impl Clients {
                 return Ok(Identity::of(Caller::AnyKey(number)));
             }
         }
-        if anonymous_allowed && stranger.wanted.is_none() {
+        // A token that may be one of ours is not passed over.
+        if stranger.wanted.is_some() {
+            return Err(stranger);
+        }
+        if let Some(identity) = shown.and_then(|shown| self.certified(shown)) {
+            return Ok(identity);
+        }
+        if anonymous_allowed {
             return Ok(Identity::of(Caller::Anonymous));
         }
         Err(stranger)
+    }
+
+    /// Whose certificate it is. Nothing in the request's headers is ours then.
+    fn certified(&self, shown: &Shown) -> Option<Identity> {
+        let (client, subject) = self.certified.whose(shown, SystemTime::now())?;
+        Some(Identity {
+            caller: Caller::Client(client),
+            consumed: false,
+            claims: Some(Arc::new(Claims {
+                subject: subject.to_owned(),
+                scopes: self.scopes.get(client).cloned().unwrap_or_default(),
+                until: shown.until,
+            })),
+        })
     }
 
     /// Whose token it is; else the keys that might make it good.
@@ -291,6 +329,7 @@ mod tests {
                 .map(|key| KeyDigest(Sha256::digest(key).into()))
                 .collect(),
             token: None,
+            certificate: Vec::new(),
             scopes: Vec::new(),
             rate: None,
         };
@@ -312,7 +351,7 @@ mod tests {
             headers.insert(name, HeaderValue::from_str(value).unwrap());
         }
         let found = clients
-            .identify(&headers, anonymous)
+            .identify(&headers, None, anonymous)
             .ok()
             .map(|identity| identity.caller);
         assert_eq!(found, expected, "{header:?}, anonymous {anonymous}");
@@ -365,7 +404,7 @@ mod tests {
         };
         let (clients, mut remembered) = (clients(), None);
         let mut check = |clients: &Clients, generation, key, expected: Option<usize>| {
-            let found = clients.recognise(generation, &mut remembered, &headers(key), false);
+            let found = clients.recognise(generation, &mut remembered, &headers(key), None, false);
             let caller = found.ok().map(|identity| identity.caller);
             assert_eq!(caller, expected.map(Caller::Client), "{generation} {key}");
         };
@@ -381,12 +420,12 @@ mod tests {
         both.insert("x-api-key", HeaderValue::from_static("lab-key"));
         let mut remembered = None;
         for _ in 0..2 {
-            let found = clients.recognise(1, &mut remembered, &both, false);
+            let found = clients.recognise(1, &mut remembered, &both, None, false);
             assert_eq!(found.unwrap().caller, Caller::Client(1));
         }
         assert!(
             clients
-                .recognise(1, &mut remembered, &headers("wrong"), false)
+                .recognise(1, &mut remembered, &headers("wrong"), None, false)
                 .is_err()
         );
     }
@@ -396,6 +435,7 @@ mod tests {
         let open = Clients::new(None, |_| None);
         let found = open.identify(
             &HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer x"))]),
+            None,
             false,
         );
         assert!(matches!(

@@ -553,8 +553,8 @@ fn keeps_out(
     kept_out.then_some("bypass")
 }
 
-/// What makes requests equal but for the headers that answers differ by: route, host, method, path and query; the client,
-/// unless clients share; and whatever says to the upstream who is asking.
+/// What makes requests equal but for the headers that answers differ by: route, scheme, host, method, path and query; the
+/// client, unless clients share; and whatever says to the upstream who is asking.
 fn base_key(
     cached: &Cached,
     forward: &Forward,
@@ -565,6 +565,13 @@ fn base_key(
     let mut hash = Sha256::new();
     hash.update(cached.scope);
     part(&mut hash, request.method.as_str().as_bytes());
+    // A part of the address that is asked for (RFC 9111 §2), and told to the upstream, unless the route tells it another.
+    if !forward
+        .request_headers
+        .decide(headers::FORWARDED_PROTO.as_str())
+    {
+        hash.update([u8::from(cx.secure)]);
+    }
     part(&mut hash, cx.host.as_bytes());
     part(&mut hash, cx.path.as_bytes());
     match request.uri.query() {

@@ -55,6 +55,8 @@ pub(crate) struct Context {
     pub(crate) run: Option<Run>,
     pub(crate) served_by: Option<Arc<Account>>,
     pub(crate) problem: Option<Problem>,
+    /// The status of a refusal whose answer has another one: calls of gRPC are always answered 200.
+    pub(crate) refused: Option<u16>,
     pub(crate) upgrade: Option<Upgrade>,
     /// Which pages may use the answer, and the one that asks.
     pub(crate) cors: Option<(Arc<Cors>, Option<HeaderValue>)>,
@@ -102,6 +104,7 @@ impl Context {
             run: None,
             served_by: None,
             problem: None,
+            refused: None,
             upgrade: None,
             cors: None,
             cache: None,

@@ -18,6 +18,7 @@ use pingora_core::{
     protocols::{
         GetSocketDigest as _, SocketDigest, Stream,
         l4::{socket::SocketAddr as Address, stream::Stream as Socket},
+        tls::server::handshake_with_callback,
     },
 };
 use rustls::{
@@ -27,7 +28,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use super::announced;
+use super::{announced, certified::Keep};
 
 /// Protocols that clients may choose, the preferred first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -123,7 +124,7 @@ impl Door {
             .downcast::<Socket>()
             .map_err(|_| Refused::NoSocket)?;
         let acceptor = self.tls.load_full().ok_or(Refused::NoSocket)?;
-        let stream = acceptor.tls_handshake(*socket).await?;
+        let stream = handshake_with_callback(&acceptor, *socket, &Keep).await?;
         Ok(Box::new(stream))
     }
 }

@@ -230,8 +230,8 @@ impl Front {
                 && !is_active
             {
                 if connection.multiplexes.load(Relaxed) {
-                    // It was told, and may not have heard yet.
-                    tokio::time::sleep(GOODBYE).await;
+                    // It was told, and may not have heard yet. When it has, its connection ends by itself.
+                    tokio::time::sleep(self.gateway.registry.lingers().max(GOODBYE)).await;
                     if connection.active.load(Relaxed) == 0 {
                         return Closing::Unused;
                     }

@@ -22,13 +22,12 @@ use super::{
     access_log::{AccessLog, Line},
     auth::{self, Caller, Stranger, Wanted},
     capability,
+    certified::Shown,
     context::{self, Context, InFlight},
-    cors,
+    cors, counting,
     document::document,
     headers::{self, Block as _},
-    limit::{Limiter, Standing},
     problem::{Kind, Problem},
-    shared,
     trace::{TRACEPARENT, Trace},
     upgrade::{self, Upgrade},
     upload::Upload,
@@ -161,8 +160,8 @@ impl Gateway {
             Box::pin(write::preflight(session, cx, headers)).await?;
             return Ok(true);
         }
-        if has_shared_limits(cx, &plan, route)
-            && let Err(problem) = Box::pin(limit_together(cx, &plan, route)).await
+        if route.limits.shared
+            && let Err(problem) = Box::pin(counting::limit_together(cx, &plan, route)).await
         {
             return refuse(session, cx, problem).await;
         }
@@ -422,7 +421,7 @@ impl Gateway {
         let is_traced = cx.is_traced();
         let Some(plan) = cx.plan.take() else { return };
         let status = match session.response_written() {
-            Some(head) => head.status.as_u16(),
+            Some(head) => cx.refused.unwrap_or_else(|| head.status.as_u16()),
             None => 0,
         };
         let (bytes_in, bytes_out) = (
@@ -698,6 +697,9 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
         plan.generation,
         &mut cx.remembered,
         &request.headers,
+        session
+            .digest()
+            .and_then(|digest| digest.ssl_digest.as_ref()?.extension.get::<Shown>()),
         route.anonymous,
     );
     let identity = match identity {
@@ -737,7 +739,7 @@ fn admit(session: &mut Session, cx: &mut Context, plan: &Snapshot) -> Result<Adm
         problem.challenge = HeaderValue::try_from(challenge).ok();
         return Err(problem);
     }
-    limit(cx, plan, route)?;
+    counting::limit(cx, plan, route)?;
     if let Some(length) = admitted.length.filter(|length| *length > route.limits.body) {
         log::debug!("a body of {length} bytes is over the route's limit");
         return Err(too_large(route.limits.body));
@@ -818,132 +820,6 @@ fn refusal(refusal: validate::Refusal) -> Problem {
     Problem::new(refusal.status, kind, refusal.reason)
 }
 
-/// The limits that hold for a request: who counts, by what, and under which scope they show in the metrics.
-fn limits<'p>(
-    cx: &Context,
-    plan: &'p Snapshot,
-    route: &'p Route,
-) -> [(Option<&'p Limiter>, CountedBy, usize); 4] {
-    let own = match cx.identity.caller {
-        Caller::Client(index) => plan.client_limits.get(index).and_then(Option::as_ref),
-        Caller::AnyKey(_) | Caller::Anonymous => None,
-    };
-    let limits = &route.limits;
-    [
-        (own, CountedBy::Subject, 0),
-        (limits.client.as_ref(), CountedBy::Client, 0),
-        (limits.ip.as_ref(), CountedBy::Address, 1),
-        (limits.all.as_ref(), CountedBy::Nothing, 2),
-    ]
-}
-
-/// What tells the counts of one limit apart.
-#[derive(Clone, Copy)]
-enum CountedBy {
-    Nothing,
-    /// Whom a client's token speaks for.
-    Subject,
-    /// Anonymous callers by address.
-    Client,
-    Address,
-}
-
-impl CountedBy {
-    /// The key in this process.
-    fn key(self, cx: &Context) -> u64 {
-        let address = || cx.ip.map(hash).unwrap_or_default();
-        match (self, cx.identity.caller) {
-            (Self::Nothing, _) => 0,
-            (Self::Subject, _) => cx.identity.subject().map(hash).unwrap_or_default(),
-            (Self::Client, Caller::Client(index)) => match cx.identity.subject() {
-                Some(subject) => hash((index, subject)),
-                None => index as u64,
-            },
-            (Self::Client, Caller::AnyKey(number)) => number,
-            (Self::Client, Caller::Anonymous) | (Self::Address, _) => address(),
-        }
-    }
-
-    /// The key in every gateway: indexes of clients and hashes are this process's own.
-    fn shared_key(self, cx: &Context, plan: &Snapshot) -> u64 {
-        let address = || {
-            let text = cx.ip.map(|ip| ip.to_string()).unwrap_or_default();
-            shared::key_of(text.as_bytes())
-        };
-        match (self, cx.identity.caller) {
-            (Self::Nothing, _) => 0,
-            (Self::Subject, _) => {
-                let subject = cx.identity.subject();
-                subject.map_or(0, |subject| shared::key_of(subject.as_bytes()))
-            }
-            (Self::Client, Caller::AnyKey(number)) => number,
-            (Self::Client, Caller::Client(_)) => shared::key_of(cx.caller_name(plan).as_bytes()),
-            (Self::Client, Caller::Anonymous) | (Self::Address, _) => address(),
-        }
-    }
-}
-
-/// Counts the request against every limit that this gateway counts by itself; the tightest one is told to the client.
-fn limit(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem> {
-    for (limiter, by, scope) in limits(cx, plan, route) {
-        let Some(Limiter::Own(limit)) = limiter else {
-            continue;
-        };
-        let standing = limit.check(by.key(cx));
-        stands(cx, route, standing, scope)?;
-    }
-    Ok(())
-}
-
-fn has_shared_limits(cx: &Context, plan: &Snapshot, route: &Route) -> bool {
-    let limits = limits(cx, plan, route);
-    limits
-        .iter()
-        .any(|(limiter, ..)| matches!(limiter, Some(Limiter::Shared(_))))
-}
-
-/// Counts the request against the limits that several gateways share. Waits for the store, for a bounded time.
-async fn limit_together(cx: &mut Context, plan: &Snapshot, route: &Route) -> Result<(), Problem> {
-    for (limiter, by, scope) in limits(cx, plan, route) {
-        let Some(Limiter::Shared(limit)) = limiter else {
-            continue;
-        };
-        match limit.count(by.shared_key(cx, plan)).await {
-            Ok(standing) => stands(cx, route, standing, scope)?,
-            Err(why) if limit.link.refuses() => {
-                log::debug!("a request is refused that the shared store cannot count: {why}");
-                let detail = "the limits of this route cannot be counted now";
-                let mut problem = Problem::new(503, Kind::Overloaded, detail);
-                problem.retry_after = Some(Duration::from_secs(1));
-                return Err(problem);
-            }
-            Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// Remembers where a limit stands, and ends the request that was one too many.
-fn stands(
-    cx: &mut Context,
-    route: &Route,
-    standing: Standing,
-    scope: usize,
-) -> Result<(), Problem> {
-    let Some(wait) = standing.wait else {
-        cx.standing = Some(standing.tighter(cx.standing));
-        return Ok(());
-    };
-    cx.standing = Some(standing);
-    if let Some(counter) = route.counters.limited.get(scope) {
-        counter.inc();
-    }
-    let detail = format!("the {} limit is used up", standing.name);
-    let mut problem = Problem::new(429, Kind::RateLimited, detail);
-    problem.retry_after = Some(wait);
-    Err(problem)
-}
-
 pub(crate) fn hash(value: impl std::hash::Hash) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     value.hash(&mut hasher);
@@ -967,7 +843,7 @@ fn describe(session: &Session, cx: &Context, plan: &Snapshot, route: &Route) -> 
 }
 
 /// Whether this is a call of gRPC, whose two bodies are a conversation.
-fn is_grpc(session: &Session) -> bool {
+pub(super) fn is_grpc(session: &Session) -> bool {
     session.is_http2() && outgoing::is_grpc(&session.req_header().headers)
 }
 

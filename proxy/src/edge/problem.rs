@@ -84,6 +84,39 @@ impl Kind {
         }
     }
 
+    /// The code that says as much to clients of gRPC: what they would make of the status, unless there is a better one.
+    /// <https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>
+    pub(crate) fn grpc_code(self) -> u8 {
+        match self {
+            // UNKNOWN, which no client takes for leave to repeat the call.
+            Self::OutcomeUnknown => 2,
+            // INVALID_ARGUMENT
+            Self::BadInput => 3,
+            // DEADLINE_EXCEEDED
+            Self::VendorTimeout | Self::ClientTooSlow => 4,
+            // PERMISSION_DENIED
+            Self::Forbidden => 7,
+            // RESOURCE_EXHAUSTED
+            Self::RateLimited | Self::TooLarge | Self::HeadTooLarge => 8,
+            // FAILED_PRECONDITION
+            Self::KeyReused => 9,
+            // ABORTED
+            Self::Running => 10,
+            // UNIMPLEMENTED
+            Self::NoRoute | Self::MethodNotAllowed | Self::Unsupported => 12,
+            // INTERNAL
+            Self::BadRequest | Self::Internal => 13,
+            // UNAVAILABLE
+            Self::NoAccount
+            | Self::VendorBroken
+            | Self::Overloaded
+            | Self::KeysUnavailable
+            | Self::NotCached => 14,
+            // UNAUTHENTICATED
+            Self::Unauthenticated => 16,
+        }
+    }
+
     fn title(self) -> &'static str {
         match self {
             Self::BadRequest => "The request is malformed",

@@ -4,6 +4,7 @@
 //! the settlement are the exchange path's.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,7 +29,7 @@ use super::{
 };
 use crate::{
     pool::{
-        Candidate, Credential,
+        Account, Candidate, Credential,
         breaker::Pass,
         deadline::Deadline,
         health::Permit,
@@ -92,18 +93,27 @@ impl Upgrade {
 
 /// The plan's parts that a hook needs, borrowed apart from the context.
 struct Scene<'p> {
+    plan: &'p Snapshot,
     route: &'p Route,
     forward: &'p Forward,
     members: &'p [Candidate],
 }
 
-fn scene<'p>(plan: &'p Snapshot, cx: &Context) -> Option<Scene<'p>> {
-    let (route, forward) = forward_of(plan, cx.route)?;
-    Some(Scene {
+/// What every hook begins with: the parts of the plan that the request was begun with.
+fn on_scene<T>(
+    cx: &mut Context,
+    hook: impl FnOnce(Scene<'_>, &mut Context) -> Result<T>,
+) -> Result<T> {
+    let plan = cx.plan.clone().ok_or_else(lost)?;
+    let (route, forward) = forward_of(&plan, cx.route).ok_or_else(lost)?;
+    let members = cx.members(&forward.pool);
+    let scene = Scene {
+        plan: &plan,
         route,
         forward,
-        members: cx.members(&forward.pool),
-    })
+        members,
+    };
+    hook(scene, cx)
 }
 
 fn lost() -> Box<Error> {
@@ -116,58 +126,16 @@ pub(crate) async fn peer(
     session: &mut Session,
     cx: &mut Context,
 ) -> Result<Box<HttpPeer>> {
-    let plan = cx.plan.clone().ok_or_else(lost)?;
-    let Scene {
-        route,
-        forward,
-        members,
-    } = scene(&plan, cx).ok_or_else(lost)?;
     loop {
-        let asked = cx.upgrade.as_mut().ok_or_else(lost)?;
-        let chosen = match asked.ticket.take() {
-            Some(ticket) => Some(ticket),
-            None => asked
-                .picker
-                .pick(members, forward.pool.order(), Instant::now()),
-        };
-        let Some(Ticket {
-            index,
-            pass,
-            permit,
-        }) = chosen
-        else {
-            let problem = if asked.sent == 0 && cx.tried.is_empty() {
-                exchange::nobody(&asked.picker)
-            } else {
-                exchange::unanswered(&cx.tried, false)
-            };
-            record_skips(cx, members);
-            return Err(fail(cx, problem));
-        };
-        let Some(candidate) = members.get(index) else {
-            return Err(lost());
-        };
-        let (started, account) = (Instant::now(), &candidate.account);
-        asked.running = Some(Running {
-            index,
-            pass,
-            permit,
-            started,
-        });
+        let account = on_scene(cx, choose)?;
         let url = &account.settings.url;
         let found = tokio::time::timeout(
             account.settings.connect_timeout,
             registry.resolver.address(&url.host, url.port),
         )
         .await;
-        let address = match found {
-            Ok(Ok((address, count))) => {
-                if let Some(asked) = &mut cx.upgrade {
-                    let left = asked.addresses.unwrap_or(count);
-                    asked.addresses = Some(left.saturating_sub(1));
-                }
-                address
-            }
+        let (address, count) = match found {
+            Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 log::debug!("{error}");
                 ended(session, cx, Evidence::NotSent(Fault::Dns), None);
@@ -178,24 +146,72 @@ pub(crate) async fn peer(
                 continue;
             }
         };
-        let tls = account.settings.tls.as_ref();
-        let name = tls.and_then(|tls| tls.server_name.as_ref());
-        let name = name.unwrap_or(&url.host).clone();
-        let mut peer = HttpPeer::new(address, url.tls, name);
-        if let Some(tls) = tls.filter(|_| url.tls) {
-            present(&mut peer, tls);
+        if let Some(asked) = &mut cx.upgrade {
+            let left = asked.addresses.unwrap_or(count);
+            asked.addresses = Some(left.saturating_sub(1));
         }
-        let options = &mut peer.options;
-        options.alpn = ALPN::H1;
-        options.connection_timeout = Some(account.settings.connect_timeout);
-        options.total_connection_timeout = Some(account.settings.connect_timeout);
-        options.read_timeout = Some(route.limits.idle);
-        options.write_timeout = Some(route.limits.idle);
-        options.idle_timeout = Some(account.settings.keep_alive);
-        // Connections are shared only within one account, as long as its certificates are the same.
-        peer.group_key = super::gateway::hash((account.name(), plan.generation));
-        return Ok(Box::new(peer));
+        return on_scene(cx, |scene, _| {
+            Ok(Box::new(towards(&account, address, &scene)))
+        });
     }
+}
+
+/// Begins the next attempt: with the account that was chosen for it, or the picker's next.
+fn choose(scene: Scene<'_>, cx: &mut Context) -> Result<Arc<Account>> {
+    let Scene {
+        forward, members, ..
+    } = scene;
+    let asked = cx.upgrade.as_mut().ok_or_else(lost)?;
+    let chosen = match asked.ticket.take() {
+        Some(ticket) => Some(ticket),
+        None => asked
+            .picker
+            .pick(members, forward.pool.order(), Instant::now()),
+    };
+    let Some(Ticket {
+        index,
+        pass,
+        permit,
+    }) = chosen
+    else {
+        let problem = if asked.sent == 0 && cx.tried.is_empty() {
+            exchange::nobody(&asked.picker)
+        } else {
+            exchange::unanswered(&cx.tried, false)
+        };
+        record_skips(cx, members);
+        return Err(fail(cx, problem));
+    };
+    let account = &members.get(index).ok_or_else(lost)?.account;
+    asked.running = Some(Running {
+        index,
+        pass,
+        permit,
+        started: Instant::now(),
+    });
+    Ok(Arc::clone(account))
+}
+
+/// How Pingora reaches an account at this address.
+fn towards(account: &Account, address: SocketAddr, scene: &Scene<'_>) -> HttpPeer {
+    let url = &account.settings.url;
+    let tls = account.settings.tls.as_ref();
+    let name = tls.and_then(|tls| tls.server_name.as_ref());
+    let name = name.unwrap_or(&url.host).clone();
+    let mut peer = HttpPeer::new(address, url.tls, name);
+    if let Some(tls) = tls.filter(|_| url.tls) {
+        present(&mut peer, tls);
+    }
+    let options = &mut peer.options;
+    options.alpn = ALPN::H1;
+    options.connection_timeout = Some(account.settings.connect_timeout);
+    options.total_connection_timeout = Some(account.settings.connect_timeout);
+    options.read_timeout = Some(scene.route.limits.idle);
+    options.write_timeout = Some(scene.route.limits.idle);
+    options.idle_timeout = Some(account.settings.keep_alive);
+    // Connections are shared only within one account, as long as its certificates are the same.
+    peer.group_key = super::gateway::hash((account.name(), scene.plan.generation));
+    peer
 }
 
 /// Gives Pingora an account's own authorities and certificate.
@@ -218,12 +234,21 @@ pub(crate) fn write_request(
     request: &mut RequestHeader,
     cx: &mut Context,
 ) -> Result<()> {
-    let plan = cx.plan.clone().ok_or_else(lost)?;
-    let Scene {
+    on_scene(cx, |scene, cx| rewrite(session, request, cx, &scene))
+}
+
+fn rewrite(
+    session: &Session,
+    request: &mut RequestHeader,
+    cx: &Context,
+    scene: &Scene<'_>,
+) -> Result<()> {
+    let &Scene {
         route,
         forward,
         members,
-    } = scene(&plan, cx).ok_or_else(lost)?;
+        ..
+    } = scene;
     let asked = cx.upgrade.as_ref().ok_or_else(lost)?;
     let index = asked.running.as_ref().ok_or_else(lost)?.index;
     let account = &members.get(index).ok_or_else(lost)?.account;
@@ -266,10 +291,18 @@ pub(crate) fn answered(
     answer: &mut ResponseHeader,
     cx: &mut Context,
 ) -> Result<()> {
-    let plan = cx.plan.clone().ok_or_else(lost)?;
-    let Scene {
+    on_scene(cx, |scene, cx| judge(session, answer, cx, &scene))
+}
+
+fn judge(
+    session: &Session,
+    answer: &mut ResponseHeader,
+    cx: &mut Context,
+    scene: &Scene<'_>,
+) -> Result<()> {
+    let &Scene {
         forward, members, ..
-    } = scene(&plan, cx).ok_or_else(lost)?;
+    } = scene;
     let asked = cx.upgrade.as_mut().ok_or_else(lost)?;
     if answer.status.is_informational() && answer.status != StatusCode::SWITCHING_PROTOCOLS {
         asked.interim += 1;
@@ -416,15 +449,22 @@ pub(crate) fn broken(session: &Session, cx: &mut Context, mut error: Box<Error>)
 /// Settles the attempt under way and decides what follows; `true` when another account is ready to be tried. When none
 /// is, the problem that the client should see is in the context.
 fn ended(session: &Session, cx: &mut Context, evidence: Evidence, wait: Option<Duration>) -> bool {
-    let Some(plan) = cx.plan.clone() else {
-        return false;
-    };
-    let Some(Scene {
+    let again = on_scene(cx, |scene, cx| {
+        Ok(settled(session, cx, &scene, evidence, wait))
+    });
+    again.unwrap_or(false)
+}
+
+fn settled(
+    session: &Session,
+    cx: &mut Context,
+    scene: &Scene<'_>,
+    evidence: Evidence,
+    wait: Option<Duration>,
+) -> bool {
+    let &Scene {
         forward, members, ..
-    }) = scene(&plan, cx)
-    else {
-        return false;
-    };
+    } = scene;
     let Some(asked) = cx.upgrade.as_mut() else {
         return false;
     };

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pingora_core::{Error, ErrorType, Result, protocols::http::ServerSession as Session};
 use pingora_http::ResponseHeader;
 
@@ -13,7 +14,7 @@ use super::{
     capability::Written,
     composition::Told,
     context::Context,
-    gateway::Unread,
+    gateway::{Unread, is_grpc},
     headers::{self, Block as _},
     limit::whole_seconds,
     problem::{MEDIA_TYPE, Problem},
@@ -30,12 +31,18 @@ use crate::{
     },
 };
 
-/// Answers with a problem document.
+/// What a message of gRPC cannot have as it is.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+
+/// Answers with a problem document, or a call of gRPC with a status.
 pub(crate) async fn problem(
     session: &mut Session,
     cx: &mut Context,
     problem: Problem,
 ) -> Result<()> {
+    if is_grpc(session) {
+        return grpc_status(session, cx, problem).await;
+    }
     let attempts: Vec<_> = cx
         .tried
         .iter()
@@ -58,6 +65,22 @@ pub(crate) async fn problem(
     }
     cx.problem = Some(problem);
     whole(session, cx, head, body).await
+}
+
+/// Answers a call of gRPC with nothing but its status, which then stands in the head ("trailers-only").
+async fn grpc_status(session: &mut Session, cx: &mut Context, problem: Problem) -> Result<()> {
+    let mut head = ResponseHeader::build_no_case(200, Some(10))?;
+    head.insert_header(header::CONTENT_TYPE, "application/grpc")?;
+    head.insert_header("grpc-status", problem.kind.grpc_code().to_string())?;
+    let message = utf8_percent_encode(&problem.detail, ESCAPED).to_string();
+    head.insert_header("grpc-message", message)?;
+    if let Some(wait) = problem.retry_after {
+        head.insert_header("grpc-retry-pushback-ms", wait.as_millis().to_string())?;
+    }
+    cx.refused = Some(problem.status);
+    cx.problem = Some(problem);
+    cx.tell(&mut head);
+    head_and_body(session, head, Bytes::new()).await
 }
 
 /// Answers with a route's fixed answer.

@@ -473,9 +473,25 @@ fn route(
             client: limit("client", limits.rate_client.value)?,
             ip: limit("ip", limits.rate_ip.value)?,
             all: limit("route", limits.rate_route.value)?,
+            shared: is_shared(route, config),
         },
         counters: registry.metrics.route(name),
     })
+}
+
+/// Whether a rate that may hold for a request of this route is counted by several gateways.
+fn is_shared(route: &config::Route, config: &Config) -> bool {
+    let limits = &route.limits;
+    let allows = |client: &&config::Client| {
+        let allowed = route.clients.as_ref();
+        allowed.is_none_or(|names| names.contains(&client.name))
+    };
+    let of_clients = config.clients.iter().flatten().filter(allows);
+    let of_route = [&limits.rate_client, &limits.rate_ip, &limits.rate_route];
+    let mut rates = of_clients
+        .filter_map(|client| client.rate.as_ref().map(|rate| rate.value))
+        .chain(of_route.into_iter().filter_map(|rate| rate.value));
+    config.shared.is_some() && rates.any(|rate| rate.shared)
 }
 
 /// How a route keeps answers. What was kept for a route that forwarded otherwise, or to others, is not given.

@@ -141,4 +141,6 @@ pub(crate) struct Limits {
     pub(crate) client: Option<Limiter>,
     pub(crate) ip: Option<Limiter>,
     pub(crate) all: Option<Limiter>,
+    /// Whether one that may hold for a request, of the route or of a client, is counted by several gateways.
+    pub(crate) shared: bool,
 }

@@ -170,7 +170,7 @@ pub fn with(mut config: Config, plans: Vec<Arc<Plan>>) -> Checked {
             action: Action::Compose(plan.name.clone()),
             anonymous: expose.anonymous,
             clients: None,
-            scopes: Vec::new(),
+            scopes: expose.scopes.clone(),
             cors: config.cors.clone(),
             cache: None,
             limits,

@@ -41,6 +41,8 @@ pub fn document(checked: &Checked) -> Value {
             fields.insert("tags".to_owned(), json!([tag]));
             if route.anonymous {
                 fields.insert("security".to_owned(), json!([]));
+            } else if !route.scopes.is_empty() {
+                fields.insert("security".to_owned(), json!([{ "key": route.scopes }]));
             }
         }
         let Some(path) = path(&route.matcher) else {

@@ -116,10 +116,11 @@ impl Outgoing<'_> {
     }
 }
 
-/// Whether headers are those of a call of gRPC.
+/// Whether headers are those of a call of gRPC. gRPC-Web is plain HTTP.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     let media_type = headers.get(http::header::CONTENT_TYPE);
-    media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+    let rest = media_type.and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// Signs a request for an account that wants it, as the last thing before it is sent; `body` is the digest of a body that

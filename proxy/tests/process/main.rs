@@ -25,3 +25,4 @@ mod store;
 mod tls;
 mod top;
 mod upgrade;
+mod upgrade_http2;

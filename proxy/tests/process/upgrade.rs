@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Each process says who it is by a header.
-fn rest(mark: &str, upstream: &str) -> String {
+pub(crate) fn rest(mark: &str, upstream: &str) -> String {
     format!(
         "upstreams: {{ a: \"{upstream}\" }}\n\
          routes:\n  - match: \"/*\"\n    anonymous: true\n    forward: {{ members: [a], response_headers: {{ set: {{ x-process: {mark} }} }} }}\n"
@@ -123,7 +123,7 @@ async fn mark_of(address: SocketAddr) -> String {
 }
 
 /// Waits until this process can be succeeded.
-async fn offers(place: &Place) {
+pub(crate) async fn offers(place: &Place) {
     let socket = place.path("state/hand-over.sock");
     assert!(
         eventually(PATIENCE, async || socket.exists()).await,

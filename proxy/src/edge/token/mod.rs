@@ -20,7 +20,7 @@ const LONGEST: usize = 16 * 1024;
 /// Longest name of a caller.
 const LONGEST_NAME: usize = 256;
 
-/// What a good token says.
+/// What a good token, or a certificate, says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claims {
     /// Who it speaks of.
@@ -158,11 +158,9 @@ impl<'a> Parts<'a> {
             }
         }
         let subject = self.claims.get(&settings.subject).and_then(Value::as_str);
-        let is_name = |name: &&str| {
-            (1..=LONGEST_NAME).contains(&name.len()) && !name.contains(|c: char| c.is_control())
-        };
+        let subject = subject.filter(|name| is_name(name));
         Ok(Claims {
-            subject: subject.filter(is_name).ok_or(Bad::Subject)?.to_owned(),
+            subject: subject.ok_or(Bad::Subject)?.to_owned(),
             scopes: self.scopes(settings),
             until,
         })
@@ -183,6 +181,11 @@ impl<'a> Parts<'a> {
             _ => Vec::new(),
         }
     }
+}
+
+/// Whether a caller can be named so in logs and headers.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len()) && !text.contains(|c: char| c.is_control())
 }
 
 /// A moment in seconds since 1970.
