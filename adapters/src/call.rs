@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, stream};
+use isobar_config::member;
 use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -111,7 +112,7 @@ impl Operation {
         told: Quantity,
     ) -> Usage {
         let media = blobs.first().map(|(_, blob)| blob.media());
-        let text = |name: &str| input.get(name).and_then(Value::as_str);
+        let text = |name: &str| member(input, name).and_then(Value::as_str);
         let quantity = Quantity {
             seconds: media.and_then(|media| media.duration).or(told.seconds),
             channels: media.and_then(|media| media.channels),
@@ -145,8 +146,7 @@ impl Operation {
             _ => Quantity::default(),
         };
         let asked = || {
-            job.input
-                .get("model")
+            member(&job.input, "model")
                 .and_then(Value::as_str)
                 .map(str::to_owned)
         };
@@ -175,8 +175,8 @@ impl Operation {
     ) -> Result<Cow<'j, Map<String, Value>>, String> {
         let is_qualified = |voice: &Value| voice.as_str().is_some_and(|voice| voice.contains('/'));
         if self.model.is_none()
-            && !job.input.contains_key("model")
-            && !job.input.get("voice").is_some_and(is_qualified)
+            && member(&job.input, "model").is_none()
+            && !member(&job.input, "voice").is_some_and(is_qualified)
         {
             return Ok(Cow::Borrowed(&job.input));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use isobar_config::member;
 use serde_json::{Map, Value};
 
 use crate::{blob::Blob, language, vendor::Account};
@@ -57,7 +58,7 @@ impl Limits {
         if let Some(name) = self
             .needs
             .iter()
-            .find(|name| input.get(*name).is_none_or(Value::is_null))
+            .find(|name| member(input, name).is_none_or(Value::is_null))
         {
             return Some(format!("needs `{name}`"));
         }
@@ -102,7 +103,7 @@ impl Limits {
     }
 
     fn input_gap(&self, input: &Map<String, Value>) -> Option<String> {
-        if let Some(text) = input.get("text").and_then(Value::as_str) {
+        if let Some(text) = member(input, "text").and_then(Value::as_str) {
             if let Some(most) = self.bytes.filter(|most| text.len() > *most) {
                 return Some(format!("takes texts of at most {most} bytes"));
             }
@@ -114,22 +115,21 @@ impl Limits {
             }
         }
         for (field, table) in &self.languages {
-            if let Some(tag) = input.get(field).and_then(Value::as_str)
+            if let Some(tag) = member(input, field).and_then(Value::as_str)
                 && language::lookup(table, tag).is_none()
             {
                 return Some(format!("does not offer `{tag}` as `{field}`"));
             }
         }
         for (field, least, most) in &self.within {
-            if input
-                .get(field)
+            if member(input, field)
                 .and_then(Value::as_f64)
                 .is_some_and(|number| !(*least..=*most).contains(&number))
             {
                 return Some(format!("takes `{field}` from {least} to {most}"));
             }
         }
-        let given = |name: &str| input.get(name).is_some_and(|value| !value.is_null());
+        let given = |name: &str| member(input, name).is_some_and(|value| !value.is_null());
         if let Some((field, other)) = self
             .only_with
             .iter()
@@ -138,8 +138,7 @@ impl Limits {
             return Some(format!("offers `{field}` only with `{other}`"));
         }
         for (field, values) in &self.cannot {
-            let given = input
-                .get(field)
+            let given = member(input, field)
                 .filter(|value| !matches!(value, Value::Null | Value::Bool(false)));
             if let Some(given) = given {
                 if values.is_empty() {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, io::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use isobar_config::Step;
+use isobar_config::{Step, member};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
@@ -176,7 +176,7 @@ impl<'a> Scope<'a> {
 /// Follows steps; `[*]` is not among them.
 pub(crate) fn follow<'v>(value: &'v Value, steps: &[Step]) -> Option<&'v Value> {
     steps.iter().try_fold(value, |value, step| match step {
-        Step::Name(name) => value.as_object()?.get(name),
+        Step::Name(name) => member(value.as_object()?, name),
         Step::Index(_) => item(value.as_array()?, step),
         Step::Every => None,
     })
@@ -247,7 +247,7 @@ impl Source {
                     return Some(documents);
                 }
                 ([Step::Name(name), rest @ ..], _) => {
-                    scope.input.get(name).and_then(|value| follow(value, rest))
+                    member(scope.input, name).and_then(|value| follow(value, rest))
                 }
                 _ => None,
             },
@@ -263,7 +263,7 @@ impl Source {
                 Some((Step::Name(name), rest)) => match (name.as_str(), scope.documents) {
                     ("documents", Some(documents)) => return Self::document(documents, rest),
                     ("text", Some(_)) => None,
-                    (name, _) => scope.input.get(name).and_then(|value| follow(value, rest)),
+                    (name, _) => member(scope.input, name).and_then(|value| follow(value, rest)),
                 },
                 _ => None,
             },

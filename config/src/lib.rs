@@ -30,7 +30,7 @@ pub use check::{check, check_with};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};
 pub use expand::{Environment, expanded};
-pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, steps};
+pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, member, steps};
 pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
     AccessLog, Account, AccountId, Action, Algorithm, Auth, BaseUrl, Breaker, Cache, Client,

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     depth,
-    jsonpath::JsonPath,
+    jsonpath::{JsonPath, member},
     names::{self, Looked, Seen},
 };
 
@@ -274,7 +274,7 @@ impl Expression {
         let (name, way) = compared.way.split_first()?;
         let found = way
             .iter()
-            .try_fold(look(name)?, |value, name| value.get(name))?;
+            .try_fold(look(name)?, |value, name| member(value.as_object()?, name))?;
         Some((found.as_str()? == compared.text) == compared.equal)
     }
 

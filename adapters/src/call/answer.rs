@@ -259,7 +259,8 @@ impl Surroundings for Around<'_> {
                 let Some((isobar_config::Step::Name(name), rest)) = steps.split_first() else {
                     return Tree::Absent;
                 };
-                let value = self.input.get(name).and_then(|value| follow(value, rest));
+                let value =
+                    isobar_config::member(self.input, name).and_then(|value| follow(value, rest));
                 value.map_or(Tree::Absent, |value| Tree::owned(value.clone()))
             }
         }

@@ -10,10 +10,13 @@ mod pattern;
 mod run;
 
 use regex::Regex;
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 
 /// Longest path, in bytes.
 const LONGEST: usize = 4_096;
+
+/// Members of an object that are compared one by one.
+const FEW: usize = 8;
 
 /// A path into a JSON document.
 #[derive(Debug, Clone)]
@@ -206,10 +209,21 @@ fn singular(segments: &[Segment]) -> Option<Vec<Step>> {
 
 fn walk<'d>(steps: &[Step], document: &'d Value) -> Option<&'d Value> {
     steps.iter().try_fold(document, |value, step| match step {
-        Step::Name(name) => value.as_object()?.get(name),
+        Step::Name(name) => member(value.as_object()?, name),
         Step::Index(index) => at(value.as_array()?, *index),
         Step::Every => None,
     })
+}
+
+/// The member of an object, or `None`. Most objects have few, and comparing their names costs a fraction of hashing one.
+pub fn member<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
+    if object.len() > FEW {
+        return object.get(name);
+    }
+    object
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value)
 }
 
 /// The item at an index, which counts from the end if it is negative.

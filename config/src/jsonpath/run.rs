@@ -6,8 +6,8 @@ use std::{borrow::Cow, cell::Cell, cmp::Ordering};
 use serde_json::Value;
 
 use super::{
-    Condition, Operand, Operator, Pattern, Query, Segment, Selector, TooMuch, at, compare, pattern,
-    walk,
+    Condition, Operand, Operator, Pattern, Query, Segment, Selector, TooMuch, at, compare, member,
+    pattern, walk,
 };
 
 /// Values that one evaluation may look at; long texts count for several.
@@ -79,7 +79,10 @@ impl<'d> Run<'d> {
         for selector in selectors {
             self.spend(1)?;
             match selector {
-                Selector::Name(name) => selected.extend(node.get(name)),
+                Selector::Name(name) => {
+                    let object = node.as_object();
+                    selected.extend(object.and_then(|object| member(object, name)));
+                }
                 Selector::Index(index) => {
                     selected.extend(node.as_array().and_then(|items| at(items, *index)));
                 }
