@@ -28,6 +28,7 @@ mod operability;
 mod otlp;
 mod pools;
 mod proxied;
+mod reach;
 mod reload;
 mod routes;
 mod signed;

@@ -161,6 +161,11 @@ pub(crate) async fn peer(
         )
         .await;
         let address = match found {
+            Ok(Ok((address, _))) if registry.resolver.is_own(address) => {
+                log::error!("`{}` is this gateway itself; nothing is sent", url.host);
+                ended(session, cx, Evidence::NotSent(Fault::Connect), None);
+                continue;
+            }
             Ok(Ok((address, count))) => {
                 if let Some(asked) = &mut cx.upgrade {
                     let left = asked.addresses.unwrap_or(count);
