@@ -13,6 +13,7 @@
 
 mod admin;
 mod auth;
+mod bombs;
 mod caching;
 mod compositions;
 mod cors;
@@ -24,6 +25,7 @@ mod hostile;
 mod http2;
 mod identity;
 mod limits;
+mod objects;
 mod operability;
 mod otlp;
 mod pools;
