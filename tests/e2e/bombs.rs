@@ -41,8 +41,8 @@ fn bombs() -> Vec<(&'static str, String)> {
             "aliases by the thousand",
             format!("d: &d x\ne: [ {} ]\n", "*d, ".repeat(200_000)),
         ),
-        ("lists in lists", format!("f: {}\n", "[".repeat(100_000))),
-        ("maps in maps", format!("g: {}\n", "{a: ".repeat(100_000))),
+        ("lists in lists", format!("f: {}\n", "[".repeat(20_000))),
+        ("maps in maps", format!("g: {}\n", "{a: ".repeat(20_000))),
         (
             "deep by indentation",
             (0..3_000)
