@@ -2,6 +2,9 @@
 
 mod admin;
 mod edge;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 pub mod journal;
 mod pool;

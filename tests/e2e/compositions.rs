@@ -46,7 +46,7 @@ impl Stand {
     }
 
     /// These compositions alone.
-    async fn of(texts: &[&str]) -> Self {
+    pub(crate) async fn of(texts: &[&str]) -> Self {
         let sources = texts.iter().map(|text| Source {
             name: "test.yaml".to_owned(),
             text: (*text).to_owned(),
@@ -95,7 +95,7 @@ impl Stand {
         }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.host.addresses()[0])
     }
 
@@ -111,9 +111,41 @@ impl Stand {
             .body(input.to_string())
     }
 
+    /// The metrics of the admin port, where there is one.
+    pub(crate) async fn metrics(&self) -> String {
+        let admin = self.host.admin().unwrap();
+        let page = see(self.client.get(format!("http://{admin}/metrics"))).await;
+        page.text()
+    }
+
+    /// The same with one more header.
+    pub(crate) async fn with_header(
+        &self,
+        path: &str,
+        input: &Value,
+        name: &str,
+        value: &str,
+    ) -> Seen {
+        see(self.request(path, input).header(name, value)).await
+    }
+
     async fn audio(&self, path: &str) -> Seen {
+        self.form(path, &[]).await
+    }
+
+    /// A recording, with these fields beside it.
+    pub(crate) async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Seen {
         let boundary = "frontier-of-the-form";
-        let mut body = format!("--{boundary}\r\ncontent-disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\ncontent-type: audio/wav\r\n\r\n").into_bytes();
+        let fields = fields.iter().map(|(name, value)| {
+            format!(
+                "--{boundary}\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            )
+        });
+        let mut body = fields.collect::<String>();
+        body += &format!(
+            "--{boundary}\r\ncontent-disposition: form-data; name=\"audio\"; filename=\"a.wav\"\r\ncontent-type: audio/wav\r\n\r\n"
+        );
+        let mut body = body.into_bytes();
         body.extend_from_slice(WEATHER);
         body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
         let request = self.client.post(self.url(path)).bearer_auth("any");

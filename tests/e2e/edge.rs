@@ -460,3 +460,43 @@ async fn a_listener_that_is_taken_is_an_error_and_not_a_silence() {
         .unwrap_err();
     assert!(error.to_string().contains("cannot listen on"), "{error}");
 }
+
+#[tokio::test]
+async fn a_request_without_a_host_is_refused_and_its_line_has_every_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.log");
+    let gateway = Gateway::start_whole(&format!(
+        "isobar: 1\nlisten: [ {{ http: \"127.0.0.1:0\" }} ]\nlog: {{ access: \"file:{}\" }}\n\
+         routes: [ {{ match: \"/*\", respond: {{ body: hi }}, anonymous: true }} ]\n",
+        file.display(),
+    ))
+    .await;
+    let requests = [
+        ("GET / HTTP/1.1\r\nHost: h\r\n", 200),
+        ("GET / HTTP/1.1\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost:\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a b\r\n", 400),
+        ("GET / HTTP/1.0\r\n", 200),
+    ];
+    for (head, status) in requests {
+        let request = format!("{head}Connection: close\r\n\r\n");
+        let seen = gateway.raw(request, PATIENCE).await;
+        assert_eq!(status_of(&seen), status, "{head}: {seen}");
+    }
+    let read = || std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(eventually(PATIENCE, async || read().lines().count() == requests.len()).await);
+    let fields: Vec<Vec<String>> = read()
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line.as_object().unwrap().keys().cloned().collect()
+        })
+        .collect();
+    // What is not known is told as such; the good request has the same fields as the others, but for why they were refused.
+    for line in &fields {
+        for field in &fields[0] {
+            let told = line.contains(field) || field == "route";
+            assert!(told, "`{field}` is missing in {line:?}");
+        }
+    }
+}

@@ -143,6 +143,76 @@ async fn answers_that_are_none_are_errors_on_both_paths() {
     }
 }
 
+/// Answers that a reader of JSON comes to harm by.
+fn bombs() -> Vec<(&'static str, String)> {
+    let ok = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
+    let told = |body: String| format!("{ok}content-length: {}\r\n\r\n{body}", body.len());
+    let keys: String = (0..300_000).map(|key| format!("\"k{key}\":0,")).collect();
+    vec![
+        ("deep lists", told("[".repeat(1 << 20))),
+        ("deep objects", told("{\"documents\":".repeat(100_000))),
+        ("many keys", told(format!("{{{keys}\"z\":0}}"))),
+        (
+            "many values",
+            told(format!(
+                "{{\"results\":{{\"documents\":[{}0]}}}}",
+                "0,".repeat(1 << 20)
+            )),
+        ),
+        (
+            "packed, unasked",
+            format!("{ok}content-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\u{8}\0\0"),
+        ),
+        ("not text", told("\"\u{0}\u{1}".to_owned())),
+        ("nothing but a number", told("1e999".to_owned())),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_none_are_errors_of_capabilities_and_steps_too() {
+    let a = Upstream::start("a").await.unwrap();
+    let address = a.address();
+    let text = format!(
+        "composition: step
+expose: POST /v1/step
+hosts: [ \"{address}\" ]
+steps: {{ got: {{ http: {{ method: GET, url: \"http://{address}/x\", returns: {{ name: string }} }} }} }}
+deadline: 3s
+output: {{ name: $.got.body.name }}
+"
+    );
+    let source = isobar_config::Source {
+        name: "step.yaml".to_owned(),
+        text,
+    };
+    let more = format!(
+        "  azure: {{ vendor: azure, key: \"${{X:-vendor-key}}\", endpoint: \"http://{address}\", breaker: {{ failures: 1000000 }} }}\n\
+         admin: \"127.0.0.1:0\"\nlimits: {{ attempt: 2s, deadline: 4s }}\n"
+    );
+    let stand = super::compositions::Stand::with(&[], &more, vec![source]).await;
+    let input = serde_json::json!({ "text": "I like it" });
+    for (name, answer) in broken().into_iter().chain(bombs()) {
+        a.always(Fault::raw(answer));
+        for path in ["/v1/text/sentiment", "/v1/step"] {
+            let asked = stand.json(path, &input);
+            let seen = tokio::time::timeout(PATIENCE, asked).await;
+            let seen = seen.unwrap_or_else(|_| panic!("{path} {name}: no end"));
+            assert!(matches!(seen.status, 502 | 504), "{path} {name}: {seen:?}");
+            assert!(!seen.text().contains("vendor-key"), "{path} {name}");
+        }
+    }
+    a.always(Fault::Stall);
+    for path in ["/v1/text/sentiment", "/v1/step"] {
+        let seen = tokio::time::timeout(PATIENCE, stand.json(path, &input)).await;
+        let seen = seen.unwrap_or_else(|_| panic!("{path}: held for ever"));
+        assert!(matches!(seen.status, 502 | 504), "{path}: {seen:?}");
+    }
+    let page = stand.metrics().await;
+    for line in ["isobar_panics_total 0", "isobar_requests_in_flight 0"] {
+        assert!(page.lines().any(|known| known == line), "{line} is missing");
+    }
+}
+
 #[tokio::test]
 async fn an_unasked_upgrade_opens_no_tunnel() {
     for mode in ["exchange", "stream"] {

@@ -13,6 +13,7 @@
 
 mod admin;
 mod auth;
+mod bombs;
 mod caching;
 mod certified;
 mod compositions;
@@ -25,10 +26,12 @@ mod hostile;
 mod http2;
 mod identity;
 mod limits;
+mod objects;
 mod operability;
 mod otlp;
 mod pools;
 mod proxied;
+mod reach;
 mod reload;
 mod routes;
 mod signed;

@@ -7,4 +7,5 @@
 )]
 
 mod code;
+mod security;
 mod vendors;

@@ -167,15 +167,17 @@ fn leads_to(account: &Account, address: SocketAddr) -> bool {
     if account.url.port != address.port() || address.port() == 0 {
         return false;
     }
-    let host = account.url.host.as_str();
+    let host = account.url.host.trim_end_matches('.').to_ascii_lowercase();
     match host.parse::<IpAddr>() {
         Ok(ip) => {
-            ip == address.ip()
+            let ip = ip.to_canonical();
+            ip == address.ip().to_canonical()
                 || ip.is_unspecified()
                 || (address.ip().is_unspecified() && ip.is_loopback())
         }
         Err(_) => {
-            host == "localhost" && (address.ip().is_loopback() || address.ip().is_unspecified())
+            let is_local = host == "localhost" || host.ends_with(".localhost");
+            is_local && (address.ip().is_loopback() || address.ip().is_unspecified())
         }
     }
 }

@@ -15,7 +15,7 @@ const REST: usize = 4_096;
 
 /// Why what came first is not the PROXY protocol.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     #[error("it could not be read: {0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]
@@ -23,7 +23,7 @@ pub(super) enum Broken {
 }
 
 /// Reads what stands before the client's first byte: its address, or nothing where the balancer speaks for itself.
-pub(super) async fn read(
+pub(crate) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<SocketAddr>, Broken> {
     let mut start = [0; SIGNATURE.len()];

@@ -3,7 +3,11 @@
 //! Recordings come as `multipart/form-data` in the `OpenAI` dialect or as the body itself; texts come as JSON, one alone or
 //! up to 25 as `documents`.
 
-use std::{fmt::Write as _, io};
+use std::{
+    fmt::Write as _,
+    io,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
@@ -21,6 +25,7 @@ use serde_json::{Map, Value, json};
 use super::{
     gateway::{Unread, too_large},
     problem::{Kind, Problem},
+    strict,
 };
 use crate::serve::{
     body::{Kept, Space},
@@ -35,6 +40,11 @@ const FIELDS: usize = 256 * 1024;
 const MOST_FIELDS: usize = 64;
 /// Bytes of a form that may be read before what is there is taken on.
 const AHEAD: usize = 256 * 1024;
+/// Bytes of a form in which its parser finds no part and no piece of one: a head without end.
+const HEADLESS: usize = 1024 * 1024;
+/// Bytes of JSON, which is read whole and takes a multiple of them in memory. What is larger comes as a part of a form, or
+/// as a body that is nothing else.
+const JSON: u64 = 8 * 1024 * 1024;
 
 /// Largest recording in memory that is looked at without asking a thread that may block.
 const AT_HAND: u64 = 256 * 1024;
@@ -92,7 +102,7 @@ pub(crate) async fn read(
         if media_type == "multipart/form-data" {
             return Err(bad(415, "send JSON, as `application/json`"));
         }
-        let body = reading.bytes(session).await?;
+        let body = reading.json(session).await?;
         return texts(contract, &body).map_err(Unread::Problem);
     }
     // Kept apart: texts, which are most requests, need none of the room that forms take while they are read.
@@ -176,6 +186,20 @@ impl Reading<'_> {
             .map_err(|error| Unread::from(crate::serve::body::Full::Io(error)))
     }
 
+    /// A body that is read whole: JSON, or a text.
+    pub(super) async fn json(&self, session: &mut Session) -> Result<Bytes, Unread> {
+        let limit = self.limit.min(JSON);
+        if self.length.is_some_and(|length| length > limit) {
+            return Err(Unread::Problem(too_large(limit)));
+        }
+        let reading = Reading {
+            space: self.space,
+            length: self.length,
+            limit,
+        };
+        reading.bytes(session).await
+    }
+
     /// A form with so many files at most, which are kept as they arrive. Parts that have a file name, or are known to be
     /// files, are files.
     pub(super) async fn form(
@@ -205,14 +229,17 @@ impl Reading<'_> {
                 }
             }
         });
-        let mut parts = multer::Multipart::new(paced(pieces), boundary);
+        let unused = AtomicUsize::new(0);
+        let mut parts = multer::Multipart::new(paced(pieces, &unused), boundary);
         let mut form = Form {
             fields: Vec::new(),
             files: Vec::new(),
         };
         let mut small = 0;
         loop {
-            let next = match parts.next_field().await {
+            let next = parts.next_field().await;
+            unused.store(0, Relaxed);
+            let next = match next {
                 Ok(next) => next,
                 Err(_) => {
                     return Err(broken
@@ -238,7 +265,9 @@ impl Reading<'_> {
             };
             let mut value = Vec::new();
             loop {
-                let piece = match part.chunk().await {
+                let piece = part.chunk().await;
+                unused.store(0, Relaxed);
+                let piece = match piece {
                     Ok(Some(piece)) => piece,
                     Ok(None) => break,
                     Err(_) => {
@@ -287,13 +316,20 @@ impl Reading<'_> {
 }
 
 /// The same pieces, with a pause after so many bytes: the parser of forms takes all that comes without one into its
-/// memory, which no budget counts.
+/// memory, which no budget counts. They end when the parser has no use for them, for it would keep them all.
 fn paced(
     pieces: impl Stream<Item = io::Result<Bytes>> + Send,
+    unused: &AtomicUsize,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let mut ahead = 0;
     pieces.then(move |piece| {
-        ahead += piece.as_ref().map_or(0, Bytes::len);
+        let length = piece.as_ref().map_or(0, Bytes::len);
+        ahead += length;
+        let piece = if unused.fetch_add(length, Relaxed) > HEADLESS {
+            Err(io::Error::other("a head of the form has no end"))
+        } else {
+            piece
+        };
         let pause = ahead >= AHEAD;
         if pause {
             ahead = 0;
@@ -563,10 +599,8 @@ async fn recording(contract: &'static Contract, mut form: Form) -> Result<Asked,
 /// A JSON body as inputs: one text, or `documents` / `texts` with many.
 fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
     let input = |why: &str| Problem::new(400, Kind::BadInput, why);
-    let body = std::str::from_utf8(body)
-        .map_err(|error| input(&format!("the body is not UTF-8: {error}")))?;
-    let value: Value = serde_json::from_str(body)
-        .map_err(|error| input(&format!("the body is not JSON: {error}")))?;
+    let value =
+        strict::value(body).map_err(|why| input(&format!("the body is not JSON: {why}")))?;
     let Value::Object(mut fields) = value else {
         return Err(input("the body is not a JSON object"));
     };
@@ -905,8 +939,6 @@ fn json_body(value: &impl Serialize) -> Written {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
     use super::*;
 
     #[tokio::test]
@@ -921,14 +953,35 @@ mod tests {
             .inspect(|piece: &Bytes| {
                 taken.fetch_add(piece.len(), Relaxed);
             });
-        let mut form = multer::Multipart::new(paced(stream::iter(body.map(Ok))), "b");
+        let unused = AtomicUsize::new(0);
+        let mut form = multer::Multipart::new(paced(stream::iter(body.map(Ok)), &unused), "b");
         let mut file = form.next_field().await.unwrap().unwrap();
         let mut given = 0;
         while let Some(piece) = file.chunk().await.unwrap() {
+            unused.store(0, Relaxed);
             let held = taken.load(Relaxed) - given;
             assert!(held <= 3 * AHEAD, "the parser holds {held} bytes");
             given += piece.len();
         }
         assert_eq!(given, piece * pieces);
+    }
+
+    #[tokio::test]
+    async fn a_form_whose_head_does_not_end_is_given_up() {
+        let taken = AtomicUsize::new(0);
+        let start = "--b\r\ncontent-disposition: form-data; name=\"".into();
+        let body = std::iter::once(start)
+            .chain(std::iter::repeat_n(
+                Bytes::from(vec![b'n'; 64 * 1024]),
+                1_000,
+            ))
+            .inspect(|piece: &Bytes| {
+                taken.fetch_add(piece.len(), Relaxed);
+            });
+        let unused = AtomicUsize::new(0);
+        let mut form = multer::Multipart::new(paced(stream::iter(body.map(Ok)), &unused), "b");
+        assert!(form.next_field().await.is_err());
+        let held = taken.load(Relaxed);
+        assert!(held <= 2 * HEADLESS, "the parser holds {held} bytes");
     }
 }

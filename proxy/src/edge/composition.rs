@@ -279,7 +279,8 @@ impl Gateway {
                 From::Field | From::Part | From::Body => None,
             };
             if let Some(text) = text {
-                fields.insert(input.name.clone(), from_text(&input.shape, &text));
+                let value = from_given(&input.name, &input.shape, &text)?;
+                fields.insert(input.name.clone(), value);
             }
         }
         let reading = Reading {
@@ -359,7 +360,7 @@ async fn body(
             ));
             return Ok(());
         }
-        let bytes = reading.bytes(session).await?;
+        let bytes = reading.json(session).await?;
         let value = match shape {
             Shape::Text(_) => {
                 let text = std::str::from_utf8(&bytes)
@@ -385,7 +386,10 @@ async fn body(
                 .iter()
                 .find(|input| input.from == From::Field && input.named == name);
             let (name, value) = match input {
-                Some(input) => (input.name.clone(), from_text(&input.shape, &text)),
+                Some(input) => (
+                    input.name.clone(),
+                    from_given(&input.name, &input.shape, &text)?,
+                ),
                 None => (name, Value::from(text)),
             };
             if fields.insert(name.clone(), value).is_some() {
@@ -424,7 +428,7 @@ async fn body(
     if !is_json {
         return Err(bad(415, "send JSON, as `application/json`".to_owned()));
     }
-    let bytes = reading.bytes(session).await?;
+    let bytes = reading.json(session).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
     }
@@ -444,6 +448,18 @@ async fn body(
         }
     }
     Ok(())
+}
+
+/// A text as what its input wants; JSON in it is read as strictly as a body.
+fn from_given(name: &str, shape: &Shape, text: &str) -> Result<Value, Unread> {
+    let value = from_text(shape, text);
+    if !(value.is_object() || value.is_array()) {
+        return Ok(value);
+    }
+    strict::value(text.as_bytes()).map_err(|why| {
+        let why = format!("`{name}` is not JSON: {why}");
+        Unread::Problem(Problem::new(400, Kind::BadInput, why))
+    })
 }
 
 /// What tells one request from another under the same key.

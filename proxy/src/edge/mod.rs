@@ -2,7 +2,7 @@
 //! of each request afterwards.
 
 pub(crate) mod access_log;
-mod announced;
+pub(crate) mod announced;
 pub(crate) mod auth;
 pub(crate) mod caching;
 pub(crate) mod capability;
@@ -22,7 +22,7 @@ pub(crate) mod limit;
 pub(crate) mod pipeline;
 pub(crate) mod problem;
 pub(crate) mod shared;
-mod strict;
+pub(crate) mod strict;
 pub(crate) mod text;
 pub(crate) mod token;
 pub(crate) mod trace;

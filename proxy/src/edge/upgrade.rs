@@ -135,6 +135,11 @@ pub(crate) async fn peer(
         )
         .await;
         let (address, count) = match found {
+            Ok(Ok((address, _))) if registry.resolver.is_own(address) => {
+                log::error!("`{}` is this gateway itself; nothing is sent", url.host);
+                ended(session, cx, Evidence::NotSent(Fault::Connect), None);
+                continue;
+            }
             Ok(Ok(found)) => found,
             Ok(Err(error)) => {
                 log::debug!("{error}");

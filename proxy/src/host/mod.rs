@@ -179,6 +179,9 @@ impl Host {
             registry.owner.clone_from(&older.heir);
             registry.beside(older.owner.clone());
         }
+        let own = sockets.iter().chain(&admin_socket);
+        let own = own.map(|(address, _)| *address).collect();
+        registry.resolver.set_own(own);
         let registry = Arc::new(registry);
         let snapshot = compile::compile(checked, &registry, 1)
             .map_err(|error| StartError::Compile(error.to_string()))?;

@@ -72,6 +72,8 @@ pub(crate) struct Registry {
     store: tokio::sync::OnceCell<Store>,
     tls: Arc<rustls::ClientConfig>,
     wires: Mutex<Vec<(Duration, Option<ClientTls>, Arc<Wire>)>>,
+    /// For hosts that callers choose.
+    guarded: Mutex<Option<Arc<Wire>>>,
     meters: Mutex<HashMap<String, Arc<Meter>>>,
     health: Mutex<HashMap<String, Arc<Health>>>,
     clients: Mutex<HashMap<String, (BaseUrl, client::Settings, Client)>>,
@@ -101,6 +103,7 @@ impl Registry {
             store: tokio::sync::OnceCell::new(),
             tls,
             wires: Mutex::default(),
+            guarded: Mutex::default(),
             meters: Mutex::default(),
             health: Mutex::default(),
             clients: Mutex::default(),
@@ -196,13 +199,35 @@ impl Registry {
             known.push((connect_timeout, tls.cloned(), Arc::clone(&wire)));
             wire
         };
-        Ok(match &self.progress {
+        Ok(self.watched(wire))
+    }
+
+    /// How requests get out whose host a caller chose. It shares no connection with others, which may lead into this
+    /// network.
+    pub(crate) fn guarded_wire(
+        &self,
+        connect_timeout: Duration,
+    ) -> Result<Arc<dyn Transport>, rustls::Error> {
+        let mut known = self.guarded.lock();
+        let wire = match &*known {
+            Some(wire) => Arc::clone(wire),
+            None => {
+                let resolver = self.resolver.public_only();
+                let wire = Arc::new(Wire::new(connect_timeout, resolver, &self.tls, None)?);
+                Arc::clone(known.insert(wire))
+            }
+        };
+        Ok(self.watched(wire))
+    }
+
+    fn watched(&self, wire: Arc<Wire>) -> Arc<dyn Transport> {
+        match &self.progress {
             None => wire,
             Some(progress) => Arc::new(Watched {
                 wire,
                 progress: Arc::clone(progress),
             }),
-        })
+        }
     }
 
     /// The meter of an account's cost, kept while its ceiling stays the same.

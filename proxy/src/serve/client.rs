@@ -61,6 +61,7 @@ pub(crate) struct Client(Arc<Inner>);
 
 struct Inner {
     connector: Connector,
+    resolver: Resolver,
     /// Scheme, host and port.
     origin: Uri,
     connect_timeout: Duration,
@@ -138,7 +139,7 @@ impl Client {
         resolver: Resolver,
         tls: &Arc<rustls::ClientConfig>,
     ) -> Result<Self, rustls::Error> {
-        let mut tcp = HttpConnector::new_with_resolver(resolver);
+        let mut tcp = HttpConnector::new_with_resolver(resolver.clone());
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(settings.connect_timeout));
@@ -164,6 +165,7 @@ impl Client {
         shared.set_spoken(settings.protocol == Protocol::Http2);
         Ok(Self(Arc::new(Inner {
             connector: HttpsConnector::new(tcp, tls, false, names),
+            resolver,
             origin,
             connect_timeout: settings.connect_timeout,
             keep_alive: settings.keep_alive,
@@ -322,6 +324,19 @@ impl Client {
             .await
             .map_err(|_| Evidence::NotSent(Fault::ConnectTimeout))?
             .map_err(lost)?;
+        let there = match &socket {
+            MaybeHttpsStream::Http(stream) => stream.inner().peer_addr(),
+            MaybeHttpsStream::Https(stream) => {
+                stream.inner().get_ref().0.inner().inner().peer_addr()
+            }
+        };
+        if there.is_ok_and(|there| self.0.resolver.is_own(there)) {
+            log::error!(
+                "`{}` is this gateway itself; nothing is sent",
+                self.0.origin
+            );
+            return Err(Evidence::NotSent(Fault::Connect));
+        }
         let speaks = match &socket {
             MaybeHttpsStream::Http(_) => self.0.protocol == Protocol::Http2,
             MaybeHttpsStream::Https(stream) => {

@@ -6,7 +6,7 @@
 
 use std::{
     future::Future,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket},
     pin::Pin,
     sync::{
         Arc,
@@ -21,6 +21,7 @@ use hickory_resolver::{
 };
 use hyper_util::client::legacy::connect::dns::Name;
 use moka::future::Cache;
+use parking_lot::RwLock;
 
 /// A short TTL is stretched to this, so that a name with TTL 0 does not cost a lookup a request.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -31,11 +32,17 @@ const FORGET: Duration = Duration::from_mins(10);
 
 /// Shared resolver; clones share the cache.
 #[derive(Clone)]
-pub(crate) struct Resolver(Arc<Inner>);
+pub(crate) struct Resolver {
+    shared: Arc<Inner>,
+    /// Whether names that stand for an address of this network do not resolve.
+    public_only: bool,
+}
 
 struct Inner {
     lookup: Option<TokioResolver>,
     answers: Cache<String, Arc<Answer>>,
+    /// Where this gateway itself listens, its admin port included.
+    own: RwLock<Vec<SocketAddr>>,
 }
 
 struct Answer {
@@ -75,7 +82,45 @@ impl Resolver {
             .max_capacity(1_024)
             .time_to_idle(FORGET)
             .build();
-        Self(Arc::new(Inner { lookup, answers }))
+        let own = RwLock::default();
+        Self {
+            shared: Arc::new(Inner {
+                lookup,
+                answers,
+                own,
+            }),
+            public_only: false,
+        }
+    }
+
+    /// The same, for names that a caller chose: one that stands for an address of this network does not resolve, at the
+    /// very moment of connecting, whatever it stood for before.
+    pub(crate) fn public_only(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            public_only: true,
+        }
+    }
+
+    /// Says where this gateway listens.
+    pub(crate) fn set_own(&self, addresses: Vec<SocketAddr>) {
+        *self.shared.own.write() = addresses;
+    }
+
+    /// Whether an address is one where this gateway listens, under whatever name it was found: requests to it would go in
+    /// circles, or reach the admin port.
+    pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
+        let ip = address.ip().to_canonical();
+        let own = self.shared.own.read();
+        own.iter().any(|known| {
+            let there = known.ip().to_canonical();
+            // Only an address of this machine can be bound.
+            let is_here = || UdpSocket::bind((ip, 0)).is_ok();
+            let reaches = there == ip
+                || (ip.is_unspecified() && there.is_loopback())
+                || (there.is_unspecified() && is_here());
+            known.port() == address.port() && reaches
+        })
     }
 
     /// Makes `host` known at these addresses.
@@ -87,7 +132,7 @@ impl Resolver {
             refreshing: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
         };
-        self.0
+        self.shared
             .answers
             .insert(host.to_owned(), Arc::new(answer))
             .await;
@@ -117,13 +162,16 @@ impl Resolver {
             return Ok(vec![literal]);
         }
         let answer = self.answer(host).await?;
+        if self.public_only && answer.addresses.iter().any(|address| is_private(*address)) {
+            return Err(failed(host, "it stands for a private address"));
+        }
         let turn = answer.turn.fetch_add(1, Relaxed) % answer.addresses.len().max(1);
         let (later, first) = answer.addresses.split_at(turn);
         Ok(first.iter().chain(later).copied().collect())
     }
 
     async fn answer(&self, host: &str) -> Result<Arc<Answer>, ResolveError> {
-        let known = self.0.answers.get(host).await;
+        let known = self.shared.answers.get(host).await;
         if let Some(answer) = known {
             if answer.fresh_until <= Instant::now() && !answer.refreshing.swap(true, Relaxed) {
                 self.refresh_in_background(host.to_owned(), Arc::clone(&answer));
@@ -131,7 +179,7 @@ impl Resolver {
             return Ok(answer);
         }
         let looked_up = self
-            .0
+            .shared
             .answers
             .try_get_with(host.to_owned(), self.look_up(host))
             .await;
@@ -142,7 +190,7 @@ impl Resolver {
         let resolver = self.clone();
         tokio::spawn(async move {
             match resolver.look_up(&host).await {
-                Ok(fresh) => resolver.0.answers.insert(host, fresh).await,
+                Ok(fresh) => resolver.shared.answers.insert(host, fresh).await,
                 Err(error) => {
                     log::warn!("{error}; keeping its last addresses");
                     tokio::time::sleep(SHORTEST).await;
@@ -153,7 +201,7 @@ impl Resolver {
     }
 
     async fn look_up(&self, host: &str) -> Result<Arc<Answer>, ResolveError> {
-        let Some(lookup) = &self.0.lookup else {
+        let Some(lookup) = &self.shared.lookup else {
             return Err(failed(host, "no resolver"));
         };
         let found = lookup
@@ -175,6 +223,47 @@ impl Resolver {
             refreshing: AtomicBool::new(false),
             turn: AtomicUsize::new(0),
         }))
+    }
+}
+
+/// Whether an address is of this machine or its network rather than of the internet, also where it is written within one of
+/// IPv6.
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            v4.is_private()
+                || v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || a == 0
+                || a >= 240
+                || (a == 100 && (64..128).contains(&b))
+                || (a == 192 && b == 0 && c == 0)
+                || (a == 198 && (18..20).contains(&b))
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, e, f, g, h] = v6.segments();
+            let within = |high: u16, low: u16| {
+                let [[a, b], [c, d]] = [high.to_be_bytes(), low.to_be_bytes()];
+                is_private(Ipv4Addr::new(a, b, c, d).into())
+            };
+            match (a, b, c, d, e, f) {
+                // Unspecified, loopback, and IPv4 as it was once written.
+                (0, 0, 0, 0, 0, 0) => true,
+                // Mapped and translated (RFC 4291 §2.5.5.2, RFC 2765, RFC 6052, RFC 3056).
+                (0, 0, 0, 0, 0, 0xffff) | (0, 0, 0, 0, 0xffff, 0) => within(g, h),
+                (0x64, 0xff9b, 0, 0, 0, 0) => within(g, h),
+                (0x64, 0xff9b, 1, ..) => true,
+                (0x2002, high, low, ..) => within(high, low),
+                _ => {
+                    v6.is_multicast()
+                        || v6.is_unique_local()
+                        || v6.is_unicast_link_local()
+                        || a & 0xffc0 == 0xfec0
+                }
+            }
+        }
     }
 }
 
@@ -212,7 +301,7 @@ impl tower_service::Service<Name> for Resolver {
 mod tests {
     use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
     use parking_lot::Mutex;
-    use tokio::net::UdpSocket;
+    use tokio::net::UdpSocket as Socket;
 
     use super::*;
 
@@ -224,7 +313,7 @@ mod tests {
 
     impl Server {
         async fn start() -> (Self, Resolver) {
-            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let socket = Socket::bind("127.0.0.1:0").await.unwrap();
             let mut connection = ConnectionConfig::udp();
             connection.port = socket.local_addr().unwrap().port();
             let server = Self {
@@ -280,6 +369,90 @@ mod tests {
             answer.extend(address);
         }
         answer
+    }
+
+    #[test]
+    fn addresses_of_this_network_are_told_from_those_of_the_internet() {
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "192.0.0.8",
+            "198.19.1.1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "224.0.0.1",
+            "::1",
+            "::",
+            "fe80::1",
+            "fec0::1",
+            "fd00::1",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+            "::ffff:0:127.0.0.1",
+            "::127.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+        ] {
+            assert!(is_private(private.parse().unwrap()), "{private}");
+        }
+        for public in [
+            "93.184.216.34",
+            "8.8.8.8",
+            "2606:4700::1111",
+            "100.128.0.1",
+            "::ffff:8.8.8.8",
+            "64:ff9b::808:808",
+            "2002:808:808::",
+        ] {
+            assert!(!is_private(public.parse().unwrap()), "{public}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_a_caller_chose_never_leads_into_this_network_whatever_it_stood_for_before()
+    {
+        let (server, resolver) = Server::start().await;
+        let guarded = resolver.public_only();
+        server.say(Some([93, 184, 216, 34]));
+        let found = guarded.lookup("api.example.com").await.unwrap();
+        assert_eq!(found, ["93.184.216.34".parse::<IpAddr>().unwrap()]);
+        // Rebound: whoever connects asks again, and is told no.
+        server.say(Some([127, 0, 0, 1]));
+        until(&resolver, "127.0.0.1").await;
+        let error = guarded.lookup("api.example.com").await.unwrap_err();
+        assert!(error.to_string().contains("private address"), "{error}");
+        // For names that the configuration chose it is an address as any other.
+        assert!(resolver.lookup("api.example.com").await.is_ok());
+    }
+
+    #[test]
+    fn this_gateway_is_known_under_every_address_of_its_own() {
+        let resolver = Resolver::with(None);
+        let own = |text: &str| resolver.is_own(text.parse().unwrap());
+        assert!(!own("127.0.0.1:9900"));
+        resolver.set_own(vec![
+            "127.0.0.1:9900".parse().unwrap(),
+            "0.0.0.0:8080".parse().unwrap(),
+        ]);
+        for address in [
+            "127.0.0.1:9900",
+            "[::ffff:127.0.0.1]:9900",
+            "0.0.0.0:9900",
+            "127.0.0.1:8080",
+            "127.1.2.3:8080",
+            "0.0.0.0:8080",
+        ] {
+            assert!(own(address), "{address}");
+        }
+        for address in ["127.0.0.1:9901", "127.0.0.2:9900", "192.0.2.1:8080"] {
+            assert!(!own(address), "{address}");
+        }
     }
 
     async fn until(resolver: &Resolver, expected: &str) {
@@ -360,7 +533,7 @@ mod tests {
             turn: AtomicUsize::new(0),
         };
         resolver
-            .0
+            .shared
             .answers
             .insert("stale.invalid".to_owned(), Arc::new(answer))
             .await;

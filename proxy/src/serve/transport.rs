@@ -302,8 +302,11 @@ impl Wire {
             .map_err(|_| Evidence::NotSent(Fault::Dns))?;
         let connecting = async {
             let mut last = Evidence::NotSent(Fault::Connect);
-            for address in addresses {
-                match TcpStream::connect(SocketAddr::new(address, port)).await {
+            let addresses = addresses
+                .into_iter()
+                .map(|address| SocketAddr::new(address, port));
+            for address in addresses.filter(|address| !self.resolver.is_own(*address)) {
+                match TcpStream::connect(address).await {
                     Ok(stream) => return Ok(stream),
                     Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                         last = Evidence::NotSent(Fault::ConnectTimeout);

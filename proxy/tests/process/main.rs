@@ -12,6 +12,7 @@
 )]
 
 mod binary;
+mod bombs;
 mod commands;
 mod compositions;
 #[path = "../../../tests/e2e/effects.rs"]

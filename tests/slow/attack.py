@@ -1,0 +1,101 @@
+"""Lets slowhttptest at a gateway while somebody else asks for something small, and judges both.
+
+How many connections are open is asked of the gateway: slowhttptest notices late that one was closed.
+"""
+
+import http.client
+import subprocess
+import sys
+import threading
+import time
+
+ADDRESS, ADMIN = sys.argv[1:]
+# The longest that a slow head or body may be held: its limit (5 s), and time for a busy machine.
+HELD = 10
+# name, slowhttptest's options, whether the gateway must close every connection by itself
+ATTACKS = [
+    ("heads that never end", ["-H", "-i", "2", "-u", f"http://{ADDRESS}/x"], True),
+    ("bodies that trickle", ["-B", "-i", "8", "-s", "8192", "-u", f"http://{ADDRESS}/x"], True),
+    (
+        "answers that are not read",
+        ["-X", "-w", "1", "-y", "16", "-n", "30", "-z", "1", "-u", f"http://{ADDRESS}/large"],
+        False,
+    ),
+]
+
+
+def get(address, path):
+    """The text at a path."""
+    host, port = address.split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    assert answer.status == 200, f"somebody else got {answer.status} for {path}"
+    return text
+
+
+def watch(seconds, over):
+    """Milliseconds of small requests, one after the other, until `over`."""
+    times = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not over.is_set():
+        began = time.monotonic()
+        get(ADDRESS, "/small")
+        times.append(1000 * (time.monotonic() - began))
+        time.sleep(0.02)
+    return times
+
+
+def count(over, counts):
+    """Moments, and how many connections are open then."""
+    while not over.is_set():
+        for line in get(ADMIN, "/metrics").splitlines():
+            if line.startswith("isobar_connections "):
+                counts.append((time.monotonic(), int(line.split()[1])))
+        time.sleep(0.2)
+
+
+def p99(times):
+    """All but one of a hundred took no longer."""
+    return sorted(times)[int(len(times) * 0.99)]
+
+
+def main():
+    failed = False
+    before = p99(watch(5, threading.Event()))
+    print(f"alone: p99 {before:.1f} ms")
+    # Twice as slow at most, but for what a busy machine makes of single requests.
+    allowed = max(2 * before, 1000)
+    for name, options, closes in ATTACKS:
+        over, times, counts = threading.Event(), [], []
+        others = [
+            threading.Thread(target=lambda: times.extend(watch(120, over))),
+            threading.Thread(target=count, args=(over, counts)),
+        ]
+        for other in others:
+            other.start()
+        command = ["slowhttptest", "-c", "300", "-r", "150", "-l", "20", "-p", "3"]
+        subprocess.run(command + options, capture_output=True, check=False)
+        # It leaves when it has no connection left; the count has to be seen, too.
+        time.sleep(1)
+        over.set()
+        for other in others:
+            other.join()
+        most = max(number for _, number in counts)
+        peak = max(moment for moment, number in counts if number == most)
+        # One is the other's own.
+        gone = next((moment for moment, number in counts if moment > peak and number <= 2), None)
+        held = gone - peak if gone else float("inf")
+        slow = p99(times)
+        good = most >= 100 and slow <= allowed and (not closes or held <= HELD)
+        failed |= not good
+        print(
+            f"{name}: {most} open at once, the last closed {held:.1f} s later; "
+            f"others' p99 {slow:.1f} ms of {allowed:.0f}: {'good' if good else 'BAD'}"
+        )
+    sys.exit(failed)
+
+
+main()
