@@ -17,6 +17,6 @@ generate:
     "${CARGO_TARGET_DIR:-target}/debug/isobar" schema --composition > docs/schema/isobar-composition.schema.json
     "${CARGO_TARGET_DIR:-target}/debug/isobar" vendors --markdown > docs/guide/vendors.md
 
-# Speed beside a bare Pingora proxy, nginx and HAProxy
+# Speed beside a bare Pingora proxy, nginx, HAProxy and Envoy
 compare *arguments:
     benches/compare {{ arguments }}
