@@ -1,4 +1,4 @@
-//! `HAProxy`, one thread. It logs to standard output, which is a file here.
+//! `HAProxy`, one thread. It logs to standard output, which is a file here; events do not wait for others (`http-no-delay`).
 
 use std::fmt::Write as _;
 
@@ -37,7 +37,7 @@ pub(super) fn configuration(wanted: &Wanted<'_>, features: bool) -> String {
     };
     format!(
         "global\n  nbthread 1\n  no strict-limits\n  maxconn {}\n  log stdout format raw local0\n\
-         defaults\n  mode http\n{log}  timeout connect 5s\n  timeout client 300s\n  timeout server 60s\n  http-reuse always\n\
+         defaults\n  mode http\n  option http-no-delay\n{log}  timeout connect 5s\n  timeout client 300s\n  timeout server 60s\n  http-reuse always\n\
          frontend front\n  bind {address}{tls} backlog 4096\n{guard}\
          backend origin\n  server s {upstream}\n",
         wanted.connections + 64,

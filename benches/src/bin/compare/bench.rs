@@ -105,7 +105,7 @@ impl Bench {
     ) -> (Vec<Subject>, String) {
         let (mut serving, mut note) = (Vec::new(), String::new());
         for subject in subjects {
-            match self.load(0.01, 1).on(subject.at(), 1, request) {
+            match self.load(0.0, 0).on(subject.at(), 1, request) {
                 Ok(_) => serving.push(subject),
                 Err(error) => {
                     let said = format!("{} is left out: {error}. ", subject.name);

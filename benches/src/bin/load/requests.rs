@@ -94,7 +94,8 @@ pub(super) async fn run(arguments: &Arguments) -> io::Result<Loaded> {
     for mut client in clients {
         running.spawn(async move {
             let (mut latencies, mut errors) = (Vec::with_capacity(64 * 1024), 0);
-            while Instant::now() < end {
+            // At least one, so that a server that answers nothing else than errors is found out.
+            loop {
                 let sent = Instant::now();
                 match client.exchange().await {
                     Ok(true) => latencies
@@ -104,6 +105,9 @@ pub(super) async fn run(arguments: &Arguments) -> io::Result<Loaded> {
                         errors += 1;
                         break;
                     }
+                }
+                if Instant::now() >= end {
+                    break;
                 }
             }
             (latencies, errors)
