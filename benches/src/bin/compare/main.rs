@@ -18,6 +18,7 @@ use isobar_benches::{
     process::placement,
     report::Section,
 };
+use serde::Deserialize;
 use serde_json::json;
 
 use bench::Bench;
@@ -114,8 +115,9 @@ fn main() -> io::Result<()> {
     let mut arguments = Arguments::parse();
     let all = workloads();
     if arguments.list {
-        all.iter()
-            .for_each(|workload| println!("{}", workload.name()));
+        for workload in &all {
+            println!("{}", workload.name());
+        }
         return Ok(());
     }
     let known = |name: &String| all.iter().any(|workload| workload.name() == name);
@@ -187,6 +189,12 @@ fn about(bench: &Bench) -> Vec<String> {
     ]
 }
 
+/// What is read of an earlier run.
+#[derive(Deserialize)]
+struct Kept {
+    sections: Vec<Section>,
+}
+
 /// All that was measured, in files that are current after each workload.
 struct Report {
     out: PathBuf,
@@ -199,8 +207,8 @@ impl Report {
         let out = arguments.out.clone();
         let sections = if arguments.keep {
             let text = fs::read(out.with_extension("json"))?;
-            let mut kept: serde_json::Value = serde_json::from_slice(&text)?;
-            serde_json::from_value(kept["sections"].take())?
+            let kept: Kept = serde_json::from_slice(&text)?;
+            kept.sections
         } else {
             Vec::new()
         };
