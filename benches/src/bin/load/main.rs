@@ -55,7 +55,10 @@ fn main() -> io::Result<()> {
             }
         }
     })?;
-    println!("{line}");
+    // Whoever waited for the connections has heard of them and listens no more.
+    if !line.is_empty() {
+        println!("{line}");
+    }
     Ok(())
 }
 
