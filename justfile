@@ -18,6 +18,6 @@ generate:
     "${CARGO_TARGET_DIR:-target}/debug/isobar" schema --cases > docs/schema/isobar-cases.schema.json
     "${CARGO_TARGET_DIR:-target}/debug/isobar" vendors --markdown > docs/guide/vendors.md
 
-# Speed beside a bare Pingora proxy, nginx and HAProxy
+# Speed beside a bare Pingora proxy, nginx, HAProxy and Envoy
 compare *arguments:
     benches/compare {{ arguments }}

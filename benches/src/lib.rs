@@ -5,9 +5,16 @@
 //! anything.
 
 pub mod byhand;
+pub mod calls;
+pub mod composed;
+pub mod contenders;
+pub mod load;
 pub mod process;
+pub mod report;
+pub mod rounds;
+pub mod spread;
 
-use std::{fmt::Write as _, net::SocketAddr};
+use std::fmt::Write as _;
 
 /// Answer that every subject passes on: 200 bytes of JSON.
 pub const SMALL: &str = concat!(
@@ -21,30 +28,6 @@ pub const TRANSLATED: &str = concat!(
     r#"{"translations":[{"detected_source_language":"EN","text":"Le temps est beau à Londres aujourd'hui.","#,
     r#""billed_characters":37}]}"#
 );
-
-/// What `load` reports.
-#[derive(Debug, Clone, Copy, serde::Serialize, serde::Deserialize)]
-pub struct Loaded {
-    /// Requests answered with 200.
-    pub requests: u64,
-    /// Everything else.
-    pub errors: u64,
-    /// Seconds it ran.
-    pub seconds: f64,
-    /// Median latency, microseconds.
-    pub p50: u32,
-    /// 99th percentile, microseconds.
-    pub p99: u32,
-}
-
-impl Loaded {
-    /// Requests a second.
-    pub fn rate(&self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 requests")]
-        let requests = self.requests as f64;
-        requests / self.seconds
-    }
-}
 
 /// What the three calls of the composition that is measured are answered with: a text that was heard, how it feels, and
 /// who is in it.
@@ -109,27 +92,4 @@ pub fn recording(bytes: u32) -> Vec<u8> {
     let sound = (0..bytes).map(|at| (at.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]);
     file.extend(sound);
     file
-}
-
-/// Isobar with its whole pipeline on: key, limits, a hundred routes, metrics, access log.
-pub fn gateway(address: SocketAddr, upstream: SocketAddr, mode: &str) -> String {
-    let key = isobar_config::hash_key("bench-key-0123456789abcdef");
-    let mut text = format!(
-        "isobar: 1\nlisten: [ {{ http: \"{address}\" }} ]\nlog: {{ access: \"file:./access-{mode}.log\" }}\n\
-         clients: {{ bench: {{ key: \"{key}\" }} }}\nupstreams: {{ origin: \"http://{upstream}\" }}\n\
-         pools: {{ main: [origin] }}\nlimits: {{ rate: 1000000000/s, replay: 2MiB, connections_per_ip: 100000 }}\nroutes:\n"
-    );
-    for number in 0..98 {
-        let _ = writeln!(
-            text,
-            "  - {{ match: \"/v{number}/things/{{id}}/*\", forward: main }}"
-        );
-    }
-    for path in ["/v1/items/{id}", "/bytes/{n}"] {
-        let _ = writeln!(
-            text,
-            "  - {{ match: \"{path}\", forward: {{ pool: main, mode: {mode} }} }}"
-        );
-    }
-    text
 }

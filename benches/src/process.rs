@@ -1,8 +1,8 @@
 //! Processes that are measured, and those that measure.
 
 use std::{
-    fs, io,
-    io::{Read as _, Write as _},
+    env, fs, io,
+    io::{BufRead as _, BufReader},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::Loaded;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Core of what is measured.
 pub const PROXY_CORE: &str = "0";
@@ -27,6 +27,15 @@ pub fn pin_is_possible() -> bool {
             .is_ok_and(|status| status.success())
 }
 
+/// Where processes run, in words.
+pub fn placement(pinned: bool) -> &'static str {
+    if pinned {
+        "Proxy on one core, clients and upstream on another"
+    } else {
+        "Proxy, clients and upstream on any core (taskset or a second core is missing)"
+    }
+}
+
 /// A program, on a core of its own where that is possible.
 pub fn command(pinned: bool, core: &str, program: &Path) -> Command {
     if pinned {
@@ -38,14 +47,26 @@ pub fn command(pinned: bool, core: &str, program: &Path) -> Command {
     }
 }
 
+/// Where a program lies that is installed on this machine.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin")])
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
 /// An address on loopback that nobody listens on.
 pub fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
+/// Longest wait for a server to listen: some begin under valgrind, or on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// Waits until something listens.
 pub fn wait_for(address: SocketAddr) -> io::Result<()> {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + PATIENCE;
     loop {
         match TcpStream::connect(address) {
             Ok(_) => return Ok(()),
@@ -55,8 +76,60 @@ pub fn wait_for(address: SocketAddr) -> io::Result<()> {
     }
 }
 
-/// Seconds of user and system time that a process has used.
+/// Lets this process and those that it starts have so many files open, or as many as the machine allows; how many that
+/// is.
+pub fn raise_open_files(wanted: u64) -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    for most in [limit.maximum.map(|most| most.max(wanted)), limit.maximum] {
+        let raised = Rlimit {
+            current: most.map(|most| wanted.min(most)),
+            maximum: most,
+        };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            break;
+        }
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(wanted)
+}
+
+/// A process, its children, and theirs.
+fn family(process: u32) -> io::Result<Vec<u32>> {
+    let mut parents = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // Those that have ended meanwhile have no file.
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        if let Some(parent) = after_name(&stat).nth(1) {
+            parents.push((id, parent.parse::<u32>().unwrap_or_default()));
+        }
+    }
+    let mut family = vec![process];
+    let mut at = 0;
+    while let Some(parent) = family.get(at).copied() {
+        let children = parents.iter().filter(|(_, of)| *of == parent);
+        family.extend(children.map(|(id, _)| *id));
+        at += 1;
+    }
+    Ok(family)
+}
+
+/// The words of `/proc/PID/stat` after the program's name, which may have spaces in it.
+fn after_name(stat: &str) -> impl Iterator<Item = &str> {
+    let (_, after) = stat.rsplit_once(')').unwrap_or_default();
+    after.split_whitespace()
+}
+
+/// Seconds of user and system time that a process and its children have used.
 pub fn cpu(process: u32) -> io::Result<f64> {
+    let spent = family(process)?.into_iter().map(alone);
+    Ok(spent.flatten().sum())
+}
+
+/// Seconds of user and system time of one process.
+fn alone(process: u32) -> io::Result<f64> {
     // Nanoseconds on the run queue's clock, of every thread; finer than the ticks of `stat`.
     let mut total = 0_u64;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
@@ -70,16 +143,42 @@ pub fn cpu(process: u32) -> io::Result<f64> {
     if total > 0 {
         return Ok(Duration::from_nanos(total).as_secs_f64());
     }
-    // user and system time are fields 14 and 15, in hundredths of a second on every Linux in use.
+    // In hundredths of a second on every Linux in use.
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let after = stat.rsplit(')').next().unwrap_or_default();
-    let ticks = |field: usize| {
-        after
-            .split_whitespace()
-            .nth(field)
-            .and_then(|word| word.parse::<f64>().ok())
-    };
-    Ok((ticks(11).unwrap_or_default() + ticks(12).unwrap_or_default()) / 100.0)
+    let ticks = after_name(&stat).skip(11).take(2);
+    Ok(ticks
+        .filter_map(|word| word.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0)
+}
+
+/// Bytes of memory that a process and its children have now.
+pub fn resident(process: u32) -> io::Result<u64> {
+    memory(process, "VmRSS:")
+}
+
+/// The most bytes that a process and its children had at once since [`forget_peak`].
+pub fn peak(process: u32) -> io::Result<u64> {
+    memory(process, "VmHWM:")
+}
+
+/// Begins to look for the most memory again.
+pub fn forget_peak(process: u32) -> io::Result<()> {
+    for process in family(process)? {
+        fs::write(format!("/proc/{process}/clear_refs"), "5")?;
+    }
+    Ok(())
+}
+
+fn memory(process: u32, line: &str) -> io::Result<u64> {
+    let mut total = 0;
+    for process in family(process)? {
+        let text = fs::read_to_string(format!("/proc/{process}/status"))?;
+        let rest = text.lines().find_map(|known| known.strip_prefix(line));
+        let kib = rest.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+        total += kib.unwrap_or_default() * 1024;
+    }
+    Ok(total)
 }
 
 /// Ends a process that this one started.
@@ -108,7 +207,7 @@ impl Drop for Running {
 
 /// Folder of this program and the others of the benches.
 pub fn programs() -> io::Result<PathBuf> {
-    let folder = std::env::current_exe()?.parent().map(Path::to_owned);
+    let folder = env::current_exe()?.parent().map(Path::to_owned);
     Ok(folder.unwrap_or_default())
 }
 
@@ -121,104 +220,38 @@ pub fn start_origin(
     let mut origin = command(pinned, LOAD_CORE, &folder.join("origin"))
         .stdout(Stdio::piped())
         .spawn()?;
-    let mut line = Vec::new();
-    if let Some(out) = &mut origin.stdout {
-        let mut byte = [0];
-        while out.read(&mut byte)? == 1 && byte != *b"\n" {
-            line.extend_from_slice(&byte);
-        }
-    }
+    let out = origin.stdout.take();
     running.extend([origin]);
-    String::from_utf8_lossy(&line)
-        .parse()
-        .map_err(io::Error::other)
+    let mut line = String::new();
+    if let Some(out) = out {
+        BufReader::new(out).read_line(&mut line)?;
+    }
+    line.trim().parse().map_err(io::Error::other)
 }
 
-/// What puts load on a server.
-pub struct Load<'a> {
-    /// Where the benches' programs are.
-    pub folder: &'a Path,
-    /// For files.
-    pub scratch: &'a Path,
-    /// Whether it has a core of its own.
-    pub pinned: bool,
-    /// Seconds of load.
-    pub seconds: f64,
-    /// Requests sent before any is counted, over all connections.
-    pub warm_up: u32,
-}
+#[cfg(test)]
+mod tests {
+    use std::process::{self, Command, Stdio};
 
-/// A request that is sent over and over.
-pub struct Request<'a> {
-    /// Path.
-    pub path: &'a str,
-    /// Media type of the body.
-    pub media_type: &'a str,
-    /// Value of `authorization`.
-    pub authorization: &'a str,
-    /// Body, sent with POST.
-    pub body: &'a [u8],
-}
+    use super::{Running, cpu, family, peak, resident};
 
-impl Load<'_> {
-    /// Loads a server; an error if any request failed.
-    pub fn at(
-        &self,
-        address: SocketAddr,
-        connections: usize,
-        request: &Request<'_>,
-    ) -> io::Result<Loaded> {
-        let file: PathBuf = self.scratch.join("body");
-        fs::File::create(&file)?.write_all(request.body)?;
-        let output = command(self.pinned, LOAD_CORE, &self.folder.join("load"))
-            .arg(address.to_string())
-            .args(["--connections", &connections.to_string()])
-            .args(["--seconds", &self.seconds.to_string()])
-            .args(["--path", request.path])
-            .args(["--content-type", request.media_type])
-            .args(["--authorization", request.authorization])
-            .args(["--warm-up", &self.warm_up.to_string(), "--body"])
-            .arg(&file)
-            .stderr(Stdio::inherit())
-            .output()?;
-        let loaded: Loaded = serde_json::from_slice(&output.stdout)
-            .map_err(|error| io::Error::other(format!("the load failed: {error}")))?;
-        if loaded.errors > 0 || loaded.requests == 0 {
-            return Err(io::Error::other(format!(
-                "{}: {} requests failed",
-                request.path, loaded.errors
-            )));
-        }
-        Ok(loaded)
+    #[test]
+    fn children_belong_to_a_process() {
+        let child = Command::new("sleep")
+            .arg("10")
+            .stdout(Stdio::null())
+            .spawn();
+        let running = Running(vec![child.unwrap()]);
+        let family = family(process::id()).unwrap();
+        assert_eq!(family[0], process::id());
+        assert!(family.contains(&running.0[0].id()), "{family:?}");
     }
 
-    /// Loads a process; also tells the microseconds of its processor time for each request.
-    pub fn on(
-        &self,
-        (address, process): (SocketAddr, u32),
-        connections: usize,
-        request: &Request<'_>,
-    ) -> io::Result<(Loaded, f64)> {
-        let before = cpu(process)?;
-        let loaded = self.at(address, connections, request)?;
-        let spent = cpu(process)? - before;
-        // Connections share the warm-up, rounded up.
-        let share = u32::try_from(connections).unwrap_or(1);
-        let warm = self.warm_up.div_ceil(share) * share;
-        #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 requests")]
-        let requests = loaded.requests as f64;
-        Ok((loaded, spent * 1e6 / (requests + f64::from(warm))))
+    #[test]
+    fn this_process_uses_time_and_memory() {
+        let me = process::id();
+        assert!(cpu(me).unwrap() > 0.0);
+        assert!(resident(me).unwrap() > 100_000);
+        assert!(peak(me).unwrap() >= 100_000);
     }
-}
-
-/// Median, least and most.
-pub fn median(values: &[f64]) -> (f64, f64, f64) {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    let at = |index: usize| values.get(index).copied().unwrap_or_default();
-    (
-        at(values.len() / 2),
-        at(0),
-        at(values.len().saturating_sub(1)),
-    )
 }

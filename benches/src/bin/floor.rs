@@ -5,6 +5,7 @@ use std::{env, net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use pingora_core::{
     Result,
+    listeners::tls::TlsSettings,
     server::{Server, configuration::ServerConf},
     upstreams::peer::HttpPeer,
 };
@@ -29,7 +30,7 @@ impl ProxyHttp for Floor {
 fn main() {
     let mut arguments = env::args().skip(1);
     let (Some(listen), Some(upstream)) = (arguments.next(), arguments.next()) else {
-        eprintln!("floor LISTEN UPSTREAM");
+        eprintln!("floor LISTEN UPSTREAM [CERTIFICATE KEY]");
         return;
     };
     let Ok(upstream) = upstream.parse() else {
@@ -45,7 +46,17 @@ fn main() {
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let mut service = http_proxy_service(&Arc::clone(&server.configuration), Floor(upstream));
-    service.add_tcp(&listen);
+    if let (Some(certificate), Some(key)) = (arguments.next(), arguments.next()) {
+        match TlsSettings::intermediate(&certificate, &key) {
+            Ok(mut tls) => {
+                tls.enable_h2();
+                service.add_tls_with_settings(&listen, None, tls);
+            }
+            Err(error) => return eprintln!("{certificate}: {error}"),
+        }
+    } else {
+        service.add_tcp(&listen);
+    }
     server.add_service(service);
     server.run_forever();
 }

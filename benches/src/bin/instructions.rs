@@ -1,118 +1,244 @@
-//! Instructions per small request, counted by valgrind's callgrind: a figure that other load on the machine does not
-//! disturb. Called by `benches/instructions`, which builds the subjects.
+//! Instructions per request, counted by valgrind's callgrind: a figure that other load on the machine does not disturb, so
+//! that a change of a few percent can be told. Compared with counts that are kept. Called by `benches/instructions`, which
+//! builds the subjects.
 
 use std::{
-    env, fs,
-    io::{self, BufRead as _, BufReader},
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    collections::BTreeMap,
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
-use clap::Parser;
-use isobar_benches::gateway;
+use clap::{Parser, ValueEnum};
+use isobar_benches::{
+    calls, composed,
+    contenders::{Wanted, gateway},
+    load::KEY,
+    process::{Running, free_port, programs, start_origin, wait_for},
+};
+use serde::{Deserialize, Serialize};
 
-/// Requests of the shorter and the longer run; their difference is what is divided.
-const REQUESTS: [u64; 2] = [1_024, 4_096];
-/// Longest wait for a proxy to listen; valgrind is slow.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// Instructions per small request of both of Isobar's ways, beside a bare Pingora proxy.
+/// Instructions per request of Isobar's ways, beside a bare Pingora proxy, and whether they are more than before.
 #[derive(Parser)]
 struct Arguments {
-    /// Fail when a way takes more than so many times the bare proxy's instructions
+    /// Ways; all without any
+    ways: Vec<Way>,
+    /// Counts that are kept
+    #[arg(long, default_value = "benches/instructions.json")]
+    kept: PathBuf,
+    /// Write what is counted to that file instead of comparing with it
+    #[arg(long)]
+    renew: bool,
+    /// Also fail when exchange or stream takes more than so many times the bare proxy's instructions
     #[arg(long)]
     most: Option<f64>,
+    /// Requests of the shorter run; the longer has four times as many, and their difference is what is divided
+    #[arg(long, default_value_t = 1_024)]
+    requests: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Way {
+    /// A bare Pingora proxy
+    Floor,
+    /// Small JSON, read first
+    Exchange,
+    /// Small JSON, passed on
+    Stream,
+    /// A sentence translated
+    Capability,
+    /// One call, then two at once, merged
+    Composition,
+}
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Exchange => "exchange",
+            Self::Stream => "stream",
+            Self::Capability => "capability",
+            Self::Composition => "composition",
+        }
+    }
+}
+
+/// Counts of a release build.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    /// How much more than its count a way may take, as a part of it.
+    tolerance: f64,
+    /// Instructions a request.
+    instructions: BTreeMap<Way, u64>,
 }
 
 fn main() -> io::Result<()> {
-    let arguments = Arguments::parse();
-    let folder = env::current_exe()?
-        .parent()
-        .map(Path::to_owned)
-        .unwrap_or_default();
-    let scratch = tempfile::tempdir()?;
-    let mut origin = Command::new(folder.join("origin"))
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let counted = read_address(&mut origin).and_then(|upstream| {
-        ["floor", "exchange", "stream"]
-            .into_iter()
-            .map(|way| Ok((way, each(&folder, scratch.path(), upstream, way)?)))
-            .collect::<io::Result<Vec<_>>>()
-    });
-    end(&mut origin, "-KILL")?;
-    let counted = counted?;
-    let floor = counted.first().map_or(1, |(_, floor)| *floor);
-    let mut over = false;
-    for (way, instructions) in counted {
-        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-        let ratio = instructions as f64 / floor as f64;
-        println!("{way:<10} {instructions:>8} instructions a request  {ratio:.2}");
-        over |= arguments.most.is_some_and(|most| ratio > most);
+    let mut arguments = Arguments::parse();
+    if arguments.ways.is_empty() {
+        arguments.ways = Way::value_variants().to_vec();
     }
-    if over {
-        return Err(io::Error::other("more than was promised"));
+    let mut kept = match fs::read(&arguments.kept) {
+        Ok(text) => serde_json::from_slice(&text)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Kept {
+            tolerance: 0.03,
+            instructions: BTreeMap::new(),
+        },
+        Err(error) => return Err(error),
+    };
+    let folder = programs()?;
+    let mut running = Running::default();
+    let upstream = start_origin(&folder, false, &mut running)?;
+    let mut counted = BTreeMap::new();
+    for way in arguments.ways {
+        let count = each(&folder, upstream, way, arguments.requests)?;
+        counted.insert(way, count);
+        println!("{:<12} {count:>9} instructions a request", way.name());
     }
-    Ok(())
+    let mut wrong = over_the_floor(&counted, arguments.most);
+    if arguments.renew {
+        kept.instructions.extend(counted);
+        fs::write(&arguments.kept, serde_json::to_vec_pretty(&kept)?)?;
+        println!("Written to {}.", arguments.kept.display());
+    } else {
+        wrong.extend(compared(&kept, &counted));
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(io::Error::other(wrong.join("; ")))
+    }
 }
 
-fn read_address(origin: &mut Child) -> io::Result<SocketAddr> {
-    let mut line = String::new();
-    if let Some(out) = origin.stdout.take() {
-        BufReader::new(out).read_line(&mut line)?;
+/// Ways that take more than so many times what the floor takes.
+fn over_the_floor(counted: &BTreeMap<Way, u64>, most: Option<f64>) -> Vec<String> {
+    let Some(floor) = counted.get(&Way::Floor) else {
+        return Vec::new();
+    };
+    let mut wrong = Vec::new();
+    for way in [Way::Exchange, Way::Stream] {
+        if let Some(count) = counted.get(&way) {
+            let ratio = ratio(*count, *floor);
+            println!("{} to floor: {ratio:.2}", way.name());
+            if most.is_some_and(|most| ratio > most) {
+                wrong.push(format!("{} takes {ratio:.2} times the floor", way.name()));
+            }
+        }
     }
-    line.trim().parse().map_err(io::Error::other)
+    wrong
 }
 
-/// Instructions per request of one subject.
-fn each(folder: &Path, scratch: &Path, upstream: SocketAddr, way: &str) -> io::Result<u64> {
-    let [fewer, more] = REQUESTS;
-    let low = run(folder, scratch, upstream, way, fewer)?;
-    let high = run(folder, scratch, upstream, way, more)?;
-    Ok(high.saturating_sub(low) / (more - fewer))
+/// Ways that take more than before, or of which nothing is kept.
+fn compared(kept: &Kept, counted: &BTreeMap<Way, u64>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (way, count) in counted {
+        let name = way.name();
+        let Some(known) = kept.instructions.get(way) else {
+            wrong.push(format!("no count of {name} is kept (--renew writes one)"));
+            continue;
+        };
+        let ratio = ratio(*count, *known);
+        println!("{name}: {ratio:.3} of the {known} that are kept");
+        if ratio > 1.0 + kept.tolerance {
+            wrong.push(format!("{name} takes {ratio:.3} times what it took"));
+        } else if ratio < 1.0 - kept.tolerance {
+            println!("{name} takes less than it did: --renew keeps that.");
+        }
+    }
+    wrong
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn ratio(count: u64, base: u64) -> f64 {
+    count as f64 / base as f64
+}
+
+/// Instructions per request of one way.
+fn each(folder: &Path, upstream: SocketAddr, way: Way, requests: u64) -> io::Result<u64> {
+    let low = run(folder, upstream, way, requests)?;
+    let high = run(folder, upstream, way, requests * 4)?;
+    Ok(high.saturating_sub(low) / (requests * 3))
 }
 
 /// Instructions of a whole run.
-fn run(
-    folder: &Path,
-    scratch: &Path,
-    upstream: SocketAddr,
-    way: &str,
-    requests: u64,
-) -> io::Result<u64> {
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let told = scratch.join("callgrind.txt");
+fn run(folder: &Path, upstream: SocketAddr, way: Way, requests: u64) -> io::Result<u64> {
+    let scratch = tempfile::tempdir()?;
+    let address = free_port()?;
+    let told = scratch.path().join("callgrind.txt");
     let mut valgrind = Command::new("valgrind");
     valgrind
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(format!("--log-file={}", told.display()))
-        .current_dir(scratch)
+        .current_dir(scratch.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    if way == "floor" {
+    if way == Way::Floor {
         valgrind.arg(folder.join("floor"));
         valgrind.args([address.to_string(), upstream.to_string()]);
     } else {
-        let file = scratch.join("isobar.yaml");
-        fs::write(&file, gateway(address, upstream, way))?;
         valgrind.arg(folder.join("isobar"));
-        valgrind.args(["serve", "--threads", "1", "-c"]).arg(file);
+        valgrind.args(["serve", "--threads", "1", "-c"]);
+        valgrind.arg(configuration(way, address, upstream, scratch.path())?);
     }
     let mut proxy = valgrind.spawn()?;
     let served = wait_for(address).and_then(|()| {
         let mut load = Command::new(folder.join("load"));
-        load.args([&address.to_string(), "--connections", "32"]);
+        load.args(["requests", &address.to_string(), "--connections", "32"]);
         load.args(["--seconds", "0", "--warm-up", &requests.to_string()]);
+        let (path, body) = match way {
+            Way::Floor | Way::Exchange | Way::Stream => ("/v1/items/42", None),
+            Way::Capability => (calls::SENTENCE.0, Some(calls::SENTENCE.1)),
+            Way::Composition => (composed::PATH, Some(composed::ASKED)),
+        };
+        load.args(["--path", path]);
+        if let Some(body) = body {
+            let file = scratch.path().join("body");
+            fs::write(&file, body)?;
+            load.args(["--content-type", "application/json", "--body"]);
+            load.arg(file);
+        }
         load.stdout(Stdio::null()).status()
     });
-    end(&mut proxy, "-INT")?;
+    interrupt(&mut proxy)?;
     if !served?.success() {
-        return Err(io::Error::other(format!("{way} did not serve the load")));
+        return Err(io::Error::other(format!(
+            "{} did not serve the load",
+            way.name()
+        )));
     }
     collected(&fs::read_to_string(told)?)
+}
+
+/// Writes the configuration of a way and tells its file.
+fn configuration(
+    way: Way,
+    address: SocketAddr,
+    upstream: SocketAddr,
+    scratch: &Path,
+) -> io::Result<PathBuf> {
+    let file = scratch.join("gateway.yaml");
+    let text = match way {
+        Way::Composition => return composed::gateway(address, upstream, scratch),
+        Way::Capability => format!(
+            "isobar: 1\nlisten: [ {{ http: \"{address}\" }} ]\nlog: {{ access: \"file:./access.log\" }}\n\
+             clients: {{ bench: {{ key: \"{}\" }} }}\n\
+             accounts: {{ deepl: {{ vendor: deepl, key: a-key, base: \"http://{upstream}/deepl\" }} }}\n",
+            isobar_config::hash_key(KEY)
+        ),
+        Way::Floor | Way::Exchange | Way::Stream => {
+            let wanted = Wanted {
+                address,
+                upstream,
+                routes: 100,
+                tls: None,
+                connections: 4096,
+            };
+            gateway(&wanted, way.name())
+        }
+    };
+    fs::write(&file, text)?;
+    Ok(file)
 }
 
 /// The number in callgrind's `Collected : 286650931`.
@@ -124,21 +250,58 @@ fn collected(text: &str) -> io::Result<u64> {
     number.ok_or_else(|| io::Error::other(format!("callgrind counted nothing: {text}")))
 }
 
-fn wait_for(address: SocketAddr) -> io::Result<()> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match TcpStream::connect(address) {
-            Ok(_) => return Ok(()),
-            Err(error) if Instant::now() > end => return Err(error),
-            Err(_) => thread::sleep(Duration::from_millis(100)),
-        }
-    }
-}
-
-fn end(process: &mut Child, signal: &str) -> io::Result<()> {
+/// Lets a process end by itself, so that callgrind can tell.
+fn interrupt(process: &mut Child) -> io::Result<()> {
     Command::new("kill")
-        .args([signal, &process.id().to_string()])
+        .args(["-INT", &process.id().to_string()])
         .status()?;
     process.wait()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Kept, Way, collected, compared, over_the_floor};
+
+    fn kept() -> Kept {
+        Kept {
+            tolerance: 0.03,
+            instructions: BTreeMap::from([(Way::Exchange, 1_000), (Way::Stream, 1_000)]),
+        }
+    }
+
+    #[test]
+    fn only_more_than_the_tolerance_is_wrong() {
+        let counted = BTreeMap::from([(Way::Exchange, 1_029), (Way::Stream, 900)]);
+        assert!(compared(&kept(), &counted).is_empty());
+        let counted = BTreeMap::from([(Way::Exchange, 1_031), (Way::Composition, 7)]);
+        assert_eq!(
+            compared(&kept(), &counted),
+            [
+                "exchange takes 1.031 times what it took",
+                "no count of composition is kept (--renew writes one)"
+            ]
+        );
+    }
+
+    #[test]
+    fn ways_are_held_to_the_floor_where_that_is_asked() {
+        let counted = BTreeMap::from([(Way::Floor, 100), (Way::Exchange, 111), (Way::Stream, 99)]);
+        assert!(over_the_floor(&counted, None).is_empty());
+        assert_eq!(
+            over_the_floor(&counted, Some(1.1)),
+            ["exchange takes 1.11 times the floor"]
+        );
+    }
+
+    #[test]
+    fn the_count_is_in_what_callgrind_says() {
+        assert_eq!(
+            collected("==1== \n==1== Collected : 286650931\n").unwrap(),
+            286_650_931
+        );
+        assert!(collected("==1== killed").is_err());
+    }
 }

@@ -1,8 +1,12 @@
 //! The upstream of every bench: reads heads, answers from memory. `/bytes/N` answers N bytes, any other path 200 bytes
-//! of JSON; bodies are read and dropped. Two vendors' paths have answers as those vendors give them, and `/heard`,
+//! of JSON; `/events/N/GAP` sends N server-sent events, GAP microseconds apart, each with the time at which it leaves. Bodies
+//! are read and dropped. Two vendors' paths have answers as those vendors give them, and `/heard`,
 //! `/mood` and `/people` those of a composition's three calls.
 
-use std::io;
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
 
 use isobar_benches::{HEARD, MOOD, PEOPLE, SMALL, TRANSLATED, answer};
 use tokio::{
@@ -62,6 +66,7 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
         let size = request
             .path
             .and_then(|path| path.strip_prefix("/bytes/")?.parse::<usize>().ok());
+        let events = request.path.and_then(events);
         let whole = match request.path {
             Some(path) if path.contains("/v1/listen") => heard.as_bytes(),
             Some(path) if path.contains("/v2/translate") => translated.as_bytes(),
@@ -84,6 +89,10 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
             }
             left -= read;
         }
+        if let Some((count, gap)) = events {
+            send_events(&mut stream, count, gap).await?;
+            continue;
+        }
         match size {
             None => stream.write_all(whole).await?,
             Some(size) => {
@@ -101,4 +110,28 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
             }
         }
     }
+}
+
+/// How many events are asked for, and how far apart.
+fn events(path: &str) -> Option<(u32, Duration)> {
+    let (count, gap) = path.strip_prefix("/events/")?.split_once('/')?;
+    Some((
+        count.parse().ok()?,
+        Duration::from_micros(gap.parse().ok()?),
+    ))
+}
+
+/// The first event follows the head after as long as each follows the one before.
+async fn send_events(stream: &mut TcpStream, count: u32, gap: Duration) -> io::Result<()> {
+    let head =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await?;
+    for _ in 0..count {
+        tokio::time::sleep(gap).await;
+        let now = SystemTime::UNIX_EPOCH.elapsed().map_err(io::Error::other)?;
+        let event = format!("data: {}\n\n", now.as_nanos());
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        stream.write_all(chunk.as_bytes()).await?;
+    }
+    stream.write_all(b"0\r\n\r\n").await
 }

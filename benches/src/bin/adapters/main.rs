@@ -1,13 +1,13 @@
 //! What adapters cost: a request rendered, an answer read, and whole calls through a gateway beside the same by hand.
 //! Called by `benches/adapters`, which builds what it needs.
 
-mod calls;
 mod memory;
 mod work;
 
 use std::io;
 
 use clap::{Parser, ValueEnum};
+use isobar_benches::calls;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -40,10 +40,12 @@ fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
     let wants = |part| arguments.only.is_none_or(|only| only == part);
     if wants(Part::Work) {
-        work::run(arguments.rounds);
+        work::run(arguments.rounds)?;
     }
     if wants(Part::Calls) {
-        calls::run(arguments.rounds, arguments.seconds)?;
+        for section in calls::run(arguments.rounds, arguments.seconds)? {
+            println!("{}", section.markdown());
+        }
     }
     if wants(Part::Memory) {
         memory::run()?;

@@ -5,13 +5,15 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::Path,
-    process::{Child, Stdio},
+    process::Stdio,
     thread,
 };
 
 use isobar_benches::{
+    load::KEY,
     process::{
-        PROXY_CORE, command, free_port, pin_is_possible, programs, start_origin, stop, wait_for,
+        PROXY_CORE, Running, command, free_port, peak, pin_is_possible, programs, resident,
+        start_origin, wait_for,
     },
     recording,
 };
@@ -20,7 +22,6 @@ use isobar_benches::{
 const UPLOADS: usize = 32;
 /// Bytes of sound in each.
 const SIZE: u32 = 25_000_000;
-const KEY: &str = "bench-key-0123456789abcdef";
 
 pub(super) fn run() -> io::Result<()> {
     println!(
@@ -49,12 +50,8 @@ fn with_budget(budget: u64) -> io::Result<(u64, u64, usize)> {
     let folder = programs()?;
     let scratch = tempfile::tempdir()?;
     let pinned = pin_is_possible();
-    let mut running: Vec<Child> = Vec::new();
-    let measured = measure(&folder, scratch.path(), pinned, budget, &mut running);
-    for process in &mut running {
-        stop(process);
-    }
-    measured
+    let mut running = Running::default();
+    measure(&folder, scratch.path(), pinned, budget, &mut running)
 }
 
 fn measure(
@@ -62,7 +59,7 @@ fn measure(
     scratch: &Path,
     pinned: bool,
     budget: u64,
-    running: &mut Vec<Child>,
+    running: &mut Running,
 ) -> io::Result<(u64, u64, usize)> {
     let origin = start_origin(folder, pinned, running)?;
     let address = free_port()?;
@@ -84,12 +81,12 @@ fn measure(
         .stderr(fs::File::create(scratch.join("memory.log"))?)
         .spawn()?;
     let process = gateway.id();
-    running.push(gateway);
+    running.0.push(gateway);
     wait_for(address)?;
     if !upload(address, 16_000)? {
         return Err(io::Error::other("the gateway does not transcribe"));
     }
-    let before = status(process, "VmRSS:")?;
+    let before = resident(process)? >> 20;
     let uploads: Vec<_> = (0..UPLOADS)
         .map(|_| thread::spawn(move || upload(address, SIZE)))
         .collect();
@@ -98,7 +95,7 @@ fn measure(
         .filter_map(|upload| upload.join().ok()?.ok())
         .filter(|done| *done)
         .count();
-    Ok((before, status(process, "VmHWM:")?, answered))
+    Ok((before, peak(process)? >> 20, answered))
 }
 
 /// Sends a recording as a form; whether it was transcribed.
@@ -119,18 +116,4 @@ fn upload(address: SocketAddr, size: u32) -> io::Result<bool> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer.starts_with("HTTP/1.1 200"))
-}
-
-/// MiB of a line of `/proc/PID/status`.
-fn status(process: u32, name: &str) -> io::Result<u64> {
-    let text = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name))
-        .unwrap_or_default();
-    let kib = line
-        .split_whitespace()
-        .next()
-        .and_then(|word| word.parse::<u64>().ok());
-    Ok(kib.unwrap_or_default() / 1024)
 }

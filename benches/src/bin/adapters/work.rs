@@ -2,13 +2,14 @@
 
 use std::{
     hint::black_box,
+    io,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use http::{HeaderMap, StatusCode};
 use isobar_adapters::{Account, Blob, Job, Operation, Response, built_in, contract};
-use isobar_benches::{answer, byhand, recording};
+use isobar_benches::{answer, byhand, recording, rounds::alternate, spread::Spread};
 use isobar_config::Secret;
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ struct Subject<'a> {
     work: Box<dyn Fn() + 'a>,
 }
 
-pub(super) fn run(rounds: usize) {
+pub(super) fn run(rounds: usize) -> io::Result<()> {
     println!("\n### A request rendered, µs of processor time\n");
     let prepared: Vec<_> = [
         (
@@ -80,15 +81,22 @@ pub(super) fn run(rounds: usize) {
             }
         });
     println!("| | µs (range) |\n| --- | --- |");
-    for (name, (median, least, most)) in measured(rounds, &subjects.collect::<Vec<_>>()) {
+    for (name, spread) in measured(rounds, &subjects.collect::<Vec<_>>())? {
+        let Spread {
+            median,
+            least,
+            most,
+            ..
+        } = spread;
         println!("| {name} | {median:.2} ({least:.2} to {most:.2}) |");
     }
     for size in [2 * 1024, 200 * 1024] {
-        interpreted(rounds, size);
+        interpreted(rounds, size)?;
     }
+    Ok(())
 }
 
-fn interpreted(rounds: usize, size: usize) {
+fn interpreted(rounds: usize, size: usize) -> io::Result<()> {
     let body = answer(size);
     let account = account("deepgram");
     let operation = found(&account, "speech.transcribe");
@@ -127,47 +135,38 @@ fn interpreted(rounds: usize, size: usize) {
             }),
         },
     ];
-    let rows = measured(rounds, &subjects);
-    let base = rows.first().map_or(1.0, |(_, (median, _, _))| *median);
-    let document = rows.get(1).map_or(1.0, |(_, (median, _, _))| *median);
+    let rows = measured(rounds, &subjects)?;
+    let base = rows.first().map_or(1.0, |(_, spread)| spread.median);
+    let document = rows.get(1).map_or(1.0, |(_, spread)| spread.median);
     println!(
         "| | µs (range) | ratio to typed structs | ratio to the document |\n| --- | --- | --- | --- |"
     );
-    for (name, (median, least, most)) in rows {
+    for (name, spread) in rows {
+        let Spread {
+            median,
+            least,
+            most,
+            ..
+        } = spread;
         println!(
             "| {name} | {median:.2} ({least:.2} to {most:.2}) | {:.2} | {:.2} |",
             median / base,
             median / document
         );
     }
+    Ok(())
 }
 
-/// Median, least and most of each subject's time, in µs; each round begins with another subject.
-fn measured(rounds: usize, subjects: &[Subject<'_>]) -> Vec<(String, (f64, f64, f64))> {
-    let mut times: Vec<Vec<f64>> = subjects.iter().map(|_| Vec::new()).collect();
+/// Each subject's times, in µs.
+fn measured(rounds: usize, subjects: &[Subject<'_>]) -> io::Result<Vec<(String, Spread)>> {
     for subject in subjects {
         turn(&*subject.work);
     }
-    for round in 0..rounds {
-        for step in 0..subjects.len() {
-            let at = (step + round) % subjects.len();
-            if let (Some(subject), Some(kept)) = (subjects.get(at), times.get_mut(at)) {
-                kept.push(turn(&*subject.work));
-            }
-        }
-    }
-    subjects
-        .iter()
-        .zip(times)
-        .map(|(subject, mut kept)| {
-            kept.sort_by(f64::total_cmp);
-            let at = |index: usize| kept.get(index).copied().unwrap_or_default();
-            (
-                subject.name.clone(),
-                (at(kept.len() / 2), at(0), at(kept.len().saturating_sub(1))),
-            )
-        })
-        .collect()
+    let times = alternate("work", rounds, subjects, |subject| Ok(turn(&*subject.work)))?;
+    let names = subjects.iter().map(|subject| subject.name.clone());
+    Ok(names
+        .zip(times.iter().map(|kept| Spread::of(kept)))
+        .collect())
 }
 
 /// Processor time of one go, in µs: what others do on the machine meanwhile does not count.

@@ -2,11 +2,11 @@
 //! alone. Called by `benches/compositions`, which builds and installs what it needs.
 
 mod plans;
-mod served;
 
 use std::{io, path::PathBuf};
 
 use clap::{Parser, ValueEnum};
+use isobar_benches::composed;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -49,7 +49,15 @@ fn main() -> io::Result<()> {
         plans::run(arguments.rounds)?;
     }
     if wants(Part::Served) {
-        served::run(&arguments)?;
+        let options = composed::Options {
+            rounds: arguments.rounds,
+            seconds: arguments.seconds,
+            cache: (!arguments.rust).then_some(&*arguments.cache),
+            scripts: &arguments.scripts,
+        };
+        for section in composed::run(&options)? {
+            println!("{}", section.markdown());
+        }
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use isobar_benches::{MOOD, process::median};
+use isobar_benches::{MOOD, rounds::alternate, spread::Spread};
 use isobar_compositions::{
     CallFailed, Called, Caller, HttpCall, HttpCalled, HttpHead, Known, OperationCall, Plan, check,
     run::{Ask, Engine, Unwatched},
@@ -73,29 +73,25 @@ pub(super) fn run(rounds: usize) -> io::Result<()> {
         .build()?;
     let mut subjects = Vec::new();
     for steps in STEPS {
-        subjects.push((steps, plan(steps, true)?, Vec::new()));
-        subjects.push((steps, plan(steps, false)?, Vec::new()));
+        subjects.push((steps, plan(steps, true)?));
+        subjects.push((steps, plan(steps, false)?));
     }
-    for round in 0..rounds {
-        let count = subjects.len();
-        for step in 0..count {
-            if let Some((steps, plan, kept)) = subjects.get_mut((step + round) % count) {
-                kept.push(runtime.block_on(cost(plan, *steps))?);
-            }
-        }
-    }
+    let kept = alternate("plans", rounds, &subjects, |(steps, plan)| {
+        runtime.block_on(cost(plan, *steps))
+    })?;
     println!("\n### The engine alone, µs of processor time for each step\n");
     println!("| steps | each needs the one before | all need the first |\n| --- | --- | --- |");
-    for pair in subjects.chunks(2) {
-        let cells: Vec<String> = pair
-            .iter()
-            .map(|(_, _, kept)| {
-                let (middle, least, most) = median(kept);
-                format!("{middle:.2} ({least:.2} to {most:.2})")
-            })
-            .collect();
-        let steps = pair.first().map_or(0, |(steps, _, _)| *steps);
-        println!("| {steps} | {} |", cells.join(" | "));
+    for (steps, pair) in STEPS.iter().zip(kept.chunks(2)) {
+        let cells = pair.iter().map(|kept| {
+            let Spread {
+                median,
+                least,
+                most,
+                ..
+            } = Spread::of(kept);
+            format!("{median:.2} ({least:.2} to {most:.2})")
+        });
+        println!("| {steps} | {} |", cells.collect::<Vec<_>>().join(" | "));
     }
     Ok(())
 }

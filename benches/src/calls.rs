@@ -6,18 +6,29 @@ use std::{
     process::{Command, Stdio},
 };
 
-use isobar_benches::{
+use crate::{
+    load::{KEY, Load, Request},
     process::{
-        LOAD_CORE, Load, PROXY_CORE, Request, Running, command, free_port, median, pin_is_possible,
-        programs, start_origin, wait_for,
+        LOAD_CORE, PROXY_CORE, Running, command, free_port, pin_is_possible, placement, programs,
+        start_origin, wait_for,
     },
     recording,
+    report::{Figure, Row, Section},
+    rounds::alternate,
+    spread::Spread,
 };
 
 const WARM_UP: u32 = 500;
 
+/// A sentence to be translated: the path at a gateway, and the body.
+pub const SENTENCE: (&str, &str) = (
+    "/v1/translate",
+    r#"{"text":"The weather in London is sunny today.","from":"en","to":"fr"}"#,
+);
+
 /// What is asked for.
 struct Workload {
+    key: &'static str,
     name: &'static str,
     /// At the gateway, and at what is written by hand.
     front: &'static str,
@@ -33,12 +44,7 @@ struct Workload {
 
 impl Workload {
     fn front(&self) -> Request<'_> {
-        Request {
-            path: self.front,
-            media_type: self.front_type,
-            authorization: "Bearer bench-key-0123456789abcdef",
-            body: &self.front_body,
-        }
+        Request::post(self.front, self.front_type, &self.front_body)
     }
 }
 
@@ -59,6 +65,7 @@ fn workloads() -> [Workload; 2] {
     form.extend_from_slice(b"\r\n--bench--\r\n");
     [
         Workload {
+            key: "transcribe",
             name: "speech.transcribe: 16 kB form in, raw body out, 2 KiB answer read, all of it written",
             front: "/v1/audio/transcriptions",
             back: "/deepgram/v1/listen?model=nova-3&smart_format=true&language=en",
@@ -70,14 +77,15 @@ fn workloads() -> [Workload; 2] {
             back_body: sound,
         },
         Workload {
+            key: "translate",
             name: "translation.translate: a sentence, JSON in and out",
-            front: "/v1/translate",
+            front: SENTENCE.0,
             back: "/deepl/v2/translate",
             front_type: "application/json",
             back_type: "application/json",
             scheme: "DeepL-Auth-Key",
             vendor: "deepl",
-            front_body: br#"{"text":"The weather in London is sunny today.","from":"en","to":"fr"}"#.to_vec(),
+            front_body: SENTENCE.1.as_bytes().to_vec(),
             back_body: br#"{"text":["The weather in London is sunny today."],"source_lang":"EN","target_lang":"FR","show_billed_characters":true}"#.to_vec(),
         },
     ]
@@ -92,7 +100,8 @@ struct Subject {
     real: SocketAddr,
 }
 
-pub(super) fn run(rounds: usize, seconds: f64) -> io::Result<()> {
+/// Two calls through Isobar and by hand: processor time under load, and what a call alone takes longer than the vendor.
+pub fn run(rounds: usize, seconds: f64) -> io::Result<Vec<Section>> {
     let folder = programs()?;
     let scratch = tempfile::tempdir()?;
     let pinned = pin_is_possible();
@@ -164,16 +173,6 @@ pub(super) fn run(rounds: usize, seconds: f64) -> io::Result<()> {
             real: one(sandbox, "real")?.0,
         });
     }
-    println!(
-        "\nProxy on {}, clients and upstream {}; one thread; {rounds} rounds of {seconds} s, alternated; medians.\n\
-         Isobar: client key, two accounts, metrics, JSON access log to a file. By hand: none of these.",
-        if pinned {
-            "one core"
-        } else {
-            "no core of its own"
-        },
-        if pinned { "on another" } else { "anywhere" },
-    );
     let load = Load {
         folder: &folder,
         scratch: scratch.path(),
@@ -181,16 +180,23 @@ pub(super) fn run(rounds: usize, seconds: f64) -> io::Result<()> {
         seconds,
         warm_up: WARM_UP,
     };
+    let note = format!(
+        "{}; one thread; {rounds} rounds of {seconds} s. Isobar: client key, two accounts, metrics, JSON access log to a file. By hand: none of these.",
+        placement(pinned)
+    );
+    let mut sections = Vec::new();
     for workload in workloads() {
-        busy(&load, rounds, &workload, &subjects)?;
-        waiting(&load, rounds, &workload, &subjects, sandbox, &printed)?;
+        sections.push(busy(&load, rounds, &workload, &subjects, &note)?);
+        sections.push(waiting(
+            &load, rounds, &workload, &subjects, sandbox, &printed,
+        )?);
     }
-    Ok(())
+    Ok(sections)
 }
 
 /// A gateway with accounts at both vendors.
 fn config(address: SocketAddr, printed: &str, label: &str) -> String {
-    let key = isobar_config::hash_key("bench-key-0123456789abcdef");
+    let key = isobar_config::hash_key(KEY);
     let account = |vendor: &str| {
         let start = format!("  {vendor}:");
         printed
@@ -229,34 +235,24 @@ fn busy(
     rounds: usize,
     workload: &Workload,
     subjects: &[Subject],
-) -> io::Result<()> {
-    let mut samples: Vec<(Vec<f64>, Vec<f64>)> =
-        subjects.iter().map(|_| (Vec::new(), Vec::new())).collect();
-    for round in 0..rounds {
-        for step in 0..subjects.len() {
-            let at = (step + round) % subjects.len();
-            let (Some(subject), Some((times, rates))) = (subjects.get(at), samples.get_mut(at))
-            else {
-                continue;
-            };
-            let (loaded, spent) = load.on(subject.fast, 32, &workload.front())?;
-            times.push(spent);
-            rates.push(loaded.rate());
-        }
-    }
-    println!("\n### {}, 32 connections\n", workload.name);
-    println!("| | CPU µs/call (range) | ratio | calls/s |\n| --- | --- | --- | --- |");
-    let base = samples.first().map_or(1.0, |(times, _)| median(times).0);
-    for (subject, (times, rates)) in subjects.iter().zip(&samples) {
-        let (middle, least, most) = median(times);
-        println!(
-            "| {} | {middle:.1} ({least:.1} to {most:.1}) | {:.2} | {:.0} |",
-            subject.name,
-            middle / base,
-            median(rates).0
-        );
-    }
-    Ok(())
+    note: &str,
+) -> io::Result<Section> {
+    let samples = alternate(workload.key, rounds, subjects, |subject| {
+        load.on(subject.fast, 32, &workload.front())
+    })?;
+    let rows = subjects.iter().zip(&samples).map(|(subject, kept)| Row {
+        name: subject.name.to_owned(),
+        figures: vec![
+            Figure::cost("CPU µs/call", kept.iter().map(|loaded| loaded.cpu_each())).compared(),
+            Figure::gain("calls/s", kept.iter().map(|loaded| loaded.rate())),
+        ],
+    });
+    Ok(Section {
+        key: format!("call-{}", workload.key),
+        title: format!("{}, 32 connections", workload.name),
+        note: note.to_owned(),
+        rows: rows.collect(),
+    })
 }
 
 /// Latency of a call alone, in front of the sandbox, and of the sandbox itself.
@@ -267,34 +263,37 @@ fn waiting(
     subjects: &[Subject],
     sandbox: SocketAddr,
     printed: &str,
-) -> io::Result<()> {
+) -> io::Result<Section> {
     let own = format!("{} {}", workload.scheme, key(printed, workload.vendor));
-    let mut direct = Vec::new();
-    let mut samples: Vec<Vec<f64>> = subjects.iter().map(|_| Vec::new()).collect();
-    for _ in 0..rounds {
-        let back = Request {
-            path: workload.back,
-            media_type: workload.back_type,
-            authorization: &own,
-            body: &workload.back_body,
-        };
-        let loaded = load.at(sandbox, 1, &back)?;
-        direct.push(f64::from(loaded.p50));
-        for (subject, kept) in subjects.iter().zip(&mut samples) {
-            let loaded = load.at(subject.real, 1, &workload.front())?;
-            kept.push(f64::from(loaded.p50));
-        }
-    }
-    let alone = median(&direct).0;
-    println!("\nOne call at a time, p50: the sandbox itself {alone:.0} µs\n");
-    println!("| | p50 µs (range) | added µs |\n| --- | --- | --- |");
-    for (subject, kept) in subjects.iter().zip(&samples) {
-        let (middle, least, most) = median(kept);
-        println!(
-            "| {} | {middle:.0} ({least:.0} to {most:.0}) | {:.0} |",
-            subject.name,
-            middle - alone
-        );
-    }
-    Ok(())
+    let back = Request {
+        authorization: &own,
+        ..Request::post(workload.back, workload.back_type, &workload.back_body)
+    };
+    // The sandbox first, then those in front of it.
+    let mut ways = vec![("the vendor itself", sandbox, &back)];
+    let front = workload.front();
+    ways.extend(
+        subjects
+            .iter()
+            .map(|subject| (subject.name, subject.real, &front)),
+    );
+    let label = format!("{}, alone", workload.key);
+    let samples = alternate(&label, rounds, &ways, |(_, address, request)| {
+        let loaded = load.on((*address, std::process::id()), 1, request)?;
+        Ok(f64::from(loaded.p50))
+    })?;
+    let alone = samples.first().map_or(0.0, |kept| Spread::of(kept).median);
+    let rows = ways.iter().zip(&samples).map(|((name, ..), kept)| Row {
+        name: (*name).to_owned(),
+        figures: vec![
+            Figure::cost("p50 µs", kept.iter().copied()),
+            Figure::cost("added µs", kept.iter().map(|p50| p50 - alone)),
+        ],
+    });
+    Ok(Section {
+        key: format!("alone-{}", workload.key),
+        title: format!("{}, one at a time", workload.name),
+        note: "In front of the sandbox, which looks at what it is sent.".to_owned(),
+        rows: rows.collect(),
+    })
 }

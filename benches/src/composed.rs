@@ -5,46 +5,55 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
-use isobar_benches::process::{
-    Load, PROXY_CORE, Request, Running, command, free_port, median, pin_is_possible, programs,
-    start_origin, wait_for,
-};
 use serde_json::Value;
 
-use super::Arguments;
+use crate::{
+    load::{BEARER, KEY, Load, Request},
+    process::{
+        PROXY_CORE, Running, command, free_port, installed, pin_is_possible, placement, programs,
+        start_origin, wait_for,
+    },
+    report::{Figure, Row, Section},
+    rounds::alternate,
+    spread::Spread,
+};
 
-const KEY: &str = "Bearer bench-key-0123456789abcdef";
-const PATH: &str = "/v1/insights";
-const ASKED: &str = r#"{"call":"call-4711"}"#;
+/// Where the composition is served.
+pub const PATH: &str = "/v1/insights";
+/// What it is asked.
+pub const ASKED: &str = r#"{"call":"call-4711"}"#;
 const WARM_UP: u32 = 320;
+
+/// How it is measured, and beside whom.
+pub struct Options<'a> {
+    /// Rounds; subjects alternate within each.
+    pub rounds: usize,
+    /// Seconds of load for each subject in each round.
+    pub seconds: f64,
+    /// Folder with Node's and Python's packages; without it only the two in Rust are measured.
+    pub cache: Option<&'a Path>,
+    /// Folder with the programs in Node and Python.
+    pub scripts: &'a Path,
+}
 
 /// A server under test.
 struct Subject {
     name: &'static str,
     at: (SocketAddr, u32),
-    samples: Vec<Sample>,
-    /// p50 of requests sent one by one, microseconds.
-    alone: Vec<f64>,
 }
 
-struct Sample {
-    cpu: f64,
-    rate: f64,
-    p50: f64,
-    p99: f64,
-}
-
-pub(super) fn run(arguments: &Arguments) -> io::Result<()> {
+/// A composition under load, and one request at a time.
+pub fn run(options: &Options<'_>) -> io::Result<Vec<Section>> {
     let folder = programs()?;
     let scratch = tempfile::tempdir()?;
     let pinned = pin_is_possible();
     let mut running = Running::default();
     let origin = start_origin(&folder, pinned, &mut running)?;
-    let mut subjects = start(
-        arguments,
+    let subjects = start(
+        options,
         &folder,
         scratch.path(),
         origin,
@@ -56,95 +65,91 @@ pub(super) fn run(arguments: &Arguments) -> io::Result<()> {
         folder: &folder,
         scratch: scratch.path(),
         pinned,
-        seconds: arguments.seconds,
+        seconds: options.seconds,
         warm_up: WARM_UP,
     };
-    let request = |path, body: &'static str| Request {
-        path,
-        media_type: "application/json",
-        authorization: KEY,
-        body: body.as_bytes(),
-    };
-    println!(
-        "\nProxy on {}, clients and upstream {}; one thread or worker; {} rounds of {} s, alternated; medians.\n\
-         Isobar: client key, limits, metrics, JSON access log to a file. The others: bare.",
-        if pinned {
-            "one core"
-        } else {
-            "no core of its own"
-        },
-        if pinned { "on another" } else { "anywhere" },
-        arguments.rounds,
-        arguments.seconds,
+    let note = format!(
+        "{}; one thread or worker; {} rounds of {} s. Isobar: client key, limits, metrics, JSON access log to a file. The others: bare.",
+        placement(pinned),
+        options.rounds,
+        options.seconds,
     );
-    let mut direct = Vec::new();
-    for round in 0..arguments.rounds {
-        // The way that no order of calls makes shorter: the first and one of the others.
-        let text = r#"{"text":"Good morning.","language":"en"}"#;
-        let first = load.at(origin, 1, &request("/heard", ASKED))?;
-        let second = load.at(origin, 1, &request("/mood", text))?;
-        direct.push(f64::from(first.p50) + f64::from(second.p50));
-        let count = subjects.len();
-        for step in 0..count {
-            // Each round begins with another subject.
-            let Some(subject) = subjects.get_mut((step + round) % count) else {
-                continue;
-            };
-            let (loaded, cpu) = load.on(subject.at, 32, &request(PATH, ASKED))?;
-            subject.samples.push(Sample {
-                cpu,
-                rate: loaded.rate(),
-                p50: loaded.p50.into(),
-                p99: loaded.p99.into(),
-            });
-            let loaded = load.at(subject.at.0, 1, &request(PATH, ASKED))?;
-            subject.alone.push(loaded.p50.into());
-        }
-    }
-    table(&subjects, median(&direct).0);
-    Ok(())
+    Ok(vec![
+        busy(&load, options.rounds, &subjects, note)?,
+        alone(&load, options.rounds, &subjects, origin)?,
+    ])
 }
 
-fn table(subjects: &[Subject], direct: f64) {
-    let of = |subject: &Subject, what: fn(&Sample) -> f64| {
-        median(&subject.samples.iter().map(what).collect::<Vec<_>>())
-    };
-    let base = subjects.first().map_or((1.0, 1.0), |first| {
-        (of(first, |s| s.cpu).0, of(first, |s| s.rate).0)
+fn asked(path: &'static str, body: &'static str) -> Request<'static> {
+    Request::post(path, "application/json", body.as_bytes())
+}
+
+fn busy(load: &Load<'_>, rounds: usize, subjects: &[Subject], note: String) -> io::Result<Section> {
+    let samples = alternate("composition", rounds, subjects, |subject| {
+        load.on(subject.at, 32, &asked(PATH, ASKED))
+    })?;
+    let rows = subjects.iter().zip(&samples).map(|(subject, kept)| Row {
+        name: subject.name.to_owned(),
+        figures: vec![
+            Figure::cost(
+                "CPU µs/request",
+                kept.iter().map(|loaded| loaded.cpu_each()),
+            )
+            .compared(),
+            Figure::gain("requests/s", kept.iter().map(|loaded| loaded.rate())).compared(),
+            Figure::cost("p50 µs", kept.iter().map(|loaded| loaded.p50.into())),
+            Figure::cost("p99 µs", kept.iter().map(|loaded| loaded.p99.into())),
+        ],
     });
-    println!("\n### One call, then two at once, merged; 32 connections\n");
-    println!(
-        "| | CPU µs/request (range) | ratio | requests/s | ratio | p50 µs | p99 µs |\n| --- | --- | --- | --- | --- | --- | --- |"
-    );
-    for subject in subjects {
-        let (cpu, least, most) = of(subject, |sample| sample.cpu);
-        let rate = of(subject, |sample| sample.rate).0;
-        println!(
-            "| {} | {cpu:.1} ({least:.1} to {most:.1}) | {:.2} | {rate:.0} | {:.3} | {:.0} | {:.0} |",
-            subject.name,
-            cpu / base.0,
-            rate / base.1,
-            of(subject, |sample| sample.p50).0,
-            of(subject, |sample| sample.p99).0,
-        );
-    }
-    println!(
-        "\nOne request at a time, p50: the first call and one of the others without anything between, {direct:.0} µs\n"
-    );
-    println!("| | p50 µs (range) | over the critical path, µs |\n| --- | --- | --- |");
-    for subject in subjects {
-        let (middle, least, most) = median(&subject.alone);
-        println!(
-            "| {} | {middle:.0} ({least:.0} to {most:.0}) | {:.0} |",
-            subject.name,
-            middle - direct
-        );
-    }
+    Ok(Section {
+        key: "composition".to_owned(),
+        title: "One call, then two at once, merged; 32 connections".to_owned(),
+        note,
+        rows: rows.collect(),
+    })
+}
+
+/// One request at a time, beside the way that no order of calls makes shorter: the first and one of the others.
+fn alone(
+    load: &Load<'_>,
+    rounds: usize,
+    subjects: &[Subject],
+    origin: SocketAddr,
+) -> io::Result<Section> {
+    let nobody = std::process::id();
+    let mut ways = vec![("the first call and one of the others", (origin, nobody))];
+    ways.extend(subjects.iter().map(|subject| (subject.name, subject.at)));
+    let samples = alternate("composition, alone", rounds, &ways, |(_, at)| {
+        if at.0 != origin {
+            return Ok(f64::from(load.on(*at, 1, &asked(PATH, ASKED))?.p50));
+        }
+        let text = r#"{"text":"Good morning.","language":"en"}"#;
+        let first = load.on(*at, 1, &asked("/heard", ASKED))?;
+        let second = load.on(*at, 1, &asked("/mood", text))?;
+        Ok(f64::from(first.p50) + f64::from(second.p50))
+    })?;
+    let direct = samples.first().map_or(0.0, |kept| Spread::of(kept).median);
+    let rows = ways.iter().zip(&samples).map(|((name, _), kept)| Row {
+        name: (*name).to_owned(),
+        figures: vec![
+            Figure::cost("p50 µs", kept.iter().copied()),
+            Figure::cost(
+                "over the critical path µs",
+                kept.iter().map(|p50| p50 - direct),
+            ),
+        ],
+    });
+    Ok(Section {
+        key: "alone-composition".to_owned(),
+        title: "One call, then two at once, merged; one request at a time".to_owned(),
+        note: String::new(),
+        rows: rows.collect(),
+    })
 }
 
 /// Starts what can be started here; the first is what the others are measured against.
 fn start(
-    arguments: &Arguments,
+    options: &Options<'_>,
     folder: &Path,
     scratch: &Path,
     origin: SocketAddr,
@@ -175,8 +180,6 @@ fn start(
         subjects.push(Subject {
             name,
             at: (address, id),
-            samples: Vec::new(),
-            alone: Vec::new(),
         });
         Ok(())
     };
@@ -190,10 +193,7 @@ fn start(
         None,
     )?;
     let address = free_port()?;
-    let file = scratch.join("isobar.yaml");
-    fs::write(&file, gateway(address, scratch))?;
-    fs::write(scratch.join("insights.yaml"), composition(origin))?;
-    let file = file.display().to_string();
+    let file = gateway(address, origin, scratch)?.display().to_string();
     add(
         "Isobar",
         address,
@@ -201,16 +201,16 @@ fn start(
         &["serve", "--threads", "1", "-c", &file],
         None,
     )?;
-    if arguments.rust {
+    let Some(cache) = options.cache else {
         return Ok(subjects);
-    }
-    let modules = fs::canonicalize(arguments.cache.join("node_modules")).ok();
+    };
+    let modules = fs::canonicalize(cache.join("node_modules")).ok();
     let has_undici = modules
         .as_ref()
         .is_some_and(|modules| modules.join("undici").is_dir());
     if let (Some(node), true) = (installed("node"), has_undici) {
         let address = free_port()?;
-        let script = arguments.scripts.join("aggregate.cjs");
+        let script = options.scripts.join("aggregate.cjs");
         let script = script.display().to_string();
         add(
             "by hand: Node and undici",
@@ -220,43 +220,38 @@ fn start(
             modules,
         )?;
     } else {
-        println!("Node or undici is not installed; they are left out.");
+        eprintln!("Node or undici is not installed; they are left out.");
     }
-    if arguments.cache.join("python/ready").exists() {
+    if cache.join("python/ready").exists() {
         let address = free_port()?;
-        let script = arguments.scripts.join("aggregate.py");
+        let script = options.scripts.join("aggregate.py");
         let script = script.display().to_string();
         add(
             "by hand: FastAPI and httpx",
             address,
-            &arguments.cache.join("python/bin/python"),
+            &cache.join("python/bin/python"),
             &[&script, &address.to_string(), &base],
             None,
         )?;
     } else {
-        println!("FastAPI and httpx are not installed; they are left out.");
+        eprintln!("FastAPI and httpx are not installed; they are left out.");
     }
     Ok(subjects)
 }
 
-fn installed(program: &str) -> Option<PathBuf> {
-    let output = Command::new("sh")
-        .args(["-c", &format!("command -v {program}")])
-        .output()
-        .ok()?;
-    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    (output.status.success() && !path.is_empty()).then(|| path.into())
-}
-
-/// Isobar with its whole pipeline on.
-fn gateway(address: SocketAddr, scratch: &Path) -> String {
-    let key = isobar_config::hash_key("bench-key-0123456789abcdef");
+/// Writes the configuration of Isobar with its whole pipeline on, and the composition beside it.
+pub fn gateway(address: SocketAddr, origin: SocketAddr, scratch: &Path) -> io::Result<PathBuf> {
+    let key = isobar_config::hash_key(KEY);
     let folder = scratch.display();
-    format!(
+    let text = format!(
         "isobar: 1\nlisten: [ {{ http: \"{address}\" }} ]\nstate: \"{folder}/state\"\nlog: {{ access: \"file:{folder}/access.log\" }}\n\
          clients: {{ bench: {{ key: \"{key}\" }} }}\nlimits: {{ rate: 1000000000/s, connections_per_ip: 100000 }}\n\
          compositions: ./insights.yaml\n"
-    )
+    );
+    let file = scratch.join("isobar.yaml");
+    fs::write(&file, text)?;
+    fs::write(scratch.join("insights.yaml"), composition(origin))?;
+    Ok(file)
 }
 
 fn composition(origin: SocketAddr) -> String {
@@ -290,7 +285,7 @@ fn ask(address: SocketAddr) -> io::Result<Value> {
     let mut stream = TcpStream::connect(address)?;
     write!(
         stream,
-        "POST {PATH} HTTP/1.1\r\nhost: isobar\r\nauthorization: {KEY}\r\ncontent-type: application/json\r\n\
+        "POST {PATH} HTTP/1.1\r\nhost: isobar\r\nauthorization: {BEARER}\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nconnection: close\r\n\r\n{ASKED}",
         ASKED.len()
     )?;
