@@ -4,7 +4,7 @@ use std::{borrow::Cow, io::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use isobar_config::{Step, member};
+use isobar_config::{Step, follow, item, member};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
@@ -173,27 +173,6 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// Follows steps; `[*]` is not among them.
-pub(crate) fn follow<'v>(value: &'v Value, steps: &[Step]) -> Option<&'v Value> {
-    steps.iter().try_fold(value, |value, step| match step {
-        Step::Name(name) => member(value.as_object()?, name),
-        Step::Index(_) => item(value.as_array()?, step),
-        Step::Every => None,
-    })
-}
-
-fn item<'v>(items: &'v [Value], step: &Step) -> Option<&'v Value> {
-    let Step::Index(index) = step else {
-        return None;
-    };
-    let back = usize::try_from(index.unsigned_abs()).ok()?;
-    items.get(if *index < 0 {
-        items.len().checked_sub(back)?
-    } else {
-        back
-    })
-}
-
 impl Reference {
     /// The value, after its transforms; `None` where there is none and none is needed.
     pub(crate) fn value<'a>(&self, scope: &Scope<'a>) -> Result<Option<Tree<'a>>, Unrendered> {
@@ -234,7 +213,11 @@ impl Source {
         let Some((step, rest)) = steps.split_first() else {
             return Tree::Json(Box::new(Value::Array(documents.to_vec())));
         };
-        item(documents, step)
+        let document = match step {
+            Step::Index(index) => item(documents, *index),
+            Step::Name(_) | Step::Every => None,
+        };
+        document
             .and_then(|document| follow(document, rest))
             .map_or(Tree::Absent, Tree::of)
     }

@@ -18,6 +18,20 @@ pub trait Environment {
     }
 }
 
+/// An outside with nothing in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+impl Environment for Nothing {
+    fn variable(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn file(&self, _: &Path) -> io::Result<String> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
 /// What a text stands for, with its variables put in or as the content of the file that it names, and whether any of it
 /// came from outside.
 pub fn expanded(

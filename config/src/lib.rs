@@ -29,8 +29,8 @@ pub use certificate::{Authorities, CertificateName, Facts, Identity, Unfit};
 pub use check::{check, check_with};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};
-pub use expand::{Environment, expanded};
-pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, member, steps};
+pub use expand::{Environment, Nothing, expanded};
+pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, follow, item, member, steps};
 pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
     AccessLog, Account, AccountId, Action, Algorithm, Auth, BaseUrl, Breaker, Cache, Client,

@@ -1,21 +1,7 @@
 //! What programs read: JSON and SARIF of a report.
 
-use std::{io, path::Path};
-
-use isobar_config::{Environment, Report, Source, check};
+use isobar_config::{Nothing, Report, Source, check};
 use serde_json::{Value, json};
-
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &Path) -> io::Result<String> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-}
 
 fn report(sources: &[(&str, &str)]) -> Report {
     let sources: Vec<Source> = sources

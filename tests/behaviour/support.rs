@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use isobar::Host;
 use isobar_adapters::{Account, Job};
-use isobar_config::{Environment, Source, check_with};
+use isobar_config::{Nothing, Source, check_with};
 use isobar_sandbox::Sandbox;
 use isobar_tests::Seen;
 use libtest_mimic::{Failed, Trial};
@@ -57,18 +57,6 @@ pub(crate) struct Stand {
     pub(crate) vendor: String,
     host: Host,
     client: reqwest::Client,
-}
-
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
 }
 
 impl Stand {

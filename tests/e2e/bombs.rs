@@ -7,19 +7,7 @@ use std::{
 
 use isobar_adapters::{Files, Vendors};
 use isobar_compositions::{Known, cases, check};
-use isobar_config::{Environment, Report, Source};
-
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &std::path::Path) -> io::Result<String> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-}
+use isobar_config::{Nothing, Report, Source};
 
 /// What is put below a file's first line.
 fn bombs() -> Vec<(&'static str, String)> {

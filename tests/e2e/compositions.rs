@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use isobar::{Host, compositions};
 use isobar_compositions::{Plan, check};
-use isobar_config::{Environment, Source, check_with};
+use isobar_config::{Nothing, Source, check_with};
 use isobar_sandbox::{
     Sandbox,
     faults::{Class, Fault, Rule},
@@ -18,18 +18,6 @@ use crate::{
 };
 
 pub(crate) const WEATHER: &[u8] = include_bytes!("../../sandbox/fixtures/weather.wav");
-
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-}
 
 /// A gateway with compositions.
 pub(crate) struct Stand {

@@ -238,7 +238,7 @@ async fn no_header_is_split_by_what_a_route_takes_from_a_request() {
             name: "test.yaml".to_owned(),
             text,
         };
-        let (config, report) = isobar_config::check(&[source], &Nothing);
+        let (config, report) = isobar_config::check(&[source], &isobar_config::Nothing);
         assert!(config.is_none(), "{value}");
         report.json()
     };
@@ -249,17 +249,5 @@ async fn no_header_is_split_by_what_a_route_takes_from_a_request() {
             told.contains("E0410") || told.contains("E0101"),
             "{text:?}: {told}"
         );
-    }
-}
-
-struct Nothing;
-
-impl isobar_config::Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use isobar::compositions;
 use isobar_compositions::{Known, check};
-use isobar_config::{Environment, Source};
+use isobar_config::{Nothing, Source};
 use isobar_sandbox::{Fault, Upstream};
 use isobar_tests::{Gateway, HEAD, checked, see, status_of};
 use serde_json::json;
@@ -14,18 +14,6 @@ use super::compositions::Stand;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const KEY: &str = "the-vendors-own-key";
-
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
-}
 
 /// Every way to write where a canary sings.
 fn disguises(canary: &Upstream) -> Vec<String> {

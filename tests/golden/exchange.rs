@@ -14,7 +14,7 @@ use isobar_adapters::{
     Account, Call, Evidence, Failure, Fault, Job, Output, Request, Response, Talk, Tokens,
     Transport, Vendor, built_in,
 };
-use isobar_config::{Environment, Secret, Source, check_with};
+use isobar_config::{Nothing, Secret, Source, check_with};
 use isobar_sandbox::Sandbox;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -51,18 +51,6 @@ pub(crate) struct Stand {
     /// `http://ADDRESS/VENDOR`; none where nothing simulates the vendor.
     base: Option<String>,
     _sandbox: Sandbox,
-}
-
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &std::path::Path) -> std::io::Result<String> {
-        Err(std::io::ErrorKind::NotFound.into())
-    }
 }
 
 impl Stand {

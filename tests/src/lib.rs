@@ -13,15 +13,13 @@ pub mod redis;
 pub mod tls;
 
 use std::{
-    io,
     net::SocketAddr,
-    path::Path,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use isobar::Host;
-use isobar_config::{Config, Environment, Source};
+use isobar_config::{Config, Nothing, Source};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -101,18 +99,6 @@ pub fn checked(text: &str) -> Config {
     };
     let (config, report) = isobar_config::check(&[source], &Nothing);
     config.unwrap_or_else(|| panic!("{}", report.text(false)))
-}
-
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &Path) -> io::Result<String> {
-        Err(io::ErrorKind::NotFound.into())
-    }
 }
 
 impl Gateway {

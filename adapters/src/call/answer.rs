@@ -9,6 +9,8 @@ use super::{
     batch::documents,
     errors::{document_failure, failure_in},
 };
+use isobar_config::follow;
+
 use crate::{
     capability::About,
     draft::Fields,
@@ -16,7 +18,7 @@ use crate::{
     prepare::{Prepared, Preparing},
     projection::{Outside, Surroundings},
     request::{Request, Response},
-    template::{Scope, follow},
+    template::Scope,
     tree::Tree,
     vendor::{Account, Calls, How, Operation, Returns},
 };

@@ -4,10 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use isobar_config::follow;
+
 use crate::{
     failure::{Failure, Kind},
     request::Response,
-    template::follow,
     tree::Tree,
     vendor::{Account, ErrorPath, Errors},
 };

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::errors::{retry_after, rule, said};
+use isobar_config::follow;
+
 use crate::{
     failure::{Failure, Kind},
     request::Response,
-    template::follow,
     tree::Tree,
     vendor::{Errors, Poll},
 };

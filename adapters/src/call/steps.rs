@@ -11,11 +11,13 @@ use super::{
     errors::failure_in,
     job::{Progress, progress},
 };
+use isobar_config::follow;
+
 use crate::{
     failure::{Failure, Kind},
     prepare::{Prepared, Preparing},
     request::Response,
-    template::{Scope, follow},
+    template::Scope,
     vendor::{Calls, KeepFrom, Step},
 };
 

@@ -3,9 +3,7 @@
 use std::{collections::BTreeMap, io, path::Path, sync::Arc, time::Duration};
 
 use isobar_adapters::Blob;
-use isobar_config::{
-    Environment, Expression, Key, Location, Node, Report, Source, Span, Value, parse,
-};
+use isobar_config::{Expression, Key, Location, Node, Nothing, Report, Source, Span, Value, parse};
 use serde_json::{Map, Value as Json};
 
 use super::{
@@ -27,19 +25,6 @@ pub struct Outside<'a> {
     pub fault: &'a dyn Fn(&Json) -> Result<(), String>,
     /// Accounts that the simulated vendors have.
     pub accounts: &'a [String],
-}
-
-/// Nothing of the outside is a credential here.
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &Path) -> io::Result<String> {
-        Err(io::ErrorKind::NotFound.into())
-    }
 }
 
 /// Reads the cases of one file, for a composition of these. There are none if anything is wrong with them.

@@ -218,7 +218,7 @@ output: {{ label: $.mood.label }}
         let (plans, _) = isobar_compositions::check(
             &sources,
             &isobar_compositions::Known::default(),
-            &crate::stage::Nothing,
+            &isobar_config::Nothing,
         );
         // What the checker can see is wrong never gets here.
         let Some(plan) = plans.last() else { continue };

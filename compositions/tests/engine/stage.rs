@@ -2,8 +2,6 @@
 
 use std::{
     collections::HashMap,
-    io,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +13,7 @@ use isobar_compositions::{
     journal::{Entry, Journal, JournalError, UndoCall},
     run::{Ask, Engine, Ran, Slot, Unwatched},
 };
-use isobar_config::{Environment, Source};
+use isobar_config::{Nothing, Source};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
@@ -251,18 +249,6 @@ impl Journal for Book {
 
     async fn kept(&self, _: &str) -> Result<(), JournalError> {
         self.note("kept".to_owned())
-    }
-}
-
-pub(crate) struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &Path) -> io::Result<String> {
-        Err(io::ErrorKind::NotFound.into())
     }
 }
 

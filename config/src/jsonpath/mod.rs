@@ -79,7 +79,7 @@ impl JsonPath {
     /// The values selected in `document`, in the RFC's order; members of an object in the order they have there.
     pub fn select<'d>(&self, document: &'d Value) -> Result<Vec<&'d Value>, TooMuch> {
         match &self.steps {
-            Some(steps) => Ok(walk(steps, document).into_iter().collect()),
+            Some(steps) => Ok(follow(document, steps).into_iter().collect()),
             None => run::Run::new(document).select(&self.segments, document),
         }
     }
@@ -207,10 +207,11 @@ fn singular(segments: &[Segment]) -> Option<Vec<Step>> {
     segments.iter().map(step).collect()
 }
 
-fn walk<'d>(steps: &[Step], document: &'d Value) -> Option<&'d Value> {
+/// The value that steps lead to; [`Step::Every`] leads nowhere.
+pub fn follow<'d>(document: &'d Value, steps: &[Step]) -> Option<&'d Value> {
     steps.iter().try_fold(document, |value, step| match step {
         Step::Name(name) => member(value.as_object()?, name),
-        Step::Index(index) => at(value.as_array()?, *index),
+        Step::Index(index) => item(value.as_array()?, *index),
         Step::Every => None,
     })
 }
@@ -227,7 +228,7 @@ pub fn member<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v Valu
 }
 
 /// The item at an index, which counts from the end if it is negative.
-fn at(items: &[Value], index: i64) -> Option<&Value> {
+pub fn item(items: &[Value], index: i64) -> Option<&Value> {
     let index = if index < 0 {
         items
             .len()

@@ -6,8 +6,8 @@ use std::{borrow::Cow, cell::Cell, cmp::Ordering};
 use serde_json::Value;
 
 use super::{
-    Condition, Operand, Operator, Pattern, Query, Segment, Selector, TooMuch, at, compare, member,
-    pattern, walk,
+    Condition, Operand, Operator, Pattern, Query, Segment, Selector, TooMuch, compare, follow,
+    item, member, pattern,
 };
 
 /// Values that one evaluation may look at; long texts count for several.
@@ -84,7 +84,7 @@ impl<'d> Run<'d> {
                     selected.extend(object.and_then(|object| member(object, name)));
                 }
                 Selector::Index(index) => {
-                    selected.extend(node.as_array().and_then(|items| at(items, *index)));
+                    selected.extend(node.as_array().and_then(|items| item(items, *index)));
                 }
                 Selector::Wildcard => {
                     for child in children(node) {
@@ -161,7 +161,7 @@ impl<'d> Run<'d> {
             Operand::Literal(value) => Some(Cow::Borrowed(value)),
             Operand::Singular { from_root, steps } => {
                 let start = if *from_root { self.root } else { node };
-                walk(steps, start).map(Cow::Borrowed)
+                follow(start, steps).map(Cow::Borrowed)
             }
             Operand::Length(inner) => {
                 let length = match self.operand(inner, node)?.as_deref() {

@@ -1,23 +1,10 @@
 //! Files of people: read, checked, and every mistake shown at its place.
 
-use std::{io, path::Path, sync::LazyLock};
+use std::{io, sync::LazyLock};
 
 use isobar_adapters::{Files, Vendors};
 use isobar_compositions::{Known, cases, check};
-use isobar_config::{Environment, Report, Source, catalog::Catalog, check_with};
-
-/// No variable and no file.
-pub(crate) struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &Path) -> io::Result<String> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-}
+use isobar_config::{Nothing, Report, Source, catalog::Catalog, check_with};
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
     let (vendors, _) = isobar_adapters::built_in();

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 use isobar::Host;
-use isobar_config::{Environment, Source};
+use isobar_config::{Nothing, Source};
 use isobar_sandbox::{Fault, Sandbox, Upstream};
 
 use super::{insights, logging, serve, style::Style};
@@ -244,19 +244,6 @@ async fn config(
         return Err(io::Error::other(report.text(false)));
     }
     Ok((isobar::compositions::with(config, plans), text))
-}
-
-/// The demo's configuration names no variable and no file.
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &std::path::Path) -> io::Result<String> {
-        Err(io::ErrorKind::NotFound.into())
-    }
 }
 
 async fn ask(url: &str, method: reqwest::Method, headers: &[(&str, &str)]) -> io::Result<Seen> {

@@ -426,22 +426,10 @@ async fn sweep(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
 
 #[cfg(test)]
 mod tests {
-    use isobar_config::{Config, Environment, Source};
+    use isobar_config::{Config, Nothing, Source};
     use isobar_sandbox::Upstream;
 
     use super::*;
-
-    struct Nothing;
-
-    impl Environment for Nothing {
-        fn variable(&self, _: &str) -> Option<String> {
-            None
-        }
-
-        fn file(&self, _: &std::path::Path) -> io::Result<String> {
-            Err(io::ErrorKind::NotFound.into())
-        }
-    }
 
     fn checked(text: &str) -> Config {
         let (name, text) = ("test.yaml".to_owned(), text.to_owned());

@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     fs, io,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,7 +14,7 @@ use isobar_compositions::{
     CallFailed, Called, Caller, HttpCall, HttpCalled, HttpHead, Known, OperationCall, Plan, check,
     run::{Ask, Engine, Unwatched},
 };
-use isobar_config::{Environment, Source};
+use isobar_config::{Nothing, Source};
 use serde_json::{Map, json};
 
 /// How long one plan is run in one round.
@@ -52,18 +51,6 @@ impl Caller for Canned {
             },
             body: MOOD.into(),
         })
-    }
-}
-
-struct Nothing;
-
-impl Environment for Nothing {
-    fn variable(&self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn file(&self, _: &Path) -> io::Result<String> {
-        Err(io::ErrorKind::NotFound.into())
     }
 }
 
