@@ -6,14 +6,12 @@ use std::{net::SocketAddr, sync::LazyLock, time::Duration};
 
 use isobar::Host;
 use isobar_compositions::{Known, check};
-use isobar_config::{Source, check_with};
+use isobar_config::{Nothing, Source, check_with};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     runtime::Runtime,
 };
-
-use super::files::Nothing;
 
 /// Longest that a connection may stay silent. Far above what an answer takes, far below libFuzzer's limit.
 const PATIENCE: Duration = Duration::from_secs(5);
