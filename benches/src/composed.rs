@@ -222,19 +222,28 @@ fn start(
     } else {
         eprintln!("Node or undici is not installed; they are left out.");
     }
-    if cache.join("python/ready").exists() {
+    for (name, script, ready) in [
+        (
+            "by hand: FastAPI, aiohttp and orjson",
+            "aggregate_aiohttp.py",
+            "python/ready-aiohttp",
+        ),
+        ("by hand: FastAPI and httpx", "aggregate.py", "python/ready"),
+    ] {
+        if !cache.join(ready).exists() {
+            eprintln!("{name}: not installed and left out.");
+            continue;
+        }
         let address = free_port()?;
-        let script = options.scripts.join("aggregate.py");
+        let script = options.scripts.join(script);
         let script = script.display().to_string();
         add(
-            "by hand: FastAPI and httpx",
+            name,
             address,
             &cache.join("python/bin/python"),
             &[&script, &address.to_string(), &base],
             None,
         )?;
-    } else {
-        eprintln!("FastAPI and httpx are not installed; they are left out.");
     }
     Ok(subjects)
 }

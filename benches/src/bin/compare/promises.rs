@@ -179,6 +179,14 @@ const PROMISES: &[Promise] = &[
         rows: &["Isobar"],
     },
     Promise {
+        text: "composition: requests a second, to FastAPI with aiohttp and orjson",
+        aim: "≥ 6",
+        section: "composition",
+        figure: "requests/s",
+        against: Against::Row("by hand: FastAPI, aiohttp and orjson"),
+        rows: &["Isobar"],
+    },
+    Promise {
         text: "composition: requests a second, to FastAPI and httpx",
         aim: "≥ 50",
         section: "composition",
