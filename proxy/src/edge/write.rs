@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, response::Parts,
+};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -15,7 +17,7 @@ use super::{
     composition::Told,
     context::Context,
     gateway::{Unread, is_grpc},
-    headers::{self, Block as _},
+    headers,
     limit::whole_seconds,
     problem::{MEDIA_TYPE, Problem},
     upload::Upload,
@@ -49,19 +51,20 @@ pub(crate) async fn problem(
         .map(crate::serve::tried::Tried::attempt)
         .collect();
     let body = problem.document(&cx.trace.id(), &attempts);
-    let mut head = ResponseHeader::build_no_case(problem.status, Some(10))?;
-    head.insert_header(header::CONTENT_TYPE, MEDIA_TYPE)?;
-    head.insert_header(header::CACHE_CONTROL, "no-store")?;
+    let mut head = begun(problem.status, 10);
+    let fields = &mut head.headers;
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(wait) = problem.retry_after {
-        head.insert_header(header::RETRY_AFTER, whole_seconds(wait).max(1).to_string())?;
+        fields.insert(header::RETRY_AFTER, whole_seconds(wait).max(1).into());
     }
     if let Some(challenge) = &problem.challenge {
-        head.insert_header(header::WWW_AUTHENTICATE, challenge.clone())?;
+        fields.insert(header::WWW_AUTHENTICATE, challenge.clone());
     } else if problem.status == 401 {
-        head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
+        fields.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if !problem.allow.is_empty() {
-        head.insert_header(header::ALLOW, problem.allow.join(", "))?;
+        set(fields, header::ALLOW, &problem.allow.join(", "));
     }
     cx.problem = Some(problem);
     whole(session, cx, head, body).await
@@ -69,25 +72,31 @@ pub(crate) async fn problem(
 
 /// Answers a call of gRPC with nothing but its status, which then stands in the head ("trailers-only").
 async fn grpc_status(session: &mut Session, cx: &mut Context, problem: Problem) -> Result<()> {
-    let mut head = ResponseHeader::build_no_case(200, Some(10))?;
-    head.insert_header(header::CONTENT_TYPE, "application/grpc")?;
-    head.insert_header("grpc-status", problem.kind.grpc_code().to_string())?;
+    let mut head = begun(StatusCode::OK, 10);
+    let fields = &mut head.headers;
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    let code = problem.kind.grpc_code().to_string();
+    set(fields, HeaderName::from_static("grpc-status"), &code);
     let message = utf8_percent_encode(&problem.detail, ESCAPED).to_string();
-    head.insert_header("grpc-message", message)?;
+    set(fields, HeaderName::from_static("grpc-message"), &message);
     if let Some(wait) = problem.retry_after {
-        head.insert_header("grpc-retry-pushback-ms", wait.as_millis().to_string())?;
+        let name = HeaderName::from_static("grpc-retry-pushback-ms");
+        set(fields, name, &wait.as_millis().to_string());
     }
     cx.refused = Some(problem.status);
     cx.problem = Some(problem);
-    cx.tell(&mut head);
+    cx.tell(&mut head.headers);
     head_and_body(session, head, Bytes::new()).await
 }
 
 /// Answers with a route's fixed answer.
 pub(crate) async fn fixed(session: &mut Session, cx: &Context, respond: &Respond) -> Result<()> {
-    let mut head = ResponseHeader::build_no_case(respond.status, Some(respond.headers.len() + 6))?;
+    let mut head = begun(respond.status, respond.headers.len() + 6);
     for (name, value) in &respond.headers {
-        head.insert_header(name.clone(), value.clone())?;
+        head.headers.insert(name.clone(), value.clone());
     }
     whole(session, cx, head, respond.body.clone()).await
 }
@@ -101,7 +110,7 @@ pub(crate) async fn preflight(
     let (mut head, ()) = http::Response::new(()).into_parts();
     head.status = StatusCode::NO_CONTENT;
     head.headers = headers;
-    whole(session, cx, ResponseHeader::from(head), Bytes::new()).await
+    whole(session, cx, head, Bytes::new()).await
 }
 
 /// Answers with what an operation gave.
@@ -111,27 +120,45 @@ pub(crate) async fn capability(
     written: Written,
     cache: Option<&'static str>,
 ) -> Result<()> {
-    let mut head = ResponseHeader::build_no_case(200, Some(10))?;
-    head.insert_header(header::CONTENT_TYPE, written.media_type)?;
+    let mut head = begun(StatusCode::OK, 10);
+    let fields = &mut head.headers;
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(written.media_type),
+    );
     if let Some(cache) = cache {
-        head.insert_header("isobar-cache", cache)?;
+        let name = HeaderName::from_static("isobar-cache");
+        fields.insert(name, HeaderValue::from_static(cache));
     }
     whole(session, cx, head, written.body).await
 }
 
-async fn whole(
-    session: &mut Session,
-    cx: &Context,
-    mut head: ResponseHeader,
-    body: Bytes,
-) -> Result<()> {
-    cx.tell(&mut head);
+/// A head with room for so many fields. Pingora's own would keep the case of names, which costs two copies of each.
+fn begun(status: impl TryInto<StatusCode>, room: usize) -> Parts {
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    head.status = status
+        .try_into()
+        .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    head.headers = HeaderMap::with_capacity(room);
+    head
+}
+
+/// Sets a field whose text may be unfit for one, and then is left out.
+fn set(fields: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        fields.insert(name, value);
+    }
+}
+
+async fn whole(session: &mut Session, cx: &Context, mut head: Parts, body: Bytes) -> Result<()> {
+    cx.tell(&mut head.headers);
     let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
     head_and_body(session, head, body.unwrap_or_default()).await
 }
 
 /// Writes an answer whose body is at hand.
-async fn head_and_body(session: &mut Session, head: ResponseHeader, body: Bytes) -> Result<()> {
+async fn head_and_body(session: &mut Session, head: Parts, body: Bytes) -> Result<()> {
+    let head = ResponseHeader::from(head);
     if body.is_empty()
         && let Session::H2(stream) = session
     {
@@ -164,9 +191,8 @@ pub(crate) async fn answer(
         return Err(Error::explain(ErrorType::InternalError, error.to_string()));
     }
     cx.tell(&mut head.headers);
-    let mut head = ResponseHeader::from(head);
-    let begun = match &body {
-        answer::Body::Begun(begun, _) => begun.clone(),
+    let first = match &body {
+        answer::Body::Begun(first, _) => first.clone(),
         answer::Body::Whole(_) | answer::Body::Stream(_) => Bytes::new(),
     };
     match body {
@@ -177,14 +203,14 @@ pub(crate) async fn answer(
         answer::Body::Stream(body) | answer::Body::Begun(_, body) => {
             let mut body = body;
             let rest = body.size_hint().exact();
-            let length = rest.map(|rest| rest + begun.len() as u64);
+            let length = rest.map(|rest| rest + first.len() as u64);
             let has_body = frame(session, &mut head, length);
-            if !has_body || (begun.is_empty() && body.is_end_stream()) {
+            if !has_body || (first.is_empty() && body.is_end_stream()) {
                 return head_and_body(session, head, Bytes::new()).await;
             }
-            session.write_response_header(Box::new(head)).await?;
-            if !begun.is_empty() {
-                session.write_response_body(begun, false).await?;
+            session.write_response_header(Box::new(head.into())).await?;
+            if !first.is_empty() {
+                session.write_response_body(first, false).await?;
             }
             let mut trailers = None;
             while let Some(frame) = next_frame(session, cx, &mut body, idle, &mut upload).await? {
@@ -230,7 +256,6 @@ pub(crate) async fn stored(
         return Err(Error::explain(ErrorType::InternalError, error.to_string()));
     }
     cx.tell(&mut head.headers);
-    let mut head = ResponseHeader::from(head);
     let body = frame(session, &mut head, Some(stored.body.len() as u64));
     let body = body.then(|| stored.body.clone());
     head_and_body(session, head, body.unwrap_or_default()).await
@@ -271,7 +296,7 @@ async fn next_frame(
 }
 
 /// Sets one unambiguous framing; `false` when the answer has no body.
-fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<u64>) -> bool {
+fn frame(session: &mut Session, head: &mut Parts, length: Option<u64>) -> bool {
     let request = session.req_header();
     let (is_head, is_old) = (
         request.method == Method::HEAD,
@@ -279,7 +304,7 @@ fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<u64>) 
     );
     let status = head.status;
     if status.is_informational() || status == StatusCode::NO_CONTENT {
-        head.remove_header(&header::CONTENT_LENGTH);
+        head.headers.remove(header::CONTENT_LENGTH);
         return false;
     }
     if is_head || status == StatusCode::NOT_MODIFIED {
@@ -287,14 +312,15 @@ fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<u64>) 
         return false;
     }
     if let Some(length) = length {
-        head.set(header::CONTENT_LENGTH, HeaderValue::from(length));
+        head.headers
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         return true;
     }
-    head.remove_header(&header::CONTENT_LENGTH);
+    head.headers.remove(header::CONTENT_LENGTH);
     if is_old {
         session.set_keepalive(None);
     } else if !session.is_http2() {
-        head.set(
+        head.headers.insert(
             header::TRANSFER_ENCODING,
             HeaderValue::from_static("chunked"),
         );
@@ -325,10 +351,10 @@ pub(crate) async fn composed(
             (HeaderValue::try_from(media_type).unwrap_or(plain), bytes)
         }
     };
-    let mut head = ResponseHeader::build_no_case(answer.status, Some(12))?;
-    head.set(header::CONTENT_TYPE, media_type);
+    let mut head = begun(answer.status, 12);
+    head.headers.insert(header::CONTENT_TYPE, media_type);
     for (name, value) in answer.headers {
-        head.set(name, value);
+        head.headers.insert(name, value);
     }
     whole_of_run(session, cx, head, body, told).await
 }
@@ -341,29 +367,25 @@ fn broken(why: &'static str) -> Box<Error> {
 async fn whole_of_run(
     session: &mut Session,
     cx: &Context,
-    mut head: ResponseHeader,
+    mut head: Parts,
     body: Bytes,
     told: Told,
 ) -> Result<()> {
-    cx.tell(&mut head);
-    let mut set = |name, text: &str| {
-        if let Ok(value) = HeaderValue::try_from(text) {
-            head.set(name, value);
-        }
-    };
-    set(headers::RUN, &told.run);
+    cx.tell(&mut head.headers);
+    let fields = &mut head.headers;
+    set(fields, headers::RUN, &told.run);
     if !told.vendors.is_empty() {
-        set(headers::VENDOR, &told.vendors);
+        set(fields, headers::VENDOR, &told.vendors);
     }
     if !told.degraded.is_empty() {
-        set(headers::DEGRADED, &told.degraded);
+        set(fields, headers::DEGRADED, &told.degraded);
     }
     let mut timing = told.timing;
     let total = cx.started.elapsed().as_micros() / 10;
     timing.push("total;dur=");
     timing.fraction(u64::try_from(total).unwrap_or(u64::MAX), 2);
     if let Some(timing) = timing.value() {
-        head.set(headers::SERVER_TIMING, timing);
+        fields.insert(headers::SERVER_TIMING, timing);
     }
     let body = frame(session, &mut head, Some(body.len() as u64)).then_some(body);
     head_and_body(session, head, body.unwrap_or_default()).await
@@ -371,27 +393,32 @@ async fn whole_of_run(
 
 /// Answers once more with what was kept for a key.
 pub(crate) async fn kept(session: &mut Session, cx: &Context, kept: Kept) -> Result<()> {
-    let mut head = ResponseHeader::build_no_case(kept.status, Some(kept.headers.len() + 8))?;
+    let mut head = begun(kept.status, kept.headers.len() + 8);
     for (name, value) in &kept.headers {
         if let (Ok(name), Ok(value)) = (
             http::HeaderName::try_from(name.as_str()),
             HeaderValue::try_from(value.as_str()),
         ) {
-            head.set(name, value);
+            head.headers.insert(name, value);
         }
     }
-    head.insert_header("isobar-replayed", "true")?;
+    let name = HeaderName::from_static("isobar-replayed");
+    head.headers.insert(name, HeaderValue::from_static("true"));
     whole(session, cx, head, kept.body.into()).await
 }
 
 /// Begins an answer of server-sent events.
 pub(crate) async fn event_head(session: &mut Session, cx: &Context) -> Result<()> {
-    let mut head = ResponseHeader::build_no_case(200, Some(10))?;
-    head.insert_header(header::CONTENT_TYPE, "text/event-stream")?;
-    head.insert_header(header::CACHE_CONTROL, "no-store")?;
-    cx.tell(&mut head);
+    let mut head = begun(StatusCode::OK, 10);
+    let fields = &mut head.headers;
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    cx.tell(fields);
     frame(session, &mut head, None);
-    session.write_response_header(Box::new(head)).await
+    session.write_response_header(Box::new(head.into())).await
 }
 
 /// Sends one event.
