@@ -104,7 +104,7 @@ impl Did {
 
 impl Note {
     fn new(did: Did, told: impl FnOnce(&mut Text)) -> Self {
-        let mut text = Text::with_capacity(64);
+        let mut text = Text::default();
         text.push("isobar; ");
         told(&mut text);
         Self {

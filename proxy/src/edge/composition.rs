@@ -642,7 +642,7 @@ pub(crate) struct Told {
 
 impl Told {
     fn of(ran: &Ran, id: &str) -> Self {
-        let mut timing = Text::with_capacity(64 * ran.steps.len());
+        let mut timing = Text::default();
         let mut vendors: Vec<&str> = Vec::new();
         for step in &ran.steps {
             let vendor = step.vendor.as_deref().unwrap_or_default();

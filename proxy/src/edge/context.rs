@@ -163,7 +163,7 @@ impl Context {
             (headers::SERVER_TIMING, timing),
             (
                 headers::RATE_LIMIT_POLICY,
-                standing.and_then(Standing::policy_header),
+                standing.and_then(|standing| standing.policy.clone()),
             ),
             (headers::RATE_LIMIT, standing.and_then(Standing::header)),
         ];
@@ -231,7 +231,7 @@ pub(crate) fn about(
 ) -> About<'_> {
     About {
         address: ip.and_then(|ip| {
-            let mut text = Text::with_capacity(40);
+            let mut text = Text::default();
             text.address(ip);
             text.value()
         }),

@@ -123,14 +123,14 @@ fn stands(
     scope: usize,
 ) -> Result<(), Problem> {
     let Some(wait) = standing.wait else {
-        cx.standing = Some(standing.tighter(cx.standing));
+        cx.standing = Some(standing.tighter(cx.standing.take()));
         return Ok(());
     };
-    cx.standing = Some(standing);
     if let Some(counter) = route.counters.limited.get(scope) {
         counter.inc();
     }
     let detail = format!("the {} limit is used up", standing.name);
+    cx.standing = Some(standing);
     let mut problem = Problem::new(429, Kind::RateLimited, detail);
     problem.retry_after = Some(wait);
     Err(problem)

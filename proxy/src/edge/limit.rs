@@ -44,14 +44,18 @@ impl Limiter {
 pub(crate) struct Limit {
     pub(crate) rate: Rate,
     name: &'static str,
+    /// See [`policy`].
+    policy: Option<HeaderValue>,
     limiter: RateLimiter<u64, DashMapStateStore<u64>, MonotonicClock, StateInformationMiddleware>,
 }
 
 /// Where a limit stands after a request, as the `RateLimit` headers say it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Standing {
     pub(crate) name: &'static str,
     pub(crate) rate: Rate,
+    /// See [`policy`].
+    pub(crate) policy: Option<HeaderValue>,
     pub(crate) remaining: u32,
     /// Time until another request is allowed; set when this one was not.
     pub(crate) wait: Option<Duration>,
@@ -75,6 +79,7 @@ impl Limit {
         Self {
             rate,
             name,
+            policy: policy(name, rate),
             limiter,
         }
     }
@@ -88,6 +93,7 @@ impl Limit {
         Standing {
             name: self.name,
             rate: self.rate,
+            policy: self.policy.clone(),
             remaining,
             wait,
         }
@@ -100,22 +106,22 @@ impl Limit {
     }
 }
 
-impl Standing {
-    /// `RateLimit-Policy: "client";q=100;w=1` (draft-ietf-httpapi-ratelimit-headers).
-    pub(crate) fn policy_header(&self) -> Option<HeaderValue> {
-        let mut text = Text::with_capacity(48);
-        text.push("\"").push(self.name);
-        text.push("\";q=").number(u64::from(self.rate.requests));
-        text.push(";w=").number(whole_seconds(self.rate.per));
-        text.value()
-    }
+/// `RateLimit-Policy: "client";q=100;w=1` (draft-ietf-httpapi-ratelimit-headers).
+pub(crate) fn policy(name: &str, rate: Rate) -> Option<HeaderValue> {
+    let mut text = Text::default();
+    text.push("\"").push(name);
+    text.push("\";q=").number(u64::from(rate.requests));
+    text.push(";w=").number(whole_seconds(rate.per));
+    text.value()
+}
 
+impl Standing {
     /// `RateLimit: "client";r=42;t=1`: requests left, and seconds until more.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
         let until = self
             .wait
             .unwrap_or_else(|| self.rate.per / self.rate.requests.max(1));
-        let mut text = Text::with_capacity(48);
+        let mut text = Text::default();
         text.push("\"").push(self.name);
         text.push("\";r=").number(u64::from(self.remaining));
         text.push(";t=").number(whole_seconds(until));
@@ -198,7 +204,7 @@ mod tests {
         for left in [4, 3, 2, 1, 0] {
             let standing = limiter.count(7).await.unwrap();
             assert_eq!((standing.remaining, standing.wait), (left, None));
-            assert_eq!(standing.policy_header().unwrap(), "\"ip\";q=5;w=3600");
+            assert_eq!(standing.policy.as_ref().unwrap(), "\"ip\";q=5;w=3600");
         }
         let refused = limiter.count(7).await.unwrap();
         assert!(refused.remaining == 0 && refused.wait.is_some());
@@ -327,7 +333,7 @@ mod tests {
     async fn headers_say_quota_window_rest_and_wait() {
         let limit = Limit::new("ip", rate(10, Duration::from_secs(1), 10));
         let standing = limit.check(7);
-        assert_eq!(standing.policy_header().unwrap(), "\"ip\";q=10;w=1");
+        assert_eq!(standing.policy.as_ref().unwrap(), "\"ip\";q=10;w=1");
         assert_eq!(standing.header().unwrap(), "\"ip\";r=9;t=1");
     }
 }

@@ -13,13 +13,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::HeaderValue;
 use isobar_config::{Rate, SharedState, WhenDown};
 use parking_lot::Mutex;
 use prometheus::IntCounter;
 use redis::{RedisError, RedisResult, Script, aio::MultiplexedConnection};
 use sha2::{Digest as _, Sha256};
 
-use super::limit::Standing;
+use super::limit::{Standing, policy};
 
 /// How long nobody asks a server that did not answer.
 const REST: Duration = Duration::from_millis(500);
@@ -180,6 +181,7 @@ pub(crate) struct SharedLimit {
     pub(crate) link: Arc<Link>,
     name: &'static str,
     rate: Rate,
+    policy: Option<HeaderValue>,
     /// What its keys begin with.
     prefix: String,
     /// Microseconds between two requests at the rate.
@@ -197,6 +199,7 @@ impl SharedLimit {
             link,
             name,
             rate,
+            policy: policy(name, rate),
             interval: interval.max(1.0),
         }
     }
@@ -209,6 +212,7 @@ impl SharedLimit {
         Ok(Standing {
             name: self.name,
             rate: self.rate,
+            policy: self.policy.clone(),
             remaining,
             wait,
         })

@@ -2,17 +2,41 @@
 
 use std::{fmt::Write as _, net::IpAddr};
 
-use bytes::Bytes;
 use http::HeaderValue;
+use smallvec::SmallVec;
+
+/// What text is appended to.
+pub(crate) trait Buffer {
+    fn extend_from_slice(&mut self, bytes: &[u8]);
+
+    fn push(&mut self, byte: u8) {
+        self.extend_from_slice(&[byte]);
+    }
+}
+
+impl Buffer for Vec<u8> {
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Room for what most headers say; what is longer is kept on the heap.
+type Short = SmallVec<[u8; 120]>;
+
+impl Buffer for Short {
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
 
 /// Text in the making.
-#[derive(Debug)]
-pub(crate) struct Text(Vec<u8>);
+#[derive(Debug, Default)]
+pub(crate) struct Text(Short);
 
 impl Text {
-    /// With room for so many bytes.
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
+    /// For what is appended by the functions of this module.
+    pub(crate) fn bytes(&mut self) -> &mut impl Buffer {
+        &mut self.0
     }
 
     pub(crate) fn push(&mut self, text: &str) -> &mut Self {
@@ -38,12 +62,12 @@ impl Text {
 
     /// As a header's value, if it can be one.
     pub(crate) fn value(self) -> Option<HeaderValue> {
-        HeaderValue::from_maybe_shared(Bytes::from(self.0)).ok()
+        HeaderValue::from_bytes(&self.0).ok()
     }
 }
 
 /// Appends a number.
-pub(crate) fn number_to(out: &mut Vec<u8>, mut number: u64) {
+pub(crate) fn number_to(out: &mut impl Buffer, mut number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
     for digit in digits.iter_mut().rev() {
@@ -58,7 +82,7 @@ pub(crate) fn number_to(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Appends a number that counts tenths, hundredths or thousandths, as `12.345`.
-pub(crate) fn fraction_to(out: &mut Vec<u8>, number: u64, decimals: u32) {
+pub(crate) fn fraction_to(out: &mut impl Buffer, number: u64, decimals: u32) {
     let mut unit = 10_u64.pow(decimals);
     number_to(out, number / unit);
     out.push(b'.');
@@ -69,7 +93,7 @@ pub(crate) fn fraction_to(out: &mut Vec<u8>, number: u64, decimals: u32) {
 }
 
 /// Appends the last digits of a number in lower-case hexadecimal.
-pub(crate) fn hex_to(out: &mut Vec<u8>, number: u64, digits: u32) {
+pub(crate) fn hex_to(out: &mut impl Buffer, number: u64, digits: u32) {
     for digit in (0..digits).rev() {
         let digit = u8::try_from(number >> (4 * digit) & 15).unwrap_or_default();
         out.push(if digit < 10 {
@@ -81,7 +105,7 @@ pub(crate) fn hex_to(out: &mut Vec<u8>, number: u64, digits: u32) {
 }
 
 /// Appends an address.
-pub(crate) fn address_to(out: &mut Vec<u8>, address: IpAddr) {
+pub(crate) fn address_to(out: &mut impl Buffer, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
             for (index, part) in address.octets().into_iter().enumerate() {

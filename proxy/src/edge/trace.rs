@@ -1,9 +1,8 @@
 //! W3C trace context: taken from the client when it is well formed, made otherwise.
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
-use super::text::hex_to;
+use super::text::{Buffer, Text, hex_to};
 use crate::telemetry::Sampler;
 
 /// Header of the trace context.
@@ -61,18 +60,18 @@ impl Trace {
 
     /// Value for an attempt.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
-        let mut text = Vec::with_capacity(55);
-        text.extend_from_slice(b"00-");
-        self.write_id(&mut text);
-        text.push(b'-');
-        hex_to(&mut text, self.span, 16);
-        text.push(b'-');
-        hex_to(&mut text, u64::from(self.flags), 2);
-        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+        let mut text = Text::default();
+        text.push("00-");
+        self.write_id(text.bytes());
+        text.push("-");
+        hex_to(text.bytes(), self.span, 16);
+        text.push("-");
+        hex_to(text.bytes(), u64::from(self.flags), 2);
+        text.value()
     }
 
     /// Appends the trace's id, as it stands in the header and in logs.
-    pub(crate) fn write_id(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write_id(&self, out: &mut impl Buffer) {
         for half in [self.id >> 64, self.id & u128::from(u64::MAX)] {
             hex_to(out, u64::try_from(half).unwrap_or_default(), 16);
         }

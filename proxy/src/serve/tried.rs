@@ -70,7 +70,7 @@ pub(crate) fn made(tried: &[Tried]) -> usize {
 
 /// `Server-Timing`: each attempt, then the total; durations in milliseconds.
 pub(crate) fn server_timing(tried: &[Tried], total: Duration) -> Option<HeaderValue> {
-    let mut text = Text::with_capacity(96);
+    let mut text = Text::default();
     for (number, tried) in (1..).zip(tried.iter().filter(|tried| tried.is_attempt())) {
         text.push("attempt-").number(number);
         text.push(";desc=\"").push(tried.account.name());
