@@ -33,7 +33,7 @@ pub struct Contract {
     /// Fields of the draft of which an answer must have one at least.
     pub(crate) promised: &'static [&'static str],
     pub(crate) finish: for<'a> fn(Tree<'_>, &About<'a>) -> Result<Content, Misread>,
-    parse: fn(&Map<String, Value>) -> Result<Map<String, Value>, String>,
+    parse: fn(Map<String, Value>) -> Result<Map<String, Value>, String>,
     input: fn() -> Schema,
     output: fn() -> Schema,
     fields: OnceLock<Vec<(String, bool)>>,
@@ -128,7 +128,7 @@ impl Contract {
     }
 
     /// Checks an input and leaves out what is not given. The error is a sentence for the caller.
-    pub fn check(&self, input: &Map<String, Value>) -> Result<Map<String, Value>, String> {
+    pub fn check(&self, input: Map<String, Value>) -> Result<Map<String, Value>, String> {
         (self.parse)(input)
     }
 
@@ -305,19 +305,22 @@ pub static CONTRACTS: [Contract; 9] = [
     },
 ];
 
-/// Reads an input as its type and writes it again: unknown fields and wrong types are refused, absent ones left out.
-fn parse<T: Checked>(input: &Map<String, Value>) -> Result<Map<String, Value>, String> {
-    let typed = T::deserialize(input).map_err(|error| error.to_string())?;
+/// Reads an input as its type: unknown fields and wrong types are refused, what says nothing is left out.
+fn parse<T: Checked>(mut input: Map<String, Value>) -> Result<Map<String, Value>, String> {
+    let typed = T::deserialize(&input).map_err(|error| error.to_string())?;
     typed.check()?;
-    match serde_json::to_value(&typed) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        _ => Err("the input is not an object".to_owned()),
-    }
+    input.retain(|name, value| !value.is_null() && !T::says_nothing(name, value));
+    Ok(input)
 }
 
 /// What a type alone cannot say of an input.
-trait Checked: DeserializeOwned + Serialize {
+trait Checked: DeserializeOwned {
     fn check(&self) -> Result<(), String>;
+
+    /// Whether a field with this value is as good as none.
+    fn says_nothing(_name: &str, _value: &Value) -> bool {
+        false
+    }
 }
 
 fn within(name: &str, value: Option<f64>, least: f64, most: f64) -> Result<(), String> {
@@ -341,6 +344,11 @@ impl Checked for speech::Transcribe {
     fn check(&self) -> Result<(), String> {
         within("temperature", self.temperature, 0.0, 1.0)?;
         within("speakers_max", self.speakers_max.map(f64::from), 1.0, 32.0)
+    }
+
+    /// Asking for nothing is not asking: a vendor need not be able to do what is not wanted.
+    fn says_nothing(name: &str, value: &Value) -> bool {
+        name == "speakers" && *value == Value::Bool(false)
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     blob::Blob,
+    call::Resolved,
     request::{Body, Piece},
     transform::{Transform, Unfit},
     tree::Tree,
@@ -33,7 +34,7 @@ pub(crate) struct Scope<'a> {
     /// The operation's input.
     pub(crate) input: &'a Map<String, Value>,
     /// The inputs of a batch, `$.documents`; the text of each is there alone.
-    pub(crate) documents: Option<&'a [Value]>,
+    pub(crate) documents: Option<&'a [Resolved<'a>]>,
     /// Its blobs, by field.
     pub(crate) blobs: &'a [(&'static str, Blob)],
     /// The account's fields.
@@ -47,7 +48,45 @@ pub(crate) struct Scope<'a> {
     /// Base64 of the piece of a blob that a message carries.
     pub(crate) chunk: Option<&'a str>,
     /// The item, within an `each`.
-    pub(crate) item: Option<&'a Value>,
+    pub(crate) item: Option<Item<'a>>,
+}
+
+/// An item of a list that an `each` goes over.
+#[derive(Clone, Copy)]
+pub(crate) enum Item<'a> {
+    Value(&'a Value),
+    /// An input of a batch. It has one field more: `index`, its position.
+    Document(usize, &'a Resolved<'a>),
+}
+
+/// A list that an `each` goes over.
+enum Items<'a> {
+    Values(Cow<'a, [Value]>),
+    Documents(&'a [Resolved<'a>]),
+}
+
+impl<'a> Item<'a> {
+    /// What is at a place in it.
+    fn at(self, steps: &[Step]) -> Tree<'a> {
+        let (position, input) = match self {
+            Self::Value(value) => return follow(value, steps).map_or(Tree::Absent, Tree::of),
+            Self::Document(position, document) => (position, &*document.input),
+        };
+        match steps.split_first() {
+            None => {
+                let mut whole = input.clone();
+                whole.insert("index".to_owned(), position.to_string().into());
+                Tree::Json(Box::new(whole.into()))
+            }
+            Some((Step::Name(name), [])) if name == "index" => {
+                Tree::Text(Cow::Owned(position.to_string()))
+            }
+            Some((Step::Name(name), rest)) => member(input, name)
+                .and_then(|value| follow(value, rest))
+                .map_or(Tree::Absent, Tree::of),
+            Some(_) => Tree::Absent,
+        }
+    }
 }
 
 /// Why a template cannot be rendered.
@@ -195,49 +234,54 @@ impl Reference {
 
 impl Reference {
     /// The list that is its value; empty where the value is no list.
-    fn list<'a>(&self, scope: &Scope<'a>) -> Result<Option<Cow<'a, [Value]>>, Unrendered> {
+    fn list<'a>(&self, scope: &Scope<'a>) -> Result<Option<Items<'a>>, Unrendered> {
         if self.transforms.is_empty()
             && let Some(list) = self.source.list(scope)
         {
-            return Ok(Some(Cow::Borrowed(list)));
+            return Ok(Some(list));
         }
         Ok(self.value(scope)?.map(|value| match value.json() {
-            Value::Array(list) => Cow::Owned(list),
-            _ => Cow::Owned(Vec::new()),
+            Value::Array(list) => Items::Values(Cow::Owned(list)),
+            _ => Items::Values(Cow::Owned(Vec::new())),
         }))
     }
 }
 
 impl Source {
-    fn document<'a>(documents: &'a [Value], steps: &[Step]) -> Tree<'a> {
-        let Some((step, rest)) = steps.split_first() else {
-            return Tree::Json(Box::new(Value::Array(documents.to_vec())));
+    fn document<'a>(documents: &'a [Resolved<'a>], steps: &[Step]) -> Tree<'a> {
+        let all = || {
+            let numbered = documents.iter().enumerate();
+            numbered.map(|(position, document)| Item::Document(position, document))
         };
-        let document = match step {
-            Step::Index(index) => item(documents, *index),
-            Step::Name(_) | Step::Every => None,
-        };
-        document
-            .and_then(|document| follow(document, rest))
-            .map_or(Tree::Absent, Tree::of)
+        match steps.split_first() {
+            None => Tree::Json(Box::new(all().map(|item| item.at(&[]).json()).collect())),
+            Some((Step::Index(index), rest)) => {
+                item(&all().collect::<Vec<_>>(), *index).map_or(Tree::Absent, |item| item.at(rest))
+            }
+            Some((Step::Name(_) | Step::Every, _)) => Tree::Absent,
+        }
     }
 
     /// The list that stands there, as it is.
-    fn list<'a>(&self, scope: &Scope<'a>) -> Option<&'a [Value]> {
+    fn list<'a>(&self, scope: &Scope<'a>) -> Option<Items<'a>> {
         let list = match self {
             Self::Input(steps) => match (steps.as_slice(), scope.documents) {
                 ([Step::Name(name)], Some(documents)) if name == "documents" => {
-                    return Some(documents);
+                    return Some(Items::Documents(documents));
                 }
                 ([Step::Name(name), rest @ ..], _) => {
                     member(scope.input, name).and_then(|value| follow(value, rest))
                 }
                 _ => None,
             },
-            Self::Item(steps) => scope.item.and_then(|item| follow(item, steps)),
+            Self::Item(steps) => match scope.item {
+                Some(Item::Value(item)) => follow(item, steps),
+                _ => None,
+            },
             _ => None,
         };
-        list?.as_array().map(Vec::as_slice)
+        let list = list?.as_array()?;
+        Some(Items::Values(Cow::Borrowed(list)))
     }
 
     fn find<'a>(&self, scope: &Scope<'a>) -> Tree<'a> {
@@ -250,7 +294,9 @@ impl Source {
                 },
                 _ => None,
             },
-            Self::Item(steps) => scope.item.and_then(|item| follow(item, steps)),
+            Self::Item(steps) => {
+                return scope.item.map_or(Tree::Absent, |item| item.at(steps));
+            }
             Self::Kept(name, steps) => scope
                 .kept
                 .iter()
@@ -286,7 +332,7 @@ impl Text {
         scope: &Scope<'_>,
         escape: impl Fn(&str) -> Cow<'_, str>,
     ) -> Result<Option<String>, Unrendered> {
-        let mut text = String::new();
+        let mut text = String::with_capacity(ROOM / 8);
         for part in &self.0 {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
@@ -352,6 +398,7 @@ impl Template {
     /// The value as a JSON body.
     pub(crate) fn body(&self, scope: &Scope<'_>) -> Result<Body, Unrendered> {
         let mut writer = Writer::default();
+        writer.buffer.reserve(ROOM);
         self.write(scope, &mut writer)?;
         Ok(writer.done())
     }
@@ -409,12 +456,24 @@ impl Template {
                 };
                 out.buffer.push(b'[');
                 let mut first = true;
-                for one in &*list {
+                let mut one = |out: &mut Writer, one: Item<'_>| {
                     let inner = Scope {
                         item: Some(one),
                         ..*scope
                     };
-                    out.item(&mut first, |out| item.write(&inner, out))?;
+                    out.item(&mut first, |out| item.write(&inner, out))
+                };
+                match &list {
+                    Items::Values(values) => {
+                        for value in &**values {
+                            one(out, Item::Value(value))?;
+                        }
+                    }
+                    Items::Documents(documents) => {
+                        for (position, document) in documents.iter().enumerate() {
+                            one(out, Item::Document(position, document))?;
+                        }
+                    }
                 }
                 out.buffer.push(b']');
             }
@@ -456,6 +515,9 @@ pub(crate) struct Writer {
     pub(crate) buffer: Vec<u8>,
     pieces: Vec<Piece>,
 }
+
+/// Bytes that most bodies have room in.
+const ROOM: usize = 512;
 
 impl Writer {
     pub(crate) fn json(&mut self, value: &(impl serde::Serialize + ?Sized)) {

@@ -283,7 +283,7 @@ fn short_job(operation: &str, input: &Value) -> Job {
 fn job_with(operation: &str, input: &Value, audio: &Blob) -> Job {
     let contract = contract(operation).unwrap();
     Job {
-        input: contract.check(input.as_object().unwrap()).unwrap(),
+        input: contract.check(input.as_object().unwrap().clone()).unwrap(),
         blobs: contract
             .blobs
             .iter()

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use super::{
     Job, Output, Resolved,
-    batch::documents,
     errors::{document_failure, failure_in},
 };
 use isobar_config::follow;
@@ -55,10 +54,9 @@ impl Operation {
         let Some(first) = resolved.first() else {
             return Err(none("there is nothing to send"));
         };
-        let documents = (self.batch.most > 1).then(|| documents(&resolved));
         let scope = Scope {
             input: &first.input,
-            documents: documents.as_deref(),
+            documents: (self.batch.most > 1).then_some(&resolved),
             blobs: &first.blobs,
             account: account.fields(),
             kept: &[],

@@ -55,13 +55,3 @@ pub(super) fn group(jobs: &[Resolved<'_>], batch: &Batch) -> Vec<Vec<usize>> {
     }
     groups.into_iter().map(|group| group.jobs).collect()
 }
-
-/// The documents of a batch: each job's input, with its index.
-pub(super) fn documents(jobs: &[Resolved<'_>]) -> Vec<Value> {
-    let documents = jobs.iter().enumerate().map(|(index, job)| {
-        let mut document = job.input.clone().into_owned();
-        document.insert("index".to_owned(), Value::String(index.to_string()));
-        Value::Object(document)
-    });
-    documents.collect()
-}

@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{
     Call, Output, Resolved,
     answer::Answer,
-    batch::documents,
     errors::failure_in,
     job::{Progress, progress},
 };
@@ -34,8 +33,7 @@ impl Call<'_> {
         let Some(first) = jobs.first() else {
             return Ok(Vec::new());
         };
-        let documents = (self.operation.batch.most > 1).then(|| documents(jobs));
-        let documents = documents.as_deref();
+        let documents = (self.operation.batch.most > 1).then_some(jobs);
         let mut kept: Vec<(String, Value)> = Vec::new();
         let mut last = None;
         let mut failed = None;
@@ -78,7 +76,7 @@ impl Call<'_> {
     fn scope<'s>(
         &'s self,
         job: &'s Resolved<'_>,
-        documents: Option<&'s [Value]>,
+        documents: Option<&'s [Resolved<'_>]>,
         kept: &'s [(String, Value)],
         id: &'s str,
     ) -> Scope<'s> {

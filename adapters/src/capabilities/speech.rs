@@ -38,7 +38,7 @@ pub struct Transcribe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<bool>,
     /// Whether speakers are to be told apart.
-    #[serde(default, skip_serializing_if = "is_not_asked")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speakers: Option<bool>,
     /// Most speakers that there can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,16 +48,6 @@ pub struct Transcribe {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub temperature: Option<f64>,
-}
-
-/// Asking for nothing is not asking: a vendor need not be able to do what is not wanted.
-#[expect(
-    clippy::ref_option,
-    clippy::trivially_copy_pass_by_ref,
-    reason = "as serde calls it"
-)]
-fn is_not_asked(wanted: &Option<bool>) -> bool {
-    *wanted != Some(true)
 }
 
 /// What was said.

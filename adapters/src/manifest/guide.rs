@@ -195,7 +195,7 @@ fn the_vendor_of_the_guide_is_asked_and_understood_as_shown() {
         let job = Job {
             input: operation
                 .contract
-                .check(input.as_object().unwrap())
+                .check(input.as_object().unwrap().clone())
                 .unwrap(),
             blobs: Vec::<(&str, Blob)>::new(),
         };

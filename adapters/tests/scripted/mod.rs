@@ -125,7 +125,7 @@ pub(crate) fn job(operation: &str, input: Value) -> Job {
     let Value::Object(input) = input else {
         panic!("an input is an object")
     };
-    let input = contract.check(&input).unwrap();
+    let input = contract.check(input).unwrap();
     let audio = || {
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),

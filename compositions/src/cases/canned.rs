@@ -193,7 +193,7 @@ impl Caller for Played<'_> {
             (None, Some(beyond)) => return beyond.operation(call).await,
             (None, None) => return Err(self.none(call.step)),
         };
-        if let Err(why) = call.contract.check(&call.input) {
+        if let Err(why) = call.contract.check(call.input.clone()) {
             let reason = format!("`{}`: {why}", call.contract.name);
             return Err(failed(&Failure {
                 status: 400,

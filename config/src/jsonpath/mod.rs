@@ -228,7 +228,7 @@ pub fn member<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v Valu
 }
 
 /// The item at an index, which counts from the end if it is negative.
-pub fn item(items: &[Value], index: i64) -> Option<&Value> {
+pub fn item<T>(items: &[T], index: i64) -> Option<&T> {
     let index = if index < 0 {
         items
             .len()

@@ -572,7 +572,7 @@ async fn recording(contract: &'static Contract, mut form: Form) -> Result<Asked,
     if stream {
         shape = Shape::Events;
     }
-    let input = contract.check(&input).map_err(|why| bad(400, &why))?;
+    let input = contract.check(input).map_err(|why| bad(400, &why))?;
     let file = form
         .files
         .pop()
@@ -604,7 +604,7 @@ fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
     let Value::Object(mut fields) = value else {
         return Err(input("the body is not a JSON object"));
     };
-    let extra = match fields.remove("extra") {
+    let extra = match take(&mut fields, "extra") {
         None | Some(Value::Bool(false)) => false,
         Some(Value::Bool(true)) => true,
         Some(_) => return Err(input("`extra` is true or false")),
@@ -613,18 +613,22 @@ fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
     if speech {
         // The OpenAI dialect has other names for the same.
         for (theirs, ours) in [("input", "text"), ("response_format", "format")] {
-            if let Some(value) = fields.remove(theirs) {
+            if let Some(value) = take(&mut fields, theirs) {
                 fields.insert(ours.to_owned(), value);
             }
         }
-        match fields.remove("stream_format").as_ref().map(Value::as_str) {
+        match take(&mut fields, "stream_format")
+            .as_ref()
+            .map(Value::as_str)
+        {
             None | Some(Some("audio")) => {}
             Some(_) => return Err(input("`stream_format` can only be `audio`")),
         }
     }
-    let (key, listed) = match (fields.remove("documents"), fields.remove("texts")) {
+    let listed = |fields: &mut _| (take(fields, "documents"), take(fields, "texts"));
+    let (key, listed) = match listed(&mut fields) {
         (None, None) => {
-            let input_fields = contract.check(&fields).map_err(|why| input(&why))?;
+            let input_fields = contract.check(fields).map_err(|why| input(&why))?;
             let job = Job {
                 input: input_fields,
                 blobs: Vec::new(),
@@ -666,7 +670,7 @@ fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
             }
         }
         let checked = contract
-            .check(&own)
+            .check(own)
             .map_err(|why| input(&format!("item {index} of `{key}`: {why}")))?;
         jobs.push(Job {
             input: checked,
@@ -679,6 +683,12 @@ fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
         extra,
         shape: Shape::Full,
     })
+}
+
+/// Takes a field out. Most inputs have few fields and not this one.
+fn take(fields: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    isobar_config::member(fields, name)?;
+    fields.remove(name)
 }
 
 /// Fields of a query, for recordings that are the body.

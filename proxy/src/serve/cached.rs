@@ -102,7 +102,9 @@ pub(crate) fn key(client: &str, operation: &str, pool: &str, jobs: &[Job], extra
     }
     hash.update([u8::from(extra)]);
     for job in jobs {
-        let input = serde_json::to_vec(&job.input).unwrap_or_default();
+        let mut fields: Vec<_> = job.input.iter().collect();
+        fields.sort_unstable_by_key(|(name, _)| *name);
+        let input = serde_json::to_vec(&fields).unwrap_or_default();
         hash.update((input.len() as u64).to_le_bytes());
         hash.update(&input);
         for (name, blob) in &job.blobs {

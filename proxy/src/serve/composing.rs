@@ -151,7 +151,7 @@ impl Caller for Composer {
         let refuse = |status, kind, detail: String| {
             Err(failed(Problem::new(status, kind, detail), Vec::new()))
         };
-        let input = match contract.check(&call.input) {
+        let input = match contract.check(call.input) {
             Ok(input) => input,
             Err(why) => return refuse(400, Kind::BadInput, format!("`{}`: {why}", contract.name)),
         };

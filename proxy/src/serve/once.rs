@@ -50,7 +50,7 @@ pub async fn call(
 ) -> Result<Outcome, String> {
     let contract =
         contract(operation).ok_or_else(|| format!("there is no operation `{operation}`"))?;
-    let input = contract.check(input)?;
+    let input = contract.check(input.clone())?;
     let mut blobs = Vec::new();
     match (contract.blobs.first(), audio) {
         (Some(name), Some(path)) => {

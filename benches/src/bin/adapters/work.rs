@@ -227,7 +227,7 @@ fn job(operation: &str, input: &Value) -> Job {
     let input = input.as_object().cloned().unwrap_or_default();
     let blob = || Blob::of_bytes(recording(16_000).into(), "a.wav");
     Job {
-        input: contract.check(&input).expect("an input of the operation"),
+        input: contract.check(input).expect("an input of the operation"),
         blobs: contract.blobs.iter().map(|name| (*name, blob())).collect(),
     }
 }
