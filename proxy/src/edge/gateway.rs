@@ -6,6 +6,7 @@
 use std::{
     hash::Hasher as _,
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -87,9 +88,11 @@ impl Gateway {
 
     /// [`Gateway::serve`], with panics caught.
     pub(super) async fn answer(&self, session: &mut Session, cx: &mut Context) -> Result<bool> {
-        let served = AssertUnwindSafe(self.serve(session, cx))
-            .catch_unwind()
-            .await;
+        let served = {
+            // Pinned where it is made: what is handed on by value is copied on its way, whole, and it is large.
+            let serving = pin!(self.serve(session, cx));
+            AssertUnwindSafe(serving).catch_unwind().await
+        };
         served.unwrap_or_else(|_| {
             self.registry.metrics.panics.inc();
             cx.problem = Some(Problem::new(
@@ -254,8 +257,7 @@ impl Gateway {
                 attempt: route.limits.attempt,
             };
             let picker = Picker::new(members.len(), cx.sticky(&forward.pool));
-            let work = exchange.run(picker, &mut tried);
-            tokio::pin!(work);
+            let mut work = pin!(exchange.run(picker, &mut tried));
             tokio::select! {
                 biased;
                 outcome = &mut work => Ok(outcome),
@@ -312,8 +314,17 @@ impl Gateway {
         expect_continue(session).await?;
         let limit = route.limits.body;
         let space = &self.registry.space;
-        let reading = capability::read(session, serve.contract, space, admitted.length, limit);
-        let read = tokio::time::timeout(route.limits.deadline, reading).await;
+        let read = {
+            let length = admitted.length;
+            let reading = pin!(capability::read(
+                session,
+                serve.contract,
+                space,
+                length,
+                limit
+            ));
+            tokio::time::timeout(route.limits.deadline, reading).await
+        };
         let asked = match read.unwrap_or_else(|_| Err(Unread::slow())) {
             Ok(asked) => asked,
             Err(unread) => return unreadable(session, cx, unread).await,
@@ -334,9 +345,9 @@ impl Gateway {
             let pool = &serve.pool;
             let (members, sticky) = (cx.members(pool), cx.sticky(pool));
             let tokens = &self.registry.tokens;
-            let serving =
-                serve::capability::serve(&wanted, pool, members, sticky, tokens, &mut tried);
-            let work = async {
+            let mut work = pin!(async {
+                let serving =
+                    serve::capability::serve(&wanted, pool, members, sticky, tokens, &mut tried);
                 let Some(lives) = serve.cache else {
                     return serving.await.map(|served| (Arc::new(served), false));
                 };
@@ -349,8 +360,7 @@ impl Gateway {
                     asked.extra,
                 );
                 Box::pin(self.registry.answers.get(key, lives, serving)).await
-            };
-            tokio::pin!(work);
+            });
             let mut upload = Upload::default();
             tokio::select! {
                 biased;
@@ -410,7 +420,7 @@ impl Gateway {
             }
             Ok(keeping.done().await?)
         };
-        match tokio::time::timeout(route.limits.deadline, reading).await {
+        match tokio::time::timeout(route.limits.deadline, pin!(reading)).await {
             Ok(read) => read,
             Err(_) => Err(Unread::slow()),
         }

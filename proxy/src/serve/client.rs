@@ -183,9 +183,10 @@ impl Client {
     ) -> Result<Response<Coming>, Evidence> {
         let asked_to_upgrade = request.headers().contains_key(header::UPGRADE);
         let connected = AtomicBool::new(false);
+        let mut answered = pin!(self.answered(request, &connected));
         let answer = tokio::select! {
             biased;
-            answered = self.answered(request, &connected) => answered?,
+            answered = &mut answered => answered?,
             () = over => {
                 return Err(if connected.load(Relaxed) {
                     Evidence::Broken(Fault::Timeout)

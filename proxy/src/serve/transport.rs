@@ -1,7 +1,7 @@
 //! How adapters' requests reach vendors: the client of the gateway for HTTP, tungstenite for the few that talk over a
 //! WebSocket.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -73,9 +73,8 @@ impl Transport for Wire {
         if allowed.is_zero() {
             return Err(Evidence::NotSent(Fault::ConnectTimeout));
         }
-        let over = tokio::time::sleep(allowed);
         match request.talk.clone() {
-            Talk::Http => self.http(request, over).await,
+            Talk::Http => self.http(request, allowed).await,
             Talk::Socket {
                 messages,
                 pace,
@@ -83,7 +82,7 @@ impl Transport for Wire {
             } => tokio::select! {
                 biased;
                 answer = Box::pin(self.socket(request, messages, pace, until)) => answer,
-                () = over => Err(Evidence::Broken(Fault::Timeout)),
+                () = tokio::time::sleep(allowed) => Err(Evidence::Broken(Fault::Timeout)),
             },
         }
     }
@@ -99,12 +98,8 @@ impl Transport for Wire {
 }
 
 impl Wire {
-    async fn http(
-        &self,
-        request: Request,
-        over: impl Future<Output = ()>,
-    ) -> Result<Response, Evidence> {
-        tokio::pin!(over);
+    async fn http(&self, request: Request, allowed: Duration) -> Result<Response, Evidence> {
+        let mut over = pin!(tokio::time::sleep(allowed));
         let (request, client) = self.ready(request)?;
         let answer = client.send(request, over.as_mut()).await?;
         let (head, mut coming) = answer.into_parts();
