@@ -10,8 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
+/// How long a process that is asked to end may take.
+const LEAVING: Duration = Duration::from_secs(3);
 /// Core of what is measured.
 pub const PROXY_CORE: &str = "0";
 /// Core of the rest.
@@ -183,6 +185,15 @@ fn memory(process: u32, line: &str) -> io::Result<u64> {
 
 /// Ends a process that this one started.
 pub fn stop(process: &mut Child) {
+    // What counts its own work for the compiler (`deploy/build`) writes it down when it is asked to end.
+    let asked = kill_process(Pid::from_child(process), Signal::TERM);
+    let until = Instant::now() + LEAVING;
+    while asked.is_ok() && Instant::now() < until {
+        if !matches!(process.try_wait(), Ok(None)) {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
     let _ = process.kill();
     let _ = process.wait();
 }
