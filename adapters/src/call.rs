@@ -46,8 +46,8 @@ pub struct Job {
 }
 
 /// A job as one vendor is told it.
-pub(crate) struct Resolved<'j> {
-    pub(crate) input: Cow<'j, Map<String, Value>>,
+struct Resolved<'j> {
+    input: Cow<'j, Map<String, Value>>,
     blobs: Cow<'j, [(&'static str, Blob)]>,
 }
 

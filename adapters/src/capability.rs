@@ -394,3 +394,27 @@ impl Checked for translation::Translate {
 pub(crate) fn round(seconds: f64) -> f64 {
     (seconds * 1e3).round() / 1e3
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::contract;
+
+    #[test]
+    fn what_says_nothing_is_left_out_of_an_input() {
+        let check = |input: serde_json::Value| {
+            let input = input.as_object().unwrap().clone();
+            let checked = contract("speech.transcribe").unwrap().check(input);
+            checked.map(serde_json::Value::Object)
+        };
+        let given = json!({ "speakers": false, "language": null, "words": false, "model": "auto" });
+        assert_eq!(check(given), Ok(json!({ "words": false, "model": "auto" })));
+        assert_eq!(
+            check(json!({ "speakers": true })),
+            Ok(json!({ "speakers": true }))
+        );
+        assert!(check(json!({ "temperature": 2 })).is_err());
+        assert!(check(json!({ "speaker": true })).is_err());
+    }
+}

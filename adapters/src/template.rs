@@ -4,13 +4,12 @@ use std::{borrow::Cow, io::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use isobar_config::{Step, follow, item, member};
+use isobar_config::{Step, follow, follow_in, item};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::{
     blob::Blob,
-    call::Resolved,
     request::{Body, Piece},
     transform::{Transform, Unfit},
     tree::Tree,
@@ -34,7 +33,7 @@ pub(crate) struct Scope<'a> {
     /// The operation's input.
     pub(crate) input: &'a Map<String, Value>,
     /// The inputs of a batch, `$.documents`; the text of each is there alone.
-    pub(crate) documents: Option<&'a [Resolved<'a>]>,
+    pub(crate) documents: Option<&'a [Document<'a>]>,
     /// Its blobs, by field.
     pub(crate) blobs: &'a [(&'static str, Blob)],
     /// The account's fields.
@@ -55,37 +54,48 @@ pub(crate) struct Scope<'a> {
 #[derive(Clone, Copy)]
 pub(crate) enum Item<'a> {
     Value(&'a Value),
-    /// An input of a batch. It has one field more: `index`, its position.
-    Document(usize, &'a Resolved<'a>),
+    Document(Document<'a>),
+}
+
+/// An input of a batch. It has one field more: `index`, its position.
+#[derive(Clone, Copy)]
+pub(crate) struct Document<'a> {
+    pub(crate) index: usize,
+    pub(crate) input: &'a Map<String, Value>,
 }
 
 /// A list that an `each` goes over.
 enum Items<'a> {
     Values(Cow<'a, [Value]>),
-    Documents(&'a [Resolved<'a>]),
+    Documents(&'a [Document<'a>]),
 }
 
 impl<'a> Item<'a> {
-    /// What is at a place in it.
-    fn at(self, steps: &[Step]) -> Tree<'a> {
-        let (position, input) = match self {
-            Self::Value(value) => return follow(value, steps).map_or(Tree::Absent, Tree::of),
-            Self::Document(position, document) => (position, &*document.input),
-        };
-        match steps.split_first() {
-            None => {
-                let mut whole = input.clone();
-                whole.insert("index".to_owned(), position.to_string().into());
-                Tree::Json(Box::new(whole.into()))
-            }
-            Some((Step::Name(name), [])) if name == "index" => {
-                Tree::Text(Cow::Owned(position.to_string()))
-            }
-            Some((Step::Name(name), rest)) => member(input, name)
-                .and_then(|value| follow(value, rest))
-                .map_or(Tree::Absent, Tree::of),
-            Some(_) => Tree::Absent,
+    /// What stands at a place in it.
+    fn follow(self, steps: &[Step]) -> Option<&'a Value> {
+        match self {
+            Self::Value(value) => follow(value, steps),
+            Self::Document(document) => follow_in(document.input, steps),
         }
+    }
+
+    /// The same, or what is known beside it.
+    fn at(self, steps: &[Step]) -> Tree<'a> {
+        match (self, steps) {
+            (Self::Document(document), []) => Tree::Json(Box::new(document.whole())),
+            (Self::Document(document), [Step::Name(name)]) if name == "index" => {
+                Tree::Text(Cow::Owned(document.index.to_string()))
+            }
+            _ => self.follow(steps).map_or(Tree::Absent, Tree::of),
+        }
+    }
+}
+
+impl Document<'_> {
+    fn whole(self) -> Value {
+        let mut whole = self.input.clone();
+        whole.insert("index".to_owned(), self.index.to_string().into());
+        whole.into()
     }
 }
 
@@ -248,15 +258,11 @@ impl Reference {
 }
 
 impl Source {
-    fn document<'a>(documents: &'a [Resolved<'a>], steps: &[Step]) -> Tree<'a> {
-        let all = || {
-            let numbered = documents.iter().enumerate();
-            numbered.map(|(position, document)| Item::Document(position, document))
-        };
+    fn document<'a>(documents: &'a [Document<'a>], steps: &[Step]) -> Tree<'a> {
         match steps.split_first() {
-            None => Tree::Json(Box::new(all().map(|item| item.at(&[]).json()).collect())),
+            None => Tree::Json(Box::new(documents.iter().map(|one| one.whole()).collect())),
             Some((Step::Index(index), rest)) => {
-                item(&all().collect::<Vec<_>>(), *index).map_or(Tree::Absent, |item| item.at(rest))
+                item(documents, *index).map_or(Tree::Absent, |one| Item::Document(*one).at(rest))
             }
             Some((Step::Name(_) | Step::Every, _)) => Tree::Absent,
         }
@@ -269,15 +275,9 @@ impl Source {
                 ([Step::Name(name)], Some(documents)) if name == "documents" => {
                     return Some(Items::Documents(documents));
                 }
-                ([Step::Name(name), rest @ ..], _) => {
-                    member(scope.input, name).and_then(|value| follow(value, rest))
-                }
-                _ => None,
+                _ => follow_in(scope.input, steps),
             },
-            Self::Item(steps) => match scope.item {
-                Some(Item::Value(item)) => follow(item, steps),
-                _ => None,
-            },
+            Self::Item(steps) => scope.item.and_then(|item| item.follow(steps)),
             _ => None,
         };
         let list = list?.as_array()?;
@@ -290,7 +290,7 @@ impl Source {
                 Some((Step::Name(name), rest)) => match (name.as_str(), scope.documents) {
                     ("documents", Some(documents)) => return Self::document(documents, rest),
                     ("text", Some(_)) => None,
-                    (name, _) => member(scope.input, name).and_then(|value| follow(value, rest)),
+                    _ => follow_in(scope.input, steps),
                 },
                 _ => None,
             },
@@ -332,7 +332,7 @@ impl Text {
         scope: &Scope<'_>,
         escape: impl Fn(&str) -> Cow<'_, str>,
     ) -> Result<Option<String>, Unrendered> {
-        let mut text = String::with_capacity(ROOM / 8);
+        let mut text = String::with_capacity(SHORT);
         for part in &self.0 {
             match part {
                 Part::Literal(literal) => text.push_str(literal),
@@ -470,8 +470,8 @@ impl Template {
                         }
                     }
                     Items::Documents(documents) => {
-                        for (position, document) in documents.iter().enumerate() {
-                            one(out, Item::Document(position, document))?;
+                        for document in *documents {
+                            one(out, Item::Document(*document))?;
                         }
                     }
                 }
@@ -518,6 +518,8 @@ pub(crate) struct Writer {
 
 /// Bytes that most bodies have room in.
 const ROOM: usize = 512;
+/// Bytes that most addresses and headers have room in.
+const SHORT: usize = 64;
 
 impl Writer {
     pub(crate) fn json(&mut self, value: &(impl serde::Serialize + ?Sized)) {

@@ -30,7 +30,9 @@ pub use check::{check, check_with};
 pub use diagnostic::{Diagnostic, Report, Severity};
 pub use document::{Key, Node, Value, parse};
 pub use expand::{Environment, Nothing, expanded};
-pub use jsonpath::{Hop, JsonPath, PathError, Step, TooMuch, follow, item, member, steps};
+pub use jsonpath::{
+    Hop, JsonPath, PathError, Step, TooMuch, follow, follow_in, item, member, steps,
+};
 pub use load::{Loaded, Named, Source, load, load_with};
 pub use model::{
     AccessLog, Account, AccountId, Action, Algorithm, Auth, BaseUrl, Breaker, Cache, Client,

@@ -2,14 +2,14 @@
 
 use std::time::SystemTime;
 
+use isobar_config::follow_in;
 use serde_json::{Map, Value};
 
 use super::{
     Job, Output, Resolved,
+    batch::documents,
     errors::{document_failure, failure_in},
 };
-use isobar_config::follow;
-
 use crate::{
     capability::About,
     draft::Fields,
@@ -54,9 +54,10 @@ impl Operation {
         let Some(first) = resolved.first() else {
             return Err(none("there is nothing to send"));
         };
+        let documents = (self.batch.most > 1).then(|| documents(&resolved));
         let scope = Scope {
             input: &first.input,
-            documents: (self.batch.most > 1).then_some(&resolved),
+            documents: documents.as_deref(),
             blobs: &first.blobs,
             account: account.fields(),
             kept: &[],
@@ -256,11 +257,7 @@ impl Surroundings for Around<'_> {
                 .find(|(known, _)| known == name)
                 .map_or(Tree::Absent, |(_, value)| Tree::owned(value.clone())),
             Outside::Input(steps) => {
-                let Some((isobar_config::Step::Name(name), rest)) = steps.split_first() else {
-                    return Tree::Absent;
-                };
-                let value =
-                    isobar_config::member(self.input, name).and_then(|value| follow(value, rest));
+                let value = follow_in(self.input, steps);
                 value.map_or(Tree::Absent, |value| Tree::owned(value.clone()))
             }
         }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Resolved;
-use crate::vendor::Batch;
+use crate::{template::Document, vendor::Batch};
 
 /// Jobs that share a call.
 struct Group {
@@ -54,4 +54,15 @@ pub(super) fn group(jobs: &[Resolved<'_>], batch: &Batch) -> Vec<Vec<usize>> {
         }
     }
     groups.into_iter().map(|group| group.jobs).collect()
+}
+
+/// The inputs as the documents of a batch.
+pub(super) fn documents<'j>(jobs: &'j [Resolved<'_>]) -> Vec<Document<'j>> {
+    let numbered = jobs.iter().enumerate();
+    numbered
+        .map(|(index, job)| Document {
+            index,
+            input: &job.input,
+        })
+        .collect()
 }

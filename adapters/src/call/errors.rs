@@ -2,9 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
-
 use isobar_config::follow;
+use serde_json::Value;
 
 use crate::{
     failure::{Failure, Kind},

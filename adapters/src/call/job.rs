@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use isobar_config::follow;
 use serde_json::Value;
 
 use super::errors::{retry_after, rule, said};
-use isobar_config::follow;
-
 use crate::{
     failure::{Failure, Kind},
     request::Response,

@@ -2,21 +2,21 @@
 
 use std::time::{Duration, Instant};
 
+use isobar_config::follow;
 use serde_json::Value;
 
 use super::{
     Call, Output, Resolved,
     answer::Answer,
+    batch::documents,
     errors::failure_in,
     job::{Progress, progress},
 };
-use isobar_config::follow;
-
 use crate::{
     failure::{Failure, Kind},
     prepare::{Prepared, Preparing},
     request::Response,
-    template::Scope,
+    template::{Document, Scope},
     vendor::{Calls, KeepFrom, Step},
 };
 
@@ -33,7 +33,8 @@ impl Call<'_> {
         let Some(first) = jobs.first() else {
             return Ok(Vec::new());
         };
-        let documents = (self.operation.batch.most > 1).then_some(jobs);
+        let documents = (self.operation.batch.most > 1).then(|| documents(jobs));
+        let documents = documents.as_deref();
         let mut kept: Vec<(String, Value)> = Vec::new();
         let mut last = None;
         let mut failed = None;
@@ -76,7 +77,7 @@ impl Call<'_> {
     fn scope<'s>(
         &'s self,
         job: &'s Resolved<'_>,
-        documents: Option<&'s [Resolved<'_>]>,
+        documents: Option<&'s [Document<'s>]>,
         kept: &'s [(String, Value)],
         id: &'s str,
     ) -> Scope<'s> {

@@ -216,6 +216,14 @@ pub fn follow<'d>(document: &'d Value, steps: &[Step]) -> Option<&'d Value> {
     })
 }
 
+/// The value that steps lead to in an object.
+pub fn follow_in<'d>(object: &'d Map<String, Value>, steps: &[Step]) -> Option<&'d Value> {
+    match steps.split_first()? {
+        (Step::Name(name), rest) => follow(member(object, name)?, rest),
+        _ => None,
+    }
+}
+
 /// The member of an object, or `None`. Most objects have few, and comparing their names costs a fraction of hashing one.
 pub fn member<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
     if object.len() > FEW {

@@ -625,8 +625,8 @@ fn texts(contract: &'static Contract, body: &[u8]) -> Result<Asked, Problem> {
             Some(_) => return Err(input("`stream_format` can only be `audio`")),
         }
     }
-    let listed = |fields: &mut _| (take(fields, "documents"), take(fields, "texts"));
-    let (key, listed) = match listed(&mut fields) {
+    let (documents, texts) = (take(&mut fields, "documents"), take(&mut fields, "texts"));
+    let (key, listed) = match (documents, texts) {
         (None, None) => {
             let input_fields = contract.check(fields).map_err(|why| input(&why))?;
             let job = Job {

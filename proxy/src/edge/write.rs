@@ -51,7 +51,7 @@ pub(crate) async fn problem(
         .map(crate::serve::tried::Tried::attempt)
         .collect();
     let body = problem.document(&cx.trace.id(), &attempts);
-    let mut head = begun(problem.status, 10);
+    let mut head = fresh(problem.status, 10);
     let fields = &mut head.headers;
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -72,7 +72,7 @@ pub(crate) async fn problem(
 
 /// Answers a call of gRPC with nothing but its status, which then stands in the head ("trailers-only").
 async fn grpc_status(session: &mut Session, cx: &mut Context, problem: Problem) -> Result<()> {
-    let mut head = begun(StatusCode::OK, 10);
+    let mut head = fresh(StatusCode::OK, 10);
     let fields = &mut head.headers;
     fields.insert(
         header::CONTENT_TYPE,
@@ -94,7 +94,7 @@ async fn grpc_status(session: &mut Session, cx: &mut Context, problem: Problem) 
 
 /// Answers with a route's fixed answer.
 pub(crate) async fn fixed(session: &mut Session, cx: &Context, respond: &Respond) -> Result<()> {
-    let mut head = begun(respond.status, respond.headers.len() + 6);
+    let mut head = fresh(respond.status, respond.headers.len() + 6);
     for (name, value) in &respond.headers {
         head.headers.insert(name.clone(), value.clone());
     }
@@ -120,7 +120,7 @@ pub(crate) async fn capability(
     written: Written,
     cache: Option<&'static str>,
 ) -> Result<()> {
-    let mut head = begun(StatusCode::OK, 10);
+    let mut head = fresh(StatusCode::OK, 10);
     let fields = &mut head.headers;
     fields.insert(
         header::CONTENT_TYPE,
@@ -134,7 +134,7 @@ pub(crate) async fn capability(
 }
 
 /// A head with room for so many fields. Pingora's own would keep the case of names, which costs two copies of each.
-fn begun(status: impl TryInto<StatusCode>, room: usize) -> Parts {
+fn fresh(status: impl TryInto<StatusCode>, room: usize) -> Parts {
     let (mut head, ()) = http::Response::new(()).into_parts();
     head.status = status
         .try_into()
@@ -351,7 +351,7 @@ pub(crate) async fn composed(
             (HeaderValue::try_from(media_type).unwrap_or(plain), bytes)
         }
     };
-    let mut head = begun(answer.status, 12);
+    let mut head = fresh(answer.status, 12);
     head.headers.insert(header::CONTENT_TYPE, media_type);
     for (name, value) in answer.headers {
         head.headers.insert(name, value);
@@ -393,7 +393,7 @@ async fn whole_of_run(
 
 /// Answers once more with what was kept for a key.
 pub(crate) async fn kept(session: &mut Session, cx: &Context, kept: Kept) -> Result<()> {
-    let mut head = begun(kept.status, kept.headers.len() + 8);
+    let mut head = fresh(kept.status, kept.headers.len() + 8);
     for (name, value) in &kept.headers {
         if let (Ok(name), Ok(value)) = (
             http::HeaderName::try_from(name.as_str()),
@@ -409,7 +409,7 @@ pub(crate) async fn kept(session: &mut Session, cx: &Context, kept: Kept) -> Res
 
 /// Begins an answer of server-sent events.
 pub(crate) async fn event_head(session: &mut Session, cx: &Context) -> Result<()> {
-    let mut head = begun(StatusCode::OK, 10);
+    let mut head = fresh(StatusCode::OK, 10);
     let fields = &mut head.headers;
     fields.insert(
         header::CONTENT_TYPE,

@@ -114,3 +114,24 @@ pub(crate) fn key(client: &str, operation: &str, pool: &str, jobs: &[Job], extra
     }
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_order_of_fields_makes_no_difference_and_their_values_do() {
+        let key = |input: Value| {
+            let job = Job {
+                input: input.as_object().unwrap().clone(),
+                blobs: Vec::new(),
+            };
+            key("client", "operation", "pool", &[job], false)
+        };
+        let one = key(json!({ "text": "good", "to": "fr" }));
+        assert_eq!(one, key(json!({ "to": "fr", "text": "good" })));
+        assert_ne!(one, key(json!({ "text": "good", "to": "de" })));
+    }
+}
