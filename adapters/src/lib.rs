@@ -5,6 +5,7 @@
 //! the same for vendors and for plain HTTP upstreams.
 
 mod blob;
+mod boxed;
 mod call;
 pub mod capabilities;
 mod capability;
@@ -35,6 +36,7 @@ mod vendors;
 mod verdict;
 
 pub use blob::{Blob, Memory, Source};
+pub use boxed::boxed;
 pub use call::{Call, Job, Output, language_of};
 pub use capability::{CONTRACTS, Content, Contract, contract};
 pub use failure::{Failure, Kind};

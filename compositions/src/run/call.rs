@@ -1,6 +1,7 @@
 //! What one step does: its condition, its items, its tries, and the calls that these come to.
 
 use std::{
+    pin::pin,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -8,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt as _, future::BoxFuture, stream, stream::FuturesUnordered};
 use http::{HeaderName, HeaderValue, Request, StatusCode, Uri, header};
-use isobar_adapters::Blob;
+use isobar_adapters::{Blob, boxed};
 use isobar_config::Effect as Repeats;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
@@ -54,15 +55,15 @@ struct One<'s> {
 type Gave = Result<Slot, StepFailed>;
 
 impl Scope<'_> {
-    /// Runs one step.
-    pub(super) async fn step(&self, index: usize) -> Came {
+    /// Runs one step, and says which.
+    pub(super) async fn step(&self, index: usize) -> (usize, Came) {
         let started = Instant::now();
         let trail = Trail::default();
         let result = match self.plan.steps.get(index) {
             Some(step) => self.bounded(index, step, started, &trail).await,
             None => Ok(None),
         };
-        Came {
+        let came = Came {
             vendor: match &result {
                 Ok(Some(slot)) => slot.vendor.clone(),
                 _ => None,
@@ -70,7 +71,8 @@ impl Scope<'_> {
             result,
             started,
             attempts: trail.attempts.into_inner(),
-        }
+        };
+        (index, came)
     }
 
     async fn bounded(
@@ -83,7 +85,7 @@ impl Scope<'_> {
         let deadline = step.timeout.map_or(self.deadline, |timeout| {
             self.deadline.min(started + timeout)
         });
-        let work = self.whole(index, step, deadline, trail);
+        let work = pin!(self.whole(index, step, deadline, trail));
         if step.timeout.is_none() {
             return work.await;
         }
@@ -137,7 +139,7 @@ impl Scope<'_> {
         };
         match &step.each {
             None => self.tries(one).await.map(Some),
-            Some(each) => Box::pin(self.items(one, each, by_item)).await.map(Some),
+            Some(each) => boxed(|| self.items(one, each, by_item)).await.map(Some),
         }
     }
 
@@ -251,7 +253,7 @@ impl Scope<'_> {
     async fn effect(&self, one: One<'_>) -> Gave {
         match &one.step.undo {
             None => self.work(&one.step.work, one).await,
-            Some(undo) => Box::pin(self.recorded(one, undo)).await,
+            Some(undo) => boxed(|| self.recorded(one, undo)).await,
         }
     }
 
@@ -304,7 +306,7 @@ impl Scope<'_> {
         match work {
             Work::Operation(work) => self.operation(work, one).await,
             Work::Http(http) => self.http(http, one).await,
-            Work::Composition { plan, with } => Box::pin(self.composition(plan, with, one)).await,
+            Work::Composition { plan, with } => boxed(|| self.composition(plan, with, one)).await,
             Work::Race(ways) => self.race(ways, one).await,
         }
     }

@@ -20,11 +20,12 @@ use std::{
 };
 
 use futures_util::{
-    FutureExt as _, StreamExt as _,
-    future::{AbortHandle, Aborted, BoxFuture, abortable},
+    StreamExt as _,
+    future::{AbortHandle, Abortable, Aborted, BoxFuture},
     stream::FuturesUnordered,
 };
 use http::{HeaderValue, StatusCode};
+use isobar_adapters::boxed;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
@@ -205,7 +206,7 @@ struct Trail {
     attempts: Mutex<Vec<Attempt>>,
 }
 
-type Running<'s> = FuturesUnordered<BoxFuture<'s, (usize, Result<Came, Aborted>)>>;
+type Running<'s> = FuturesUnordered<BoxFuture<'s, Result<(usize, Came), Aborted>>>;
 
 impl<'a> Scope<'a> {
     fn new(
@@ -291,15 +292,15 @@ impl<'a> Scope<'a> {
         tokio::pin!(over);
         self.tell_parts(&mut state);
         loop {
-            let (index, came) = tokio::select! {
+            let came = tokio::select! {
                 biased;
                 next = running.next() => match next {
-                    Some(next) => next,
+                    Some(came) => came,
                     None => return Ok(()),
                 },
                 () = &mut over => return Err(self.too_late()),
             };
-            let Ok(came) = came else {
+            let Ok((index, came)) = came else {
                 continue;
             };
             let (ended, report) = self.end(index, came);
@@ -314,11 +315,11 @@ impl<'a> Scope<'a> {
             .engine
             .watch
             .started(&|| self.name(index), self.label(index));
-        let (work, handle) = abortable(self.step(index));
+        let (handle, registration) = AbortHandle::new_pair();
         if let Some(place) = state.handles.get_mut(index) {
             *place = Some(handle);
         }
-        running.push(work.map(move |came| (index, came)).boxed());
+        running.push(boxed(|| Abortable::new(self.step(index), registration)));
     }
 
     /// Notes how a step ended, and what follows: steps that can start, that fail with it, that nobody wants any more.

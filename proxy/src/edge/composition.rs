@@ -3,10 +3,10 @@
 //! A run whose effects can be taken back, or whose key gets the same answer again, goes on in a task of its own: it ends
 //! or is taken back in order even when the client leaves.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use http::Method;
-use isobar_adapters::Blob;
+use isobar_adapters::{Blob, boxed};
 use isobar_compositions::{
     Plan, Shape,
     plan::From,
@@ -60,8 +60,10 @@ impl Gateway {
         admitted: &Admitted,
     ) -> Result<bool> {
         expect_continue(session).await?;
-        let reading = self.inputs(session, cx, route, plan, admitted);
-        let read = tokio::time::timeout(route.limits.deadline, reading).await;
+        let read = {
+            let reading = pin!(self.inputs(session, cx, route, plan, admitted));
+            tokio::time::timeout(route.limits.deadline, reading).await
+        };
         let (inputs, print) = match read.unwrap_or_else(|_| Err(Unread::slow())) {
             Ok(inputs) => inputs,
             Err(Unread::Problem(problem)) => return refuse(session, cx, problem).await,
@@ -167,7 +169,8 @@ impl Gateway {
                 Err(gone) => Err(gone),
             }
         } else {
-            attended(session, run.finish(&Unwatched, std::future::pending())).await
+            let finishing = boxed(|| run.finish(&Unwatched, std::future::pending()));
+            attended(session, finishing).await
         };
         match outcome {
             Ok(ended) => end_of_run(session, cx, ended).await,

@@ -14,6 +14,7 @@ use std::{
 use arc_swap::ArcSwap;
 use futures_util::FutureExt as _;
 use http::{HeaderValue, header};
+use isobar_adapters::boxed;
 use isobar_config::Mode;
 use pingora_core::{
     Error, ErrorSource, ErrorType, Result, protocols::http::ServerSession as Session,
@@ -174,13 +175,13 @@ impl Gateway {
                 Ok(true)
             }
             Action::Compose(composed) => {
-                Box::pin(self.compose(session, cx, &plan, route, composed, &admitted)).await
+                boxed(|| self.compose(session, cx, &plan, route, composed, &admitted)).await
             }
             Action::Serve(serve) => {
                 cx.document = serve
                     .needs_document
                     .then(|| describe(session, cx, &plan, route));
-                Box::pin(self.capability(session, cx, &plan, route, serve, &admitted)).await
+                boxed(|| self.capability(session, cx, &plan, route, serve, &admitted)).await
             }
             Action::Forward(forward) => {
                 cx.document = forward
@@ -346,8 +347,9 @@ impl Gateway {
             let (members, sticky) = (cx.members(pool), cx.sticky(pool));
             let tokens = &self.registry.tokens;
             let mut work = pin!(async {
-                let serving =
-                    serve::capability::serve(&wanted, pool, members, sticky, tokens, &mut tried);
+                let serving = pin!(serve::capability::serve(
+                    &wanted, pool, members, sticky, tokens, &mut tried
+                ));
                 let Some(lives) = serve.cache else {
                     return serving.await.map(|served| (Arc::new(served), false));
                 };
@@ -359,7 +361,7 @@ impl Gateway {
                     &asked.jobs,
                     asked.extra,
                 );
-                Box::pin(self.registry.answers.get(key, lives, serving)).await
+                boxed(|| self.registry.answers.get(key, lives, serving)).await
             });
             let mut upload = Upload::default();
             tokio::select! {

@@ -10,6 +10,7 @@ use std::{
 
 use isobar_adapters::{
     Call, Contract, Evidence, Failure, Fault, Job, Operation, Output, Tokens, Transport, Verdict,
+    boxed,
 };
 use isobar_config::Effect;
 use parking_lot::Mutex;
@@ -348,7 +349,7 @@ impl Work for Calling<'_> {
             extra: self.asked.extra,
         };
         // Kept apart: what asks for the call is moved about, and a call's state is large.
-        let results = Box::pin(call.perform(&jobs)).await;
+        let results = boxed(|| call.perform(&jobs)).await;
         drop(permit);
         account.health.observe(started.elapsed(), Instant::now());
         let mut worst: Option<Failure> = None;

@@ -3,13 +3,13 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
+    pin::{Pin, pin},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use http::{HeaderValue, header};
-use isobar_adapters::{Body, Evidence, Fault, Job, Piece, Request, Talk};
+use isobar_adapters::{Body, Evidence, Fault, Job, Piece, Request, Talk, boxed};
 use isobar_compositions::{
     Attempt, CallFailed, Called, Caller, HttpCall, HttpCalled, HttpContent, HttpHead,
     OperationCall, Plan, plan,
@@ -144,9 +144,34 @@ fn failed(problem: Problem, attempts: Vec<Attempt>) -> CallFailed {
     }
 }
 
-#[async_trait]
+// As `async_trait` would have them, but made in their boxes.
 impl Caller for Composer {
-    async fn operation(&self, call: OperationCall<'_>) -> Result<Called, CallFailed> {
+    fn operation<'c, 'a, 'f>(
+        &'c self,
+        call: OperationCall<'a>,
+    ) -> Pin<Box<dyn Future<Output = Result<Called, CallFailed>> + Send + 'f>>
+    where
+        'c: 'f,
+        'a: 'f,
+        Self: 'f,
+    {
+        boxed(|| self.call(call))
+    }
+
+    fn http<'c, 'f>(
+        &'c self,
+        call: HttpCall,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpCalled, CallFailed>> + Send + 'f>>
+    where
+        'c: 'f,
+        Self: 'f,
+    {
+        boxed(|| self.fetch(call))
+    }
+}
+
+impl Composer {
+    async fn call(&self, call: OperationCall<'_>) -> Result<Called, CallFailed> {
         let contract = call.contract;
         let refuse = |status, kind, detail: String| {
             Err(failed(Problem::new(status, kind, detail), Vec::new()))
@@ -178,13 +203,16 @@ impl Caller for Composer {
         };
         let mut tried: Vec<Tried> = Vec::with_capacity(1);
         let tokens = &self.registry.tokens;
-        let serving = capability::serve(&asked, pool, &pool.members, 0, tokens, &mut tried);
-        let served = match call.cache {
-            None => serving.await.map(Arc::new),
-            Some(lives) => {
-                let key = cached::key(&self.client, contract.name, &pool.name, &jobs, false);
-                let got = Box::pin(self.registry.answers.get(key, lives, serving)).await;
-                got.map(|(served, _)| served)
+        let served = {
+            let serving = capability::serve(&asked, pool, &pool.members, 0, tokens, &mut tried);
+            let serving = pin!(serving);
+            match call.cache {
+                None => serving.await.map(Arc::new),
+                Some(lives) => {
+                    let key = cached::key(&self.client, contract.name, &pool.name, &jobs, false);
+                    let got = boxed(|| self.registry.answers.get(key, lives, serving)).await;
+                    got.map(|(served, _)| served)
+                }
             }
         };
         let attempts: Vec<Attempt> = tried.iter().map(attempt).collect();
@@ -204,7 +232,7 @@ impl Caller for Composer {
         }
     }
 
-    async fn http(&self, call: HttpCall) -> Result<HttpCalled, CallFailed> {
+    async fn fetch(&self, call: HttpCall) -> Result<HttpCalled, CallFailed> {
         let uri = &call.head.uri;
         let host = uri.host().unwrap_or_default().to_owned();
         let name = host.trim_start_matches('[').trim_end_matches(']');
@@ -273,9 +301,7 @@ impl Caller for Composer {
             body: answer.body,
         })
     }
-}
 
-impl Composer {
     /// Refuses a host that was made at run time and stands for an address that only this network has, in words; the wire
     /// sees to it that it does not stand for one when it is connected to.
     async fn not_private(&self, host: &str) -> Result<(), String> {

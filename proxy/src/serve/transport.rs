@@ -1,7 +1,14 @@
 //! How adapters' requests reach vendors: the client of the gateway for HTTP, tungstenite for the few that talk over a
 //! WebSocket.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::ready,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -11,7 +18,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 use http_body_util::BodyExt as _;
-use isobar_adapters::{Body, Evidence, Fault, Piece, Request, Response, Talk, Transport};
+use isobar_adapters::{Body, Evidence, Fault, Piece, Request, Response, Talk, Transport, boxed};
 use isobar_config::{ClientTls, Protocol};
 use parking_lot::RwLock;
 use tokio::{net::TcpStream, sync::mpsc};
@@ -69,21 +76,32 @@ impl Wire {
 
 #[async_trait]
 impl Transport for Wire {
-    async fn send(&self, request: Request, allowed: Duration) -> Result<Response, Evidence> {
+    // As `async_trait` would have it, but made in its box.
+    fn send<'w, 'f>(
+        &'w self,
+        request: Request,
+        allowed: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<Response, Evidence>> + Send + 'f>>
+    where
+        'w: 'f,
+        Self: 'f,
+    {
         if allowed.is_zero() {
-            return Err(Evidence::NotSent(Fault::ConnectTimeout));
+            return boxed(|| ready(Err(Evidence::NotSent(Fault::ConnectTimeout))));
         }
         match request.talk.clone() {
-            Talk::Http => self.http(request, allowed).await,
+            Talk::Http => boxed(|| self.http(request, allowed)),
             Talk::Socket {
                 messages,
                 pace,
                 until,
-            } => tokio::select! {
-                biased;
-                answer = Box::pin(self.socket(request, messages, pace, until)) => answer,
-                () = tokio::time::sleep(allowed) => Err(Evidence::Broken(Fault::Timeout)),
-            },
+            } => boxed(|| async move {
+                tokio::select! {
+                    biased;
+                    answer = self.socket(request, messages, pace, until) => answer,
+                    () = tokio::time::sleep(allowed) => Err(Evidence::Broken(Fault::Timeout)),
+                }
+            }),
         }
     }
 
