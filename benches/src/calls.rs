@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    composed::CONNECTIONS,
     load::{KEY, Load, Request},
     process::{
         LOAD_CORE, PROXY_CORE, Running, command, free_port, pin_is_possible, placement, programs,
@@ -186,7 +187,16 @@ pub fn run(rounds: usize, seconds: f64) -> io::Result<Vec<Section>> {
     );
     let mut sections = Vec::new();
     for workload in workloads() {
-        sections.push(busy(&load, rounds, &workload, &subjects, &note)?);
+        for connections in CONNECTIONS {
+            sections.push(busy(
+                &load,
+                rounds,
+                connections,
+                &workload,
+                &subjects,
+                &note,
+            )?);
+        }
         sections.push(waiting(
             &load, rounds, &workload, &subjects, sandbox, &printed,
         )?);
@@ -233,12 +243,14 @@ fn key(printed: &str, vendor: &str) -> String {
 fn busy(
     load: &Load<'_>,
     rounds: usize,
+    connections: usize,
     workload: &Workload,
     subjects: &[Subject],
     note: &str,
 ) -> io::Result<Section> {
-    let samples = alternate(workload.key, rounds, subjects, |subject| {
-        load.on(subject.fast, 32, &workload.front())
+    let key = format!("{}-{connections}", workload.key);
+    let samples = alternate(&key, rounds, subjects, |subject| {
+        load.on(subject.fast, connections, &workload.front())
     })?;
     let rows = subjects.iter().zip(&samples).map(|(subject, kept)| Row {
         name: subject.name.to_owned(),
@@ -248,8 +260,8 @@ fn busy(
         ],
     });
     Ok(Section {
-        key: format!("call-{}", workload.key),
-        title: format!("{}, 32 connections", workload.name),
+        key: format!("call-{key}"),
+        title: format!("{}, {connections} connections", workload.name),
         note: note.to_owned(),
         rows: rows.collect(),
     })

@@ -26,6 +26,8 @@ pub const PATH: &str = "/v1/insights";
 /// What it is asked.
 pub const ASKED: &str = r#"{"call":"call-4711"}"#;
 const WARM_UP: u32 = 320;
+/// Connections that are busy at once: a few, and so many that what they need together no longer fits the nearer caches.
+pub(crate) const CONNECTIONS: [usize; 2] = [32, 8];
 
 /// How it is measured, and beside whom.
 pub struct Options<'a> {
@@ -74,19 +76,28 @@ pub fn run(options: &Options<'_>) -> io::Result<Vec<Section>> {
         options.rounds,
         options.seconds,
     );
-    Ok(vec![
-        busy(&load, options.rounds, &subjects, note)?,
-        alone(&load, options.rounds, &subjects, origin)?,
-    ])
+    let mut sections = Vec::new();
+    for connections in CONNECTIONS {
+        sections.push(busy(&load, options.rounds, connections, &subjects, &note)?);
+    }
+    sections.push(alone(&load, options.rounds, &subjects, origin)?);
+    Ok(sections)
 }
 
 fn asked(path: &'static str, body: &'static str) -> Request<'static> {
     Request::post(path, "application/json", body.as_bytes())
 }
 
-fn busy(load: &Load<'_>, rounds: usize, subjects: &[Subject], note: String) -> io::Result<Section> {
-    let samples = alternate("composition", rounds, subjects, |subject| {
-        load.on(subject.at, 32, &asked(PATH, ASKED))
+fn busy(
+    load: &Load<'_>,
+    rounds: usize,
+    connections: usize,
+    subjects: &[Subject],
+    note: &str,
+) -> io::Result<Section> {
+    let key = format!("composition-{connections}");
+    let samples = alternate(&key, rounds, subjects, |subject| {
+        load.on(subject.at, connections, &asked(PATH, ASKED))
     })?;
     let rows = subjects.iter().zip(&samples).map(|(subject, kept)| Row {
         name: subject.name.to_owned(),
@@ -102,9 +113,9 @@ fn busy(load: &Load<'_>, rounds: usize, subjects: &[Subject], note: String) -> i
         ],
     });
     Ok(Section {
-        key: "composition".to_owned(),
-        title: "One call, then two at once, merged; 32 connections".to_owned(),
-        note,
+        key,
+        title: format!("One call, then two at once, merged; {connections} connections"),
+        note: note.to_owned(),
         rows: rows.collect(),
     })
 }

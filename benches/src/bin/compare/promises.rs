@@ -164,8 +164,15 @@ const PROMISES: &[Promise] = &[
         ..SMALL
     },
     Promise {
-        text: "composition: CPU, to axum and reqwest by hand",
-        section: "composition",
+        text: "composition, 32 connections: CPU, to axum and reqwest by hand",
+        section: "composition-32",
+        against: Against::Row("by hand: axum and reqwest"),
+        rows: &["Isobar"],
+        ..SMALL
+    },
+    Promise {
+        text: "the same, 8 connections",
+        section: "composition-8",
         against: Against::Row("by hand: axum and reqwest"),
         rows: &["Isobar"],
         ..SMALL
@@ -173,7 +180,7 @@ const PROMISES: &[Promise] = &[
     Promise {
         text: "composition: requests a second, to Node and undici",
         aim: "≥ 2",
-        section: "composition",
+        section: "composition-32",
         figure: "requests/s",
         against: Against::Row("by hand: Node and undici"),
         rows: &["Isobar"],
@@ -181,7 +188,7 @@ const PROMISES: &[Promise] = &[
     Promise {
         text: "composition: requests a second, to FastAPI with aiohttp and orjson",
         aim: "≥ 6",
-        section: "composition",
+        section: "composition-32",
         figure: "requests/s",
         against: Against::Row("by hand: FastAPI, aiohttp and orjson"),
         rows: &["Isobar"],
@@ -189,7 +196,7 @@ const PROMISES: &[Promise] = &[
     Promise {
         text: "composition: requests a second, to FastAPI and httpx",
         aim: "≥ 50",
-        section: "composition",
+        section: "composition-32",
         figure: "requests/s",
         against: Against::Row("by hand: FastAPI and httpx"),
         rows: &["Isobar"],
@@ -203,17 +210,33 @@ const PROMISES: &[Promise] = &[
         rows: &["Isobar"],
     },
     Promise {
-        text: "`speech.transcribe`: CPU, to axum and reqwest by hand",
+        text: "`speech.transcribe`, 32 connections: CPU, to axum and reqwest by hand",
         aim: "≤ 1.2",
-        section: "call-transcribe",
+        section: "call-transcribe-32",
         figure: "CPU µs/call",
         against: Against::Row("by hand: axum and reqwest"),
         rows: &["Isobar"],
     },
     Promise {
-        text: "`translation.translate`: CPU, to axum and reqwest by hand",
+        text: "the same, 8 connections",
         aim: "≤ 1.2",
-        section: "call-translate",
+        section: "call-transcribe-8",
+        figure: "CPU µs/call",
+        against: Against::Row("by hand: axum and reqwest"),
+        rows: &["Isobar"],
+    },
+    Promise {
+        text: "`translation.translate`, 32 connections: CPU, to axum and reqwest by hand",
+        aim: "≤ 1.2",
+        section: "call-translate-32",
+        figure: "CPU µs/call",
+        against: Against::Row("by hand: axum and reqwest"),
+        rows: &["Isobar"],
+    },
+    Promise {
+        text: "the same, 8 connections",
+        aim: "≤ 1.2",
+        section: "call-translate-8",
         figure: "CPU µs/call",
         against: Against::Row("by hand: axum and reqwest"),
         rows: &["Isobar"],
