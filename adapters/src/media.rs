@@ -34,6 +34,9 @@ pub struct Media {
 /// Bytes from the start of a file that always suffice to tell what it is, short of a longer ID3 tag.
 pub const HEAD: usize = 64 * 1024;
 
+/// Bytes in which all names of formats and lengths of tags stand.
+const SIGNATURE: usize = 16;
+
 /// Tells what a recording of `total_bytes` is from its first bytes ([`HEAD`] of them, or fewer).
 ///
 /// If `head` is the whole file this is as good as [`probe_reader`]. Otherwise the duration may be missing (Ogg, MP4
@@ -72,27 +75,44 @@ pub fn probe(head: &[u8], total_bytes: u64) -> Media {
 /// 64 MiB. Errors are those of `reader`; what is wrong with the content leaves fields empty instead.
 pub fn probe_reader(mut reader: impl Read + Seek + Send + Sync) -> std::io::Result<Media> {
     let total = reader.seek(SeekFrom::End(0))?;
-    let (format, start, head) = locate(&mut reader)?;
+    let (format, start, head) = locate(&mut reader, total)?;
     Ok(match format {
         Some(format) => inspect(format, &head, Source::new(reader, start, total), true),
         None => Media::default(),
     })
 }
 
-/// The format of a file, where it starts after any ID3 tags, and its first bytes from there.
-fn locate(reader: &mut (impl Read + Seek)) -> std::io::Result<(Option<Format>, u64, Vec<u8>)> {
+/// The format of a file, where it starts after any ID3 tags, and its first bytes from there: few where its name is all that
+/// is needed of them, or else [`HEAD`].
+fn locate(
+    reader: &mut (impl Read + Seek),
+    total: u64,
+) -> std::io::Result<(Option<Format>, u64, Vec<u8>)> {
     const MAX_TAGS: usize = 4;
     let mut start = 0;
-    let mut head = Vec::new();
+    let mut head = Vec::with_capacity(SIGNATURE);
     for _ in 0..MAX_TAGS {
         head.clear();
         reader.seek(SeekFrom::Start(start))?;
-        reader.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
+        reader
+            .by_ref()
+            .take(SIGNATURE as u64)
+            .read_to_end(&mut head)?;
         match format::id3_length(&head) {
             0 => break,
             tag => start += tag,
         }
     }
+    let named = format::sniff(&head);
+    if let Some(Format::Wav | Format::Amr | Format::AmrWb) = named {
+        return Ok((named, start, head));
+    }
+    let left = usize::try_from(total.saturating_sub(start)).map_or(HEAD, |left| left.min(HEAD));
+    head.reserve_exact(left.saturating_sub(head.len()));
+    reader
+        .by_ref()
+        .take(HEAD.saturating_sub(head.len()) as u64)
+        .read_to_end(&mut head)?;
     Ok((format::sniff(&head), start, head))
 }
 

@@ -91,7 +91,7 @@ fn wav_header(samples: u32) -> [u8; WAV_HEADER] {
 }
 
 fn decode(bytes: &[u8], longest: Duration, out: &mut Vec<u8>) -> Result<(), Error> {
-    let located = locate(&mut Cursor::new(bytes));
+    let located = locate(&mut Cursor::new(bytes), bytes.len() as u64);
     let Ok((Some(format), start, head)) = located else {
         return Err(Error::Unknown);
     };

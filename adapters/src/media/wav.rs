@@ -38,7 +38,7 @@ pub(super) fn header(mut reader: impl Read + Seek, total: u64) -> Header {
         let size = u32::from_le_bytes(size);
         match &[a, b, c, d] {
             b"fmt " => {
-                let mut body = Vec::new();
+                let mut body = Vec::with_capacity(40);
                 if reader
                     .by_ref()
                     .take(u64::from(size.min(40)))
