@@ -103,9 +103,14 @@ pub(crate) enum Items<'a> {
 impl<'a> Items<'a> {
     /// Whether all have been seen.
     pub(crate) fn is_empty(&self) -> bool {
+        self.left() == 0
+    }
+
+    /// How many have not been seen.
+    pub(crate) fn left(&self) -> usize {
         match self {
-            Self::Rows(rows, seen) => *seen >= rows.count(),
-            Self::List(items) => items.as_slice().is_empty(),
+            Self::Rows(rows, seen) => rows.count().saturating_sub(*seen),
+            Self::List(items) => items.len(),
         }
     }
 

@@ -80,6 +80,19 @@ struct Each {
     /// Slot of the item and the words it may hold.
     only: Option<(usize, Vec<String>)>,
     item: Program,
+    /// Of a record's fields, those that the mapping fills.
+    cells: Vec<Cell>,
+}
+
+/// Where a field of a row comes from. Most come as they are, and a long answer has thousands.
+#[derive(Debug)]
+enum Cell {
+    /// From a slot.
+    Slot(usize),
+    /// From the first of these slots that has a value.
+    First(Vec<usize>),
+    /// From what the field at this position says.
+    Made(usize),
 }
 
 #[derive(Debug, Default)]
@@ -166,6 +179,7 @@ impl Builder {
         self.eaches.push(Each {
             slot,
             only,
+            cells: cells(&expression),
             item: inner.finish(expression),
         });
         self.trie.at(array).each.push(number);
@@ -255,6 +269,32 @@ impl Trie {
     }
 }
 
+/// Where the fields come from that a record's description fills.
+fn cells(record: &Expression) -> Vec<Cell> {
+    let Expression::Record(fields) = record else {
+        return Vec::new();
+    };
+    let as_it_is = |expression: &Expression| match expression {
+        Expression::Slot {
+            slot, transforms, ..
+        } if transforms.is_empty() => Some(*slot),
+        _ => None,
+    };
+    let cell = |(at, field): (usize, &Option<Expression>)| {
+        let field = field.as_ref()?;
+        let slots = match field {
+            Expression::Any(choices) => choices.iter().map(as_it_is).collect(),
+            one => as_it_is(one).map(|slot| vec![slot]),
+        };
+        Some(match slots.as_deref() {
+            Some([slot]) => Cell::Slot(*slot),
+            Some(slots) => Cell::First(slots.to_vec()),
+            None => Cell::Made(at),
+        })
+    };
+    fields.iter().enumerate().filter_map(cell).collect()
+}
+
 /// The child under a key, made if it is not there.
 fn below<'t, K: PartialEq + Clone>(children: &'t mut Vec<(K, Trie)>, key: &K) -> &'t mut Trie {
     let at = match children.iter().position(|(known, _)| known == key) {
@@ -272,6 +312,16 @@ fn below<'t, K: PartialEq + Clone>(children: &'t mut Vec<(K, Trie)>, key: &K) ->
 struct Found<'de> {
     slots: Vec<Tree<'de>>,
     misread: Option<Misread>,
+}
+
+impl<'de> Found<'de> {
+    /// A slot's value. A slot belongs to one expression, so that it can be moved out.
+    fn take(&mut self, slot: usize) -> Tree<'de> {
+        self.slots
+            .get_mut(slot)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
 }
 
 impl Program {
@@ -477,7 +527,9 @@ impl Each {
             found.misread.get_or_insert(misread);
         }
         for slot in &mut inner.slots {
-            std::mem::take(slot).discard();
+            if !slot.is_absent() {
+                std::mem::take(slot).discard();
+            }
         }
         inner.misread = None;
     }
@@ -497,8 +549,19 @@ impl Each {
         match (list, &self.item.expression) {
             (Some(Tree::Rows(rows)), Expression::Record(fields)) => {
                 self.item.look(inner)?;
-                for field in fields.iter().flatten() {
-                    rows.push(field.evaluate(&mut inner.slots, outside)?);
+                for cell in &self.cells {
+                    rows.push(match cell {
+                        Cell::Slot(slot) => inner.take(*slot),
+                        Cell::First(slots) => {
+                            let mut values = slots.iter().map(|slot| inner.take(*slot));
+                            let found = values.find(|value| !value.is_absent());
+                            found.unwrap_or_default()
+                        }
+                        Cell::Made(at) => match fields.get(*at) {
+                            Some(Some(field)) => field.evaluate(&mut inner.slots, outside)?,
+                            _ => Tree::Absent,
+                        },
+                    });
                 }
             }
             (Some(Tree::List(items)), _) => items.push(self.item.finish(inner, outside)?),

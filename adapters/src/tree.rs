@@ -129,7 +129,17 @@ pub(crate) struct Rows<'a> {
     columns: Box<[Option<u8>]>,
     /// Number of columns.
     width: usize,
-    cells: Vec<Tree<'a>>,
+    cells: Cells<'a>,
+}
+
+/// Values that are let go of as [`Tree::discard`] has it.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Cells<'a>(Vec<Tree<'a>>);
+
+impl Drop for Cells<'_> {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Tree::discard);
+    }
 }
 
 /// One record of [`Rows`].
@@ -148,33 +158,38 @@ impl<'a> Rows<'a> {
         Self {
             width: columns.iter().flatten().count(),
             columns,
-            cells: Vec::new(),
+            cells: Cells::default(),
         }
     }
 
     /// Adds the next field of a record, in the order of its description.
     pub(crate) fn push(&mut self, cell: Tree<'a>) {
-        self.cells.push(cell);
+        self.cells.0.push(cell);
     }
 
     /// The same records with other values.
-    pub(crate) fn map<'b>(self, change: impl FnMut(Tree<'a>) -> Tree<'b>) -> Rows<'b> {
+    pub(crate) fn map<'b>(mut self, change: impl FnMut(Tree<'a>) -> Tree<'b>) -> Rows<'b> {
+        let cells = std::mem::take(&mut self.cells.0);
         Rows {
             columns: self.columns,
             width: self.width,
-            cells: self.cells.into_iter().map(change).collect(),
+            cells: Cells(cells.into_iter().map(change).collect()),
         }
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
-        self.cells.len().checked_div(self.width).unwrap_or_default()
+        self.cells
+            .0
+            .len()
+            .checked_div(self.width)
+            .unwrap_or_default()
     }
 
     /// The record at this place.
     pub(crate) fn row(&mut self, at: usize) -> Option<Row<'_, 'a>> {
         let start = at * self.width;
-        let cells = self.cells.get_mut(start..start + self.width)?;
+        let cells = self.cells.0.get_mut(start..start + self.width)?;
         (!cells.is_empty()).then_some(Row {
             columns: &self.columns,
             cells,

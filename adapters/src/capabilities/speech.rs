@@ -142,6 +142,7 @@ pub(crate) fn transcript(tree: Tree<'_>, about: &About<'_>) -> Result<Transcript
     let delimiter = fields.string(6).unwrap_or_else(|| " ".to_owned());
     let mut heard = Words::default();
     let mut told = fields.items(4);
+    heard.spoken.reserve_exact(told.left());
     while let Some(word) = told.next_record() {
         heard.push(word, None)?;
     }
@@ -250,8 +251,10 @@ impl Words {
             .number(2)
             .or_else(|| word.number(3).map(|length| start + length))
             .unwrap_or(f64::INFINITY);
-        let mut spoken = std::mem::take(&mut self.opening);
-        spoken.push_str(text);
+        let spoken = match self.opening.as_str() {
+            "" => text.to_owned(),
+            _ => std::mem::take(&mut self.opening) + text,
+        };
         self.spoken.push(Word {
             text: spoken,
             start: round(start),

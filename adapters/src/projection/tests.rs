@@ -254,3 +254,33 @@ fn a_root_is_what_everything_else_is_read_from() {
     );
     assert!(matches!(read(answer("{")), Err(Misread::Unfit { .. })));
 }
+
+#[test]
+fn a_row_has_the_first_value_of_a_choice_and_nothing_of_the_row_before() {
+    let mut builder = Builder::default();
+    let array = steps("$.words").unwrap();
+    let expression = builder.each(&array, None, |item| {
+        Expression::Record(vec![
+            Some(Expression::Any(vec![
+                slot(item, "$.written", Vec::new()),
+                slot(item, "$.heard", Vec::new()),
+            ])),
+            None,
+            Some(slot(item, "$.start", vec![Transform::Number])),
+            Some(slot(item, "$.speaker", Vec::new())),
+        ])
+    });
+    let program = builder.finish(expression);
+    let answer = json!({ "words": [
+        { "heard": "good", "written": "Good", "start": "0.5", "speaker": "A" },
+        { "heard": "morning", "start": 1 },
+        { "start": 2 },
+    ]});
+    let rows = json!([
+        ["Good", null, 0.5, "A"],
+        ["morning", null, 1, null],
+        [null, null, 2, null]
+    ]);
+    let (read, mapped) = both(&program, &answer);
+    assert_eq!((read.unwrap(), mapped.unwrap()), (rows.clone(), rows));
+}
