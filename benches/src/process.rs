@@ -216,18 +216,6 @@ impl Drop for Running {
     }
 }
 
-/// Keeps both cores from sleeping: a loop on each that everything else interrupts. How long a core takes to wake is the
-/// machine's, and of a virtual one its host's; it is in every figure of a request alone.
-pub fn keep_awake(running: &mut impl Extend<Child>) -> io::Result<()> {
-    for core in [PROXY_CORE, LOAD_CORE] {
-        let mut idling = Command::new("taskset");
-        idling.args(["-c", core, "chrt", "--idle", "0"]);
-        idling.args(["sh", "-c", "while :; do :; done"]);
-        running.extend([idling.spawn()?]);
-    }
-    Ok(())
-}
-
 /// Folder of this program and the others of the benches.
 pub fn programs() -> io::Result<PathBuf> {
     let folder = env::current_exe()?.parent().map(Path::to_owned);

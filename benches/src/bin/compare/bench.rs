@@ -5,10 +5,10 @@ use std::{fs, io, net::SocketAddr, path::PathBuf};
 use isobar_benches::{
     contenders::{Certificate, Contender, Ground, Subject, Wanted},
     load::{Load, Request},
-    process::{Running, keep_awake, pin_is_possible, programs, raise_open_files, start_origin},
+    process::{Running, pin_is_possible, programs, raise_open_files, start_origin},
 };
 
-use super::{Arguments, Idle};
+use super::Arguments;
 
 pub(super) struct Bench {
     pub(super) arguments: Arguments,
@@ -35,9 +35,6 @@ impl Bench {
         let pinned = pin_is_possible();
         let files = tempfile::tempdir()?;
         let mut running = Running::default();
-        if arguments.cores == Idle::Awake {
-            keep_awake(&mut running)?;
-        }
         Ok(Self {
             origin: start_origin(&folder, pinned, &mut running)?,
             certificate: Certificate::make(files.path())?,

@@ -11,7 +11,7 @@ mod soak;
 
 use std::{fs, io, path::PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use isobar_benches::{
     calls, composed,
     contenders::{CONTENDERS, FEATURES},
@@ -49,9 +49,6 @@ struct Arguments {
     /// Seconds of the soak
     #[arg(long, default_value_t = 600)]
     soak: u64,
-    /// What a core does that has nothing to do
-    #[arg(long, value_enum, default_value_t = Idle::Sleep)]
-    cores: Idle,
     /// Envoy's program
     #[arg(long)]
     envoy: Option<PathBuf>,
@@ -67,14 +64,6 @@ struct Arguments {
     /// Keep what was measured before of workloads that do not run now
     #[arg(long)]
     keep: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Idle {
-    /// Sleep, as in use
-    Sleep,
-    /// Stay awake, so that no figure has in it how long one takes to wake
-    Awake,
 }
 
 /// Something to be measured.
@@ -197,10 +186,6 @@ fn about(bench: &Bench) -> Vec<String> {
         ),
         FEATURES.to_owned(),
         format!("{}.", versions.join("; ")),
-        match bench.arguments.cores {
-            Idle::Sleep => "Cores sleep when they have nothing to do.".to_owned(),
-            Idle::Awake => "Cores are kept from sleeping.".to_owned(),
-        },
     ]
 }
 
