@@ -25,6 +25,9 @@ pub(super) struct Header {
 /// Real files have a handful of chunks before the samples.
 const MAX_CHUNKS: usize = 256;
 
+/// Most bytes of a `fmt ` chunk that are looked at.
+const FMT: u32 = 40;
+
 /// Reads the header of a file of `total` bytes, as far as `reader` has it. Whatever is missing or odd stays empty.
 pub(super) fn header(mut reader: impl Read + Seek, total: u64) -> Header {
     let mut header = Header::default();
@@ -38,10 +41,10 @@ pub(super) fn header(mut reader: impl Read + Seek, total: u64) -> Header {
         let size = u32::from_le_bytes(size);
         match &[a, b, c, d] {
             b"fmt " => {
-                let mut body = Vec::with_capacity(40);
+                let mut body = Vec::with_capacity(FMT as usize);
                 if reader
                     .by_ref()
-                    .take(u64::from(size.min(40)))
+                    .take(u64::from(size.min(FMT)))
                     .read_to_end(&mut body)
                     .is_err()
                 {

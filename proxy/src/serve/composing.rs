@@ -3,11 +3,12 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    pin::{Pin, pin},
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures_util::future::BoxFuture;
 use http::{HeaderValue, header};
 use isobar_adapters::{Body, Evidence, Fault, Job, Piece, Request, Talk, boxed};
 use isobar_compositions::{
@@ -149,7 +150,7 @@ impl Caller for Composer {
     fn operation<'c, 'a, 'f>(
         &'c self,
         call: OperationCall<'a>,
-    ) -> Pin<Box<dyn Future<Output = Result<Called, CallFailed>> + Send + 'f>>
+    ) -> BoxFuture<'f, Result<Called, CallFailed>>
     where
         'c: 'f,
         'a: 'f,
@@ -158,10 +159,7 @@ impl Caller for Composer {
         boxed(|| self.call(call))
     }
 
-    fn http<'c, 'f>(
-        &'c self,
-        call: HttpCall,
-    ) -> Pin<Box<dyn Future<Output = Result<HttpCalled, CallFailed>> + Send + 'f>>
+    fn http<'c, 'f>(&'c self, call: HttpCall) -> BoxFuture<'f, Result<HttpCalled, CallFailed>>
     where
         'c: 'f,
         Self: 'f,

@@ -1,18 +1,11 @@
 //! How adapters' requests reach vendors: the client of the gateway for HTTP, tungstenite for the few that talk over a
 //! WebSocket.
 
-use std::{
-    future::ready,
-    io,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::ready, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture};
 use http::{
     HeaderValue, Method, StatusCode, Uri, header,
     uri::{Authority, Scheme},
@@ -81,7 +74,7 @@ impl Transport for Wire {
         &'w self,
         request: Request,
         allowed: Duration,
-    ) -> Pin<Box<dyn Future<Output = Result<Response, Evidence>> + Send + 'f>>
+    ) -> BoxFuture<'f, Result<Response, Evidence>>
     where
         'w: 'f,
         Self: 'f,
