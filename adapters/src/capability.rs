@@ -390,16 +390,50 @@ impl Checked for translation::Translate {
     }
 }
 
-/// Seconds to the millisecond.
+/// Seconds to the millisecond, halves away from zero.
 pub(crate) fn round(seconds: f64) -> f64 {
-    (seconds * 1e3).round() / 1e3
+    /// All doubles from here on are whole.
+    const WHOLE: f64 = (1_u64 << 52) as f64;
+
+    let milliseconds = seconds * 1e3;
+    // Long answers have thousands of times, and `f64::round` is a call of a library where processors may be old.
+    let rounded = if (0.0..WHOLE).contains(&milliseconds) {
+        #[expect(clippy::cast_possible_truncation, reason = "within bounds")]
+        #[expect(clippy::cast_precision_loss, reason = "within bounds")]
+        let whole = milliseconds as i64 as f64;
+        if milliseconds - whole < 0.5 {
+            whole
+        } else {
+            whole + 1.0
+        }
+    } else {
+        milliseconds.round()
+    };
+    rounded / 1e3
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::contract;
+    use super::{contract, round};
+
+    #[test]
+    fn times_are_rounded_to_the_millisecond() {
+        for (given, wanted) in [
+            (0.0, 0.0),
+            (0.0004, 0.0),
+            (0.0625, 0.063),
+            (1.234_499_9, 1.234),
+            (1.9999, 2.0),
+            (-0.0625, -0.063),
+            (1e15 + 0.125, 1e15 + 0.125),
+            (1e300, 1e300),
+        ] {
+            assert_eq!(round(given), wanted, "{given}");
+        }
+        assert!(round(f64::NAN).is_nan() && round(f64::INFINITY).is_infinite());
+    }
 
     #[test]
     fn what_says_nothing_is_left_out_of_an_input() {

@@ -54,7 +54,13 @@ impl<'a> Fields<'_, 'a> {
     }
 
     pub(crate) fn text(&mut self, at: usize) -> Option<Cow<'a, str>> {
-        self.take(at).text()
+        match self.place(at) {
+            None | Some(Tree::Absent) => None,
+            Some(field) => match std::mem::take(field) {
+                Tree::Text(text) => Some(text),
+                other => other.text(),
+            },
+        }
     }
 
     pub(crate) fn string(&mut self, at: usize) -> Option<String> {

@@ -25,8 +25,6 @@ pub(crate) struct Program {
     needs: Vec<(usize, String)>,
     trie: Trie,
     slots: usize,
-    /// Slots that gather what a path with `[*]` finds.
-    gathering: Vec<usize>,
     eaches: Vec<Each>,
     /// Paths that only a document can answer.
     queries: Vec<(usize, Template)>,
@@ -99,11 +97,19 @@ enum Cell {
 struct Trie {
     /// What the node does with a value; known when the trie is whole.
     way: Way,
-    capture: Vec<usize>,
+    capture: Vec<Capture>,
     names: Vec<(String, Trie)>,
     indexes: Vec<(usize, Trie)>,
     every: Option<Box<Trie>>,
     each: Vec<usize>,
+}
+
+/// A slot that a value goes to.
+#[derive(Debug, Clone, Copy)]
+struct Capture {
+    slot: usize,
+    /// Whether it keeps all that its path finds, which has `[*]` in it, or the last of it.
+    gathers: bool,
 }
 
 /// How a value is read.
@@ -134,7 +140,6 @@ pub(crate) enum Misread {
 pub(crate) struct Builder {
     trie: Trie,
     slots: usize,
-    gathering: Vec<usize>,
     eaches: Vec<Each>,
     queries: Vec<(usize, Template)>,
     needs: Vec<(usize, String)>,
@@ -152,10 +157,9 @@ impl Builder {
         let slot = self.next();
         match path {
             Path::Steps(steps) => {
-                if steps.contains(&Step::Every) {
-                    self.gathering.push(slot);
-                }
-                self.trie.at(&steps).capture.push(slot);
+                let gathers = steps.contains(&Step::Every);
+                let capture = Capture { slot, gathers };
+                self.trie.at(&steps).capture.push(capture);
             }
             Path::Query(template) => self.queries.push((slot, template)),
         }
@@ -193,7 +197,6 @@ impl Builder {
             needs: self.needs,
             trie: self.trie,
             slots: self.slots,
-            gathering: self.gathering,
             eaches: self.eaches,
             queries: self.queries,
             expression,
@@ -211,6 +214,16 @@ impl Builder {
 pub(crate) enum Path {
     Steps(Vec<Step>),
     Query(Template),
+}
+
+impl Capture {
+    /// Of what a path finds, the last.
+    const fn last(slot: usize) -> Self {
+        Self {
+            slot,
+            gathers: false,
+        }
+    }
 }
 
 impl Trie {
@@ -315,7 +328,37 @@ struct Found<'de> {
 }
 
 impl<'de> Found<'de> {
+    #[inline]
+    fn put(&mut self, to: Capture, value: Tree<'de>) {
+        let Some(place) = self.slots.get_mut(to.slot) else {
+            return;
+        };
+        if to.gathers {
+            place.gather(value);
+        } else {
+            std::mem::replace(place, value).discard();
+        }
+    }
+
+    /// What a field's expression makes of the slots; says so where it cannot.
+    fn make(
+        &mut self,
+        field: Option<&Option<Expression>>,
+        outside: &dyn Surroundings,
+    ) -> Tree<'de> {
+        let Some(Some(field)) = field else {
+            return Tree::Absent;
+        };
+        field
+            .evaluate(&mut self.slots, outside)
+            .unwrap_or_else(|misread| {
+                self.misread.get_or_insert(misread);
+                Tree::Absent
+            })
+    }
+
     /// A slot's value. A slot belongs to one expression, so that it can be moved out.
+    #[inline]
     fn take(&mut self, slot: usize) -> Tree<'de> {
         self.slots
             .get_mut(slot)
@@ -348,18 +391,16 @@ impl Program {
         }
         // Looked at once in all, not for each text in it.
         let body = std::str::from_utf8(body).map_err(|_| Misread::NotJson)?;
-        let mut found = self.empty();
+        let mut pass = self.pass(outside);
         let mut deserializer = serde_json::Deserializer::from_str(body);
         let walk = Walk {
-            program: self,
             trie: &self.trie,
-            outside,
-            found: &mut found,
+            pass: &mut pass,
         };
         walk.deserialize(&mut deserializer)
             .map_err(|_| Misread::NotJson)?;
         deserializer.end().map_err(|_| Misread::NotJson)?;
-        self.finish(&mut found, outside)
+        self.finish(&mut pass.found, outside)
     }
 
     /// Maps a document.
@@ -393,7 +434,7 @@ impl Program {
         self.walk(&self.trie, value, outside, &mut found);
         for (slot, query) in &self.queries {
             if let Ok(Some(value)) = query.render(value) {
-                self.put(&mut found, *slot, Tree::owned(value));
+                found.put(Capture::last(*slot), Tree::owned(value));
             }
         }
         self.finish(&mut found, outside)
@@ -406,18 +447,11 @@ impl Program {
         }
     }
 
-    fn put<'de>(&self, found: &mut Found<'de>, slot: usize, value: Tree<'de>) {
-        let Some(place) = found.slots.get_mut(slot) else {
-            return;
-        };
-        if self.gathering.contains(&slot) {
-            if let Tree::List(items) = place {
-                items.push(value);
-            } else {
-                *place = Tree::List(Box::new(vec![value]));
-            }
-        } else {
-            std::mem::replace(place, value).discard();
+    fn pass<'a, 'de>(&'a self, outside: &'a dyn Surroundings) -> Pass<'a, 'de> {
+        Pass {
+            program: self,
+            outside,
+            found: self.empty(),
         }
     }
 
@@ -428,8 +462,8 @@ impl Program {
         outside: &dyn Surroundings,
         found: &mut Found<'static>,
     ) {
-        for slot in &trie.capture {
-            self.put(found, *slot, Tree::owned(value.clone()));
+        for capture in &trie.capture {
+            found.put(*capture, Tree::owned(value.clone()));
         }
         match value {
             Value::Object(members) => {
@@ -510,7 +544,7 @@ impl Each {
         self.item.walk(&self.item.trie, value, outside, inner);
         for (slot, query) in &self.item.queries {
             if let Ok(Some(value)) = query.render(value) {
-                self.item.put(inner, *slot, Tree::owned(value));
+                inner.put(Capture::last(*slot), Tree::owned(value));
             }
         }
     }
@@ -549,20 +583,16 @@ impl Each {
         match (list, &self.item.expression) {
             (Some(Tree::Rows(rows)), Expression::Record(fields)) => {
                 self.item.look(inner)?;
-                for cell in &self.cells {
-                    rows.push(match cell {
-                        Cell::Slot(slot) => inner.take(*slot),
-                        Cell::First(slots) => {
-                            let mut values = slots.iter().map(|slot| inner.take(*slot));
-                            let found = values.find(|value| !value.is_absent());
-                            found.unwrap_or_default()
-                        }
-                        Cell::Made(at) => match fields.get(*at) {
-                            Some(Some(field)) => field.evaluate(&mut inner.slots, outside)?,
-                            _ => Tree::Absent,
-                        },
-                    });
-                }
+                rows.extend(self.cells.iter().map(|cell| match cell {
+                    Cell::Slot(slot) => inner.take(*slot),
+                    Cell::First(slots) => {
+                        let mut values = slots.iter().map(|slot| inner.take(*slot));
+                        let found = values.find(|value| !value.is_absent());
+                        found.unwrap_or_default()
+                    }
+                    Cell::Made(at) => inner.make(fields.get(*at), outside),
+                }));
+                inner.misread.take().map_or(Ok(()), Err)?;
             }
             (Some(Tree::List(items)), _) => items.push(self.item.finish(inner, outside)?),
             _ => {}
@@ -638,29 +668,40 @@ pub(crate) fn transformed<'a>(
     Ok(value)
 }
 
-/// Deserialises one value, keeping what the trie wants of it.
-struct Walk<'a, 'de> {
+/// One pass over one value and all below it.
+struct Pass<'a, 'de> {
     program: &'a Program,
-    trie: &'a Trie,
     outside: &'a dyn Surroundings,
-    found: &'a mut Found<'de>,
+    found: Found<'de>,
 }
 
-impl<'de> Walk<'_, 'de> {
-    fn scalar(self, value: Tree<'de>) {
-        match self.trie.capture.as_slice() {
-            [] => {}
-            [slot] => self.program.put(self.found, *slot, value),
-            many => {
-                for slot in many {
-                    self.program.put(self.found, *slot, value.clone());
-                }
-            }
+/// Deserialises one value, keeping what the trie wants of it.
+struct Walk<'p, 'a, 'de> {
+    trie: &'a Trie,
+    pass: &'p mut Pass<'a, 'de>,
+}
+
+impl<'de> Pass<'_, 'de> {
+    /// A value of which several copies are wanted, or none.
+    #[cold]
+    fn spread(&mut self, to: &[Capture], value: &Tree<'de>) {
+        for capture in to {
+            self.found.put(*capture, value.clone());
         }
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
+impl<'de> Walk<'_, '_, 'de> {
+    #[inline]
+    fn scalar(self, value: Tree<'de>) {
+        match self.trie.capture.as_slice() {
+            [capture] => self.pass.found.put(*capture, value),
+            many => self.pass.spread(many, &value),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Walk<'_, '_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -671,16 +712,20 @@ impl<'de> DeserializeSeed<'de> for Walk<'_, 'de> {
             IgnoredAny::deserialize(deserializer)?;
         } else {
             let value = Value::deserialize(deserializer)?;
+            let Pass {
+                program,
+                outside,
+                found: kept,
+            } = self.pass;
             let mut found = Found {
-                slots: std::mem::take(&mut self.found.slots)
+                slots: std::mem::take(&mut kept.slots)
                     .into_iter()
                     .map(owned)
                     .collect(),
-                misread: self.found.misread.take(),
+                misread: kept.misread.take(),
             };
-            self.program
-                .walk(self.trie, &value, self.outside, &mut found);
-            *self.found = Found {
+            program.walk(self.trie, &value, *outside, &mut found);
+            *kept = Found {
                 slots: found.slots,
                 misread: found.misread,
             };
@@ -704,7 +749,7 @@ fn owned(tree: Tree<'_>) -> Tree<'static> {
     }
 }
 
-impl<'de> Visitor<'de> for Walk<'_, 'de> {
+impl<'de> Visitor<'de> for Walk<'_, '_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -763,10 +808,8 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
         while let Some(child) = members.next_key_seed(Member(self.trie))? {
             match child {
                 Some(trie) => members.next_value_seed(Walk {
-                    program: self.program,
                     trie,
-                    outside: self.outside,
-                    found: &mut *self.found,
+                    pass: &mut *self.pass,
                 })?,
                 None => {
                     members.next_value::<IgnoredAny>()?;
@@ -786,38 +829,35 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
             .trie
             .each
             .first()
-            .and_then(|number| self.program.eaches.get(*number))
+            .and_then(|number| self.pass.program.eaches.get(*number))
         {
-            each.begin(self.found);
+            let Pass { outside, found, .. } = self.pass;
+            each.begin(found);
             if !each.item.queries.is_empty() {
                 let mut inner = each.item.empty();
                 while let Some(value) = items.next_element::<Value>()? {
-                    each.map(&value, self.outside, &mut inner);
-                    each.gather(&mut inner, self.outside, self.found);
+                    each.map(&value, *outside, &mut inner);
+                    each.gather(&mut inner, *outside, found);
                 }
                 return Ok(());
             }
-            let mut inner = each.item.empty();
+            let mut inner = each.item.pass(*outside);
             loop {
                 let walk = Walk {
-                    program: &each.item,
                     trie: &each.item.trie,
-                    outside: self.outside,
-                    found: &mut inner,
+                    pass: &mut inner,
                 };
                 if items.next_element_seed(walk)?.is_none() {
                     return Ok(());
                 }
-                each.gather(&mut inner, self.outside, self.found);
+                each.gather(&mut inner.found, *outside, found);
             }
         }
         if let Some(trie) = &self.trie.every {
             while items
                 .next_element_seed(Walk {
-                    program: self.program,
                     trie,
-                    outside: self.outside,
-                    found: &mut *self.found,
+                    pass: &mut *self.pass,
                 })?
                 .is_some()
             {}
@@ -834,10 +874,8 @@ impl<'de> Visitor<'de> for Walk<'_, 'de> {
             let more = match wanted {
                 Some(trie) => items
                     .next_element_seed(Walk {
-                        program: self.program,
                         trie,
-                        outside: self.outside,
-                        found: &mut *self.found,
+                        pass: &mut *self.pass,
                     })?
                     .is_some(),
                 None => items.next_element::<IgnoredAny>()?.is_some(),

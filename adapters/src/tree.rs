@@ -61,6 +61,15 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Adds one more value to those of a path that finds many.
+    pub(crate) fn gather(&mut self, value: Self) {
+        if let Self::List(items) = self {
+            items.push(value);
+        } else {
+            *self = Self::List(Box::new(vec![value]));
+        }
+    }
+
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
@@ -162,9 +171,9 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Adds the next field of a record, in the order of its description.
-    pub(crate) fn push(&mut self, cell: Tree<'a>) {
-        self.cells.0.push(cell);
+    /// Adds a record's filled fields, in the order of its description.
+    pub(crate) fn extend(&mut self, cells: impl Iterator<Item = Tree<'a>>) {
+        self.cells.0.extend(cells);
     }
 
     /// The same records with other values.
