@@ -393,7 +393,7 @@ impl Checked for translation::Translate {
 /// Seconds to the millisecond, halves away from zero.
 pub(crate) fn round(seconds: f64) -> f64 {
     /// All doubles from here on are whole.
-    const WHOLE: f64 = (1_u64 << 52) as f64;
+    const WHOLE: f64 = 4_503_599_627_370_496.0;
 
     let milliseconds = seconds * 1e3;
     // Long answers have thousands of times, and `f64::round` is a call of a library where processors may be old.
@@ -421,7 +421,7 @@ mod tests {
     #[test]
     fn times_are_rounded_to_the_millisecond() {
         for (given, wanted) in [
-            (0.0, 0.0),
+            (0.0_f64, 0.0_f64),
             (0.0004, 0.0),
             (0.0625, 0.063),
             (1.234_499_9, 1.234),

@@ -32,6 +32,8 @@ pub struct Loaded {
     pub p50: u32,
     /// 99th percentile, microseconds.
     pub p99: u32,
+    /// Median of what requests took beyond the calls they were asked about ([`Request::calls`]), microseconds.
+    pub beyond: Option<u32>,
     /// Processor time of the process that was watched, seconds.
     pub cpu: f64,
 }
@@ -124,6 +126,9 @@ pub struct Request<'a> {
     pub body: Body<'a>,
     /// How.
     pub way: Way<'a>,
+    /// Calls that the server makes for it and tells of in `Server-Timing`, in their order: `first,one|other`, where `one` and
+    /// `other` run side by side.
+    pub calls: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
@@ -135,6 +140,7 @@ impl<'a> Request<'a> {
             authorization: BEARER,
             body: Body::None,
             way: Way::Plain,
+            calls: None,
         }
     }
 
@@ -165,6 +171,9 @@ impl Load<'_> {
             .args(["--authorization", request.authorization]);
         if let Some(media_type) = request.media_type {
             load.args(["--content-type", media_type]);
+        }
+        if let Some(calls) = request.calls {
+            load.args(["--calls", calls]);
         }
         match request.body {
             Body::None => {}

@@ -40,7 +40,7 @@ pub(super) async fn run(arguments: &Arguments) -> io::Result<()> {
             opening.spawn(async move {
                 let mut wire = dialer.dial().await?;
                 wire.write_all(request.as_bytes()).await?;
-                let answered = h1::answer(&mut wire).await?;
+                let answered = h1::answer(&mut wire, None).await?.ok;
                 answered
                     .then_some(wire)
                     .ok_or_else(|| io::Error::other("a connection was not answered with 200"))

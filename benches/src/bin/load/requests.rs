@@ -48,6 +48,9 @@ pub(super) struct Arguments {
     /// Speak HTTP/2, with so many GETs at once on each connection
     #[arg(long, requires = "certificate", conflicts_with_all = ["post", "body"])]
     pub(super) streams: Option<usize>,
+    /// Calls of which `Server-Timing` tells, `first,one|other`: says what requests took beyond them
+    #[arg(long)]
+    calls: Option<h1::Calls>,
     /// Process whose processor time is told
     #[arg(long)]
     process: Option<u32>,
@@ -60,11 +63,14 @@ pub(super) enum Client {
 }
 
 impl Client {
-    /// One request and its whole answer; whether it was 200.
-    async fn exchange(&mut self) -> io::Result<bool> {
+    /// One request and its whole answer.
+    async fn exchange(&mut self) -> io::Result<h1::Answered> {
         match self {
             Self::Http1(client) => client.exchange().await,
-            Self::Http2(client) => client.exchange().await,
+            Self::Http2(client) => Ok(h1::Answered {
+                ok: client.exchange().await?,
+                calls: None,
+            }),
         }
     }
 }
@@ -94,13 +100,21 @@ pub(super) async fn run(arguments: &Arguments) -> io::Result<Loaded> {
     for mut client in clients {
         running.spawn(async move {
             let (mut latencies, mut errors) = (Vec::with_capacity(64 * 1024), 0);
+            let mut beyond = Vec::new();
             // At least one, so that a server that answers nothing else than errors is found out.
             loop {
                 let sent = Instant::now();
                 match client.exchange().await {
-                    Ok(true) => latencies
-                        .push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX)),
-                    Ok(false) => errors += 1,
+                    Ok(answered) if answered.ok => {
+                        let took = sent.elapsed();
+                        latencies.push(micros(took));
+                        beyond.extend(
+                            answered
+                                .calls
+                                .map(|calls| micros(took.saturating_sub(calls))),
+                        );
+                    }
+                    Ok(_) => errors += 1,
                     Err(_) => {
                         errors += 1;
                         break;
@@ -110,26 +124,33 @@ pub(super) async fn run(arguments: &Arguments) -> io::Result<Loaded> {
                     break;
                 }
             }
-            (latencies, errors)
+            (latencies, beyond, errors)
         });
     }
-    let (mut all, mut errors) = (Vec::new(), 0);
+    let (mut all, mut beyond, mut errors) = (Vec::new(), Vec::new(), 0);
     while let Some(done) = running.join_next().await {
-        let (latencies, failed) = done.map_err(io::Error::other)?;
+        let (latencies, more, failed) = done.map_err(io::Error::other)?;
         all.extend(latencies);
+        beyond.extend(more);
         errors += failed;
     }
     let seconds = began.elapsed().as_secs_f64();
     let cpu = spent(arguments.process)? - before;
     all.sort_unstable();
+    beyond.sort_unstable();
     Ok(Loaded {
         requests: all.len() as u64,
         errors,
         seconds,
         p50: percentile(&all, 50),
         p99: percentile(&all, 99),
+        beyond: (!beyond.is_empty()).then(|| percentile(&beyond, 50)),
         cpu,
     })
+}
+
+fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
 async fn connect(arguments: &Arguments) -> io::Result<Vec<Client>> {
@@ -151,7 +172,8 @@ async fn connect(arguments: &Arguments) -> io::Result<Vec<Client>> {
     let dialer = Dialer::new(arguments.address, certificate, "http/1.1")?;
     for _ in 0..arguments.connections {
         let wire = dialer.dial().await?;
-        clients.push(Client::Http1(h1::Client::new(wire, request.clone())));
+        let client = h1::Client::new(wire, request.clone(), arguments.calls.clone());
+        clients.push(Client::Http1(client));
     }
     Ok(clients)
 }
