@@ -355,7 +355,7 @@ static TOKEN: Record = Record {
                 1,
                 &Choice(&[
                     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
-                    "EdDSA", "HS256", "HS384", "HS512",
+                    "ES512", "EdDSA", "HS256", "HS384", "HS512",
                 ]),
             ),
             "How it may be signed; nothing else is tried, whatever a token says.",

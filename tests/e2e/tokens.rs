@@ -16,7 +16,8 @@ use ring::{
     rand::SystemRandom,
     rsa::{KeyPair as RsaKeyPair, PublicKeyComponents},
     signature::{
-        self, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+        self, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair as _,
     },
 };
 use serde_json::{Value, json};
@@ -40,6 +41,16 @@ fn rsa() -> RsaKeyPair {
 fn ec() -> EcdsaKeyPair {
     let der = pem("ec.pkcs8.pem");
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der, &SystemRandom::new()).unwrap()
+}
+
+fn ec_384() -> EcdsaKeyPair {
+    let der = pem("ec-384.pkcs8.pem");
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &der, &SystemRandom::new()).unwrap()
+}
+
+/// A key on P-521 and a token that OpenSSL signed: `jwk` and `token`.
+fn ec_521() -> Value {
+    serde_json::from_str(include_str!("../fixtures/auth/es512.json")).unwrap()
 }
 
 fn ed() -> Ed25519KeyPair {
@@ -73,6 +84,7 @@ fn sign(algorithm: &str, message: &[u8]) -> Vec<u8> {
         "PS384" => rsa(&signature::RSA_PSS_SHA384),
         "PS512" => rsa(&signature::RSA_PSS_SHA512),
         "ES256" => ec().sign(&random, message).unwrap().as_ref().to_vec(),
+        "ES384" => ec_384().sign(&random, message).unwrap().as_ref().to_vec(),
         "EdDSA" => ed().sign(message).as_ref().to_vec(),
         other => panic!("{other}"),
     }
@@ -103,6 +115,7 @@ pub(crate) fn with(changes: Value) -> Value {
 fn kid(algorithm: &str) -> &'static str {
     match algorithm.get(..2) {
         Some("RS" | "PS") => "rsa-1",
+        Some("ES") if algorithm == "ES384" => "ec-384",
         Some("ES") => "ec-1",
         _ => "ed-1",
     }
@@ -134,9 +147,12 @@ fn rsa_jwk(id: &str) -> Value {
 
 pub(crate) fn jwks() -> Value {
     let point = ec().public_key().as_ref().to_vec();
+    let longer = ec_384().public_key().as_ref().to_vec();
     json!({ "keys": [
         rsa_jwk("rsa-1"),
         { "kty": "EC", "crv": "P-256", "kid": "ec-1", "x": encoded(&point[1..33]), "y": encoded(&point[33..]) },
+        { "kty": "EC", "crv": "P-384", "kid": "ec-384", "x": encoded(&longer[1..49]), "y": encoded(&longer[49..]) },
+        ec_521()["jwk"],
         { "kty": "OKP", "crv": "Ed25519", "kid": "ed-1", "alg": "EdDSA", "x": encoded(ed().public_key()) },
         { "kty": "RSA", "use": "enc", "kid": "for-encryption", "n": rsa_jwk("x")["n"], "e": "AQAB" },
         { "kty": "oct", "kid": "shared", "k": encoded("a secret that stands in a set of public keys") },
@@ -173,7 +189,8 @@ impl Stand {
     }
 
     async fn any() -> Self {
-        let algorithms = "algorithms: [RS256, RS384, RS512, PS256, PS384, PS512, ES256, EdDSA]";
+        let algorithms =
+            "algorithms: [RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA]";
         Self::start(&format!("{algorithms}, jwks: '{}', leeway: 5s", jwks())).await
     }
 
@@ -199,12 +216,16 @@ async fn every_algorithm_that_is_allowed_lets_its_tokens_in() {
     let stand = Stand::any().await;
     let mut asked = 0;
     for algorithm in [
-        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "EdDSA",
+        "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA",
     ] {
         let seen = stand.ask("/x", &token(algorithm, &claims())).await;
         assert_eq!(seen.status, 200, "{algorithm}: {}", seen.text());
         asked += 1;
     }
+    let elsewhere = ec_521()["token"].as_str().unwrap().to_owned();
+    let seen = stand.ask("/x", &elsewhere).await;
+    assert_eq!(seen.status, 200, "ES512: {}", seen.text());
+    asked += 1;
     // What issuers put differently.
     for (header, changes) in [
         (

@@ -1,8 +1,9 @@
-//! Keys that tokens are checked with (RFC 7517, 7518), on ring. What a token says of its key is a name to look up and
+//! Keys that tokens are checked with (RFC 7517, 7518), on ring, which has no P-521: that is `p521`'s. What a token says of its key is a name to look up and
 //! nothing else: keys never come from a token, nor from where it points to.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use isobar_config::Algorithm;
+use p521::ecdsa::signature::Verifier as _;
 use ring::{
     hmac,
     signature::{self, RsaPublicKeyComponents, UnparsedPublicKey},
@@ -38,6 +39,7 @@ enum Material {
     Rsa { n: Vec<u8>, e: Vec<u8> },
     P256(Vec<u8>),
     P384(Vec<u8>),
+    P521(p521::ecdsa::VerifyingKey),
     Ed25519(Vec<u8>),
 }
 
@@ -48,6 +50,7 @@ impl std::fmt::Debug for Material {
             Self::Rsa { .. } => "Rsa",
             Self::P256(_) => "P256",
             Self::P384(_) => "P384",
+            Self::P521(_) => "P521",
             Self::Ed25519(_) => "Ed25519",
         })
     }
@@ -113,12 +116,13 @@ impl KeySet {
 
 impl Material {
     fn fits(&self, algorithm: Algorithm) -> bool {
-        use Algorithm::{EdDsa, Es256, Es384, Hs256, Hs384, Hs512};
+        use Algorithm::{EdDsa, Es256, Es384, Es512, Hs256, Hs384, Hs512};
         match self {
             Self::Shared(_) => matches!(algorithm, Hs256 | Hs384 | Hs512),
             Self::Rsa { .. } => algorithm.is_rsa(),
             Self::P256(_) => algorithm == Es256,
             Self::P384(_) => algorithm == Es384,
+            Self::P521(_) => algorithm == Es512,
             Self::Ed25519(_) => algorithm == EdDsa,
         }
     }
@@ -160,6 +164,8 @@ impl Material {
             }
             (Self::P256(key), Algorithm::Es256) => public(&signature::ECDSA_P256_SHA256_FIXED, key),
             (Self::P384(key), Algorithm::Es384) => public(&signature::ECDSA_P384_SHA384_FIXED, key),
+            (Self::P521(key), Algorithm::Es512) => p521::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             (Self::Ed25519(key), Algorithm::EdDsa) => public(&signature::ED25519, key),
             _ => false,
         }
@@ -189,6 +195,10 @@ fn key(json: &Value) -> Option<Key> {
         },
         ("EC", Some("P-256")) => Material::P256(point(32)?),
         ("EC", Some("P-384")) => Material::P384(point(48)?),
+        ("EC", Some("P-521")) => {
+            let point = point(66)?;
+            Material::P521(p521::ecdsa::VerifyingKey::from_sec1_bytes(&point).ok()?)
+        }
         ("OKP", Some("Ed25519")) => Material::Ed25519(bytes("x").filter(|x| x.len() == 32)?),
         _ => return None,
     };
@@ -197,4 +207,55 @@ fn key(json: &Value) -> Option<Key> {
         algorithm: text("alg").map(str::to_owned),
         material,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// RFC 7515, appendix A.4.
+    #[test]
+    fn the_specifications_example_on_p_521_is_signed_and_no_other() {
+        let key = |crv: &str| {
+            json!({ "keys": [{
+                "kty": "EC",
+                "crv": crv,
+                "x": "AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk",
+                "y": "ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2",
+            }] })
+            .to_string()
+        };
+        let message = b"eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA";
+        let signature = "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2\
+                         YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn";
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        let keys = KeySet::parse(key("P-521").as_bytes()).unwrap();
+        let is_signed = |algorithm, message: &[u8], signature: &[u8]| {
+            keys.verify(None, algorithm, message, signature)
+        };
+        assert!(is_signed(Algorithm::Es512, message, &signature));
+        assert!(!is_signed(Algorithm::Es384, message, &signature));
+        assert!(!is_signed(Algorithm::Es512, b"something else", &signature));
+        for at in (0..signature.len()).step_by(11) {
+            let mut other = signature.clone();
+            other[at] ^= 1;
+            assert!(!is_signed(Algorithm::Es512, message, &other), "byte {at}");
+        }
+        // Of another length, and the "signature" of zeros that old implementations took for any message.
+        assert!(!is_signed(Algorithm::Es512, message, &signature[1..]));
+        assert!(!is_signed(Algorithm::Es512, message, &[0; 132]));
+        assert_eq!(
+            KeySet::parse(key("P-384").as_bytes()).unwrap_err(),
+            Unusable::NoKey
+        );
+    }
+
+    #[test]
+    fn a_point_beside_the_curve_is_no_key() {
+        let [x, y] = [[1; 66], [2; 66]].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let set = json!({ "keys": [{ "kty": "EC", "crv": "P-521", "x": x, "y": y }] }).to_string();
+        assert_eq!(KeySet::parse(set.as_bytes()).unwrap_err(), Unusable::NoKey);
+    }
 }
