@@ -12,6 +12,7 @@ mod document;
 mod expand;
 mod jsonpath;
 mod load;
+mod loops;
 mod model;
 mod names;
 mod network;

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use cel::{
     Context, Env, Program, Value as Cel,
-    common::ast::{Expr, LiteralValue, operators},
+    common::ast::{Expr, IdedExpr, LiteralValue, operators},
 };
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::{
     depth,
     jsonpath::{JsonPath, member},
+    loops::{self, Left},
     names::{self, Looked, Seen},
 };
 
@@ -37,6 +38,8 @@ enum Kind {
 pub struct Expression {
     text: Arc<str>,
     program: Arc<Program>,
+    /// The same with its loops bounded, if it has any.
+    bounded: Option<Arc<IdedExpr>>,
     /// Variables that it looks at.
     names: Arc<[String]>,
     /// How much of each: the rest need not be made known.
@@ -182,6 +185,7 @@ impl Expression {
             names: names.into(),
             compared: Compared::of(&program.expression().expr).map(Arc::new),
             looked: Arc::new(looked),
+            bounded: loops::bounded(program.expression()).map(Arc::new),
             program: Arc::new(program),
         })
     }
@@ -279,15 +283,34 @@ impl Expression {
     }
 
     fn evaluate<'d>(&self, look: &dyn Fn(&str) -> Option<&'d Value>) -> Result<Cel, EvalError> {
+        self.evaluate_within(Left::all, look)
+    }
+
+    /// Evaluates with so much for its loops.
+    pub(crate) fn evaluate_within<'d>(
+        &self,
+        allowed: impl FnOnce() -> Left,
+        look: &dyn Fn(&str) -> Option<&'d Value>,
+    ) -> Result<Cel, EvalError> {
+        let failed = |error: &dyn std::fmt::Display| EvalError(error.to_string());
+        let left = self.bounded.as_ref().map(|_| allowed());
         let mut context = Context::with_env(Arc::clone(&LANGUAGE));
         for (name, seen) in &*self.looked {
             let value = cel::to_value(look(name).map(|value| Signed(value, seen)))
-                .map_err(|error| EvalError(error.to_string()))?;
+                .map_err(|error| failed(&error))?;
             context.add_variable_from_value(name.as_str(), value);
         }
-        self.program
-            .execute(&context)
-            .map_err(|error| EvalError(error.to_string()))
+        let (Some(bounded), Some(left)) = (&self.bounded, &left) else {
+            return self
+                .program
+                .execute(&context)
+                .map_err(|error| failed(&error));
+        };
+        left.count(&mut context).map_err(|error| failed(&error))?;
+        Cel::resolve(bounded, &context).map_err(|error| match left.exhausted() {
+            Some(why) => EvalError(format!("`{}`: {why}", self.text)),
+            None => failed(&error),
+        })
     }
 }
 

@@ -556,6 +556,44 @@ output: {{ total: $.got.body.total }}
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_a_client_cannot_hold_an_expression_up() {
+    let shop = Shop::start().await;
+    let text = format!(
+        "composition: pairs
+expose: POST /v1/pairs
+hosts: [ \"{host}\" ]
+input: {{ list: list(integer), text: string? }}
+steps: {{ got: {{ http: {{ method: GET, url: \"http://{host}/x\" }} }} }}
+output:
+  status: $.got.status
+  pairs: \"= input.list.all(a, input.list.all(b, input.list.all(c, a + b + c >= 0)))\"
+  texts: \"= has(input.text) ? input.list.map(a, input.text) : []\"
+",
+        host = shop.host()
+    );
+    let stand = Stand::of(&[&text]).await;
+    let list = |many: u32| (0..many).collect::<Vec<_>>();
+    let few = json!({ "list": list(20), "text": "x" });
+    let seen = stand.json("/v1/pairs", &few).await;
+    let expected = json!({ "status": 200, "pairs": true, "texts": vec!["x"; 20] });
+    assert_eq!(seen.json(), expected, "{}", seen.text());
+    // A billion rounds, and fifty copies of a text of 1.5 MiB.
+    for (many, why) in [
+        (json!({ "list": list(1_000) }), "200000 rounds"),
+        (
+            json!({ "list": vec![0; 50], "text": "x".repeat(1536 * 1024) }),
+            "65536 KiB",
+        ),
+    ] {
+        let asked = stand.json("/v1/pairs", &many);
+        let seen = tokio::time::timeout(Duration::from_secs(60), asked).await;
+        let seen = seen.expect("an answer in time");
+        assert_eq!(seen.status, 422, "{}", seen.text());
+        assert!(seen.text().contains(why), "{}", seen.text());
+    }
+}
+
 #[test]
 fn the_library_is_right() {
     let (plans, report) = check(

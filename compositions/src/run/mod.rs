@@ -265,8 +265,8 @@ impl<'a> Scope<'a> {
         };
         make(&look).map_err(|no_value| RunFailed {
             step: None,
-            status: 500,
-            kind: "output",
+            status: 422,
+            kind: "expression",
             reason: format!("the output cannot be made: {no_value}"),
             retry_after: None,
             outcome_unknown: false,
