@@ -19,8 +19,9 @@ use parking_lot::Mutex;
 
 /// Bytes of the beginning that are kept.
 const KEPT: u64 = 64 * 1024;
-/// Bytes that may wait to be drawn.
-const AHEAD: u64 = 64 * 1024;
+/// Bytes that may wait to be drawn: some reads' worth, so that a turn of the task moves as much. With one read's worth, many
+/// uploads at once took turns for each, and one whose turn found nothing to do waited for all others.
+const AHEAD: u64 = 256 * 1024;
 
 /// The body, as attempts see it.
 #[derive(Debug)]
