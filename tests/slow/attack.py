@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-ADDRESS, ADMIN = sys.argv[1:]
+ADDRESS, ADMIN, MANY = sys.argv[1], sys.argv[2], int(sys.argv[3])
 # The longest that a slow head or body may be held: its limit (5 s), and time for a busy machine.
 HELD = 10
 # name, slowhttptest's options, whether the gateway must close every connection by itself
@@ -76,7 +76,7 @@ def main():
         ]
         for other in others:
             other.start()
-        command = ["slowhttptest", "-c", "300", "-r", "150", "-l", "20", "-p", "3"]
+        command = ["slowhttptest", "-c", str(MANY), "-r", str(MANY // 2), "-l", "20", "-p", "3"]
         subprocess.run(command + options, capture_output=True, check=False)
         # It leaves when it has no connection left; the count has to be seen, too.
         time.sleep(1)
@@ -89,7 +89,7 @@ def main():
         gone = next((moment for moment, number in counts if moment > peak and number <= 2), None)
         held = gone - peak if gone else float("inf")
         slow = p99(times)
-        good = most >= 100 and slow <= allowed and (not closes or held <= HELD)
+        good = most >= MANY // 3 and slow <= allowed and (not closes or held <= HELD)
         failed |= not good
         print(
             f"{name}: {most} open at once, the last closed {held:.1f} s later; "
