@@ -3,7 +3,9 @@
 use std::{fmt::Write as _, net::IpAddr};
 
 use http::HeaderValue;
-use smallvec::SmallVec;
+
+/// Room for what most headers say.
+const ROOM: usize = 120;
 
 /// What text is appended to.
 pub(crate) trait Buffer {
@@ -18,51 +20,104 @@ impl Buffer for Vec<u8> {
     fn extend_from_slice(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
-}
 
-/// Room for what most headers say; what is longer is kept on the heap.
-type Short = SmallVec<[u8; 120]>;
-
-impl Buffer for Short {
-    fn extend_from_slice(&mut self, bytes: &[u8]) {
-        self.extend_from_slice(bytes);
+    fn push(&mut self, byte: u8) {
+        self.push(byte);
     }
 }
 
-/// Text in the making.
-#[derive(Debug, Default)]
-pub(crate) struct Text(Short);
+/// Text in the making; what is longer than the room is kept on the heap.
+#[derive(Debug)]
+pub(crate) struct Text {
+    room: [u8; ROOM],
+    length: usize,
+    /// All of it, once it did not fit.
+    heap: Vec<u8>,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self {
+            room: [0; ROOM],
+            length: 0,
+            heap: Vec::new(),
+        }
+    }
+}
+
+impl Buffer for Text {
+    #[inline]
+    fn extend_from_slice(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        match self.room.get_mut(self.length..end) {
+            Some(place) if self.heap.is_empty() => {
+                place.copy_from_slice(bytes);
+                self.length = end;
+            }
+            _ => self.move_to_heap(bytes),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, byte: u8) {
+        match self.room.get_mut(self.length) {
+            Some(place) if self.heap.is_empty() => {
+                *place = byte;
+                self.length += 1;
+            }
+            _ => self.move_to_heap(&[byte]),
+        }
+    }
+}
 
 impl Text {
+    #[cold]
+    fn move_to_heap(&mut self, more: &[u8]) {
+        if self.heap.is_empty() {
+            self.heap.reserve(2 * ROOM + more.len());
+            let here = self.room.get(..self.length).unwrap_or_default();
+            self.heap.extend_from_slice(here);
+        }
+        self.heap.extend_from_slice(more);
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        if self.heap.is_empty() {
+            self.room.get(..self.length).unwrap_or_default()
+        } else {
+            &self.heap
+        }
+    }
+
     /// For what is appended by the functions of this module.
     pub(crate) fn bytes(&mut self) -> &mut impl Buffer {
-        &mut self.0
+        self
     }
 
     pub(crate) fn push(&mut self, text: &str) -> &mut Self {
-        self.0.extend_from_slice(text.as_bytes());
+        self.extend_from_slice(text.as_bytes());
         self
     }
 
     pub(crate) fn number(&mut self, number: u64) -> &mut Self {
-        number_to(&mut self.0, number);
+        number_to(self, number);
         self
     }
 
     /// See [`fraction_to`].
     pub(crate) fn fraction(&mut self, number: u64, decimals: u32) -> &mut Self {
-        fraction_to(&mut self.0, number, decimals);
+        fraction_to(self, number, decimals);
         self
     }
 
     pub(crate) fn address(&mut self, address: IpAddr) -> &mut Self {
-        address_to(&mut self.0, address);
+        address_to(self, address);
         self
     }
 
     /// As a header's value, if it can be one.
     pub(crate) fn value(self) -> Option<HeaderValue> {
-        HeaderValue::from_bytes(&self.0).ok()
+        HeaderValue::from_bytes(self.as_bytes()).ok()
     }
 }
 
@@ -92,16 +147,20 @@ pub(crate) fn fraction_to(out: &mut impl Buffer, number: u64, decimals: u32) {
     }
 }
 
-/// Appends the last digits of a number in lower-case hexadecimal.
-pub(crate) fn hex_to(out: &mut impl Buffer, number: u64, digits: u32) {
-    for digit in (0..digits).rev() {
-        let digit = u8::try_from(number >> (4 * digit) & 15).unwrap_or_default();
-        out.push(if digit < 10 {
+/// Appends the last digits of a number in lower-case hexadecimal, at most 16.
+pub(crate) fn hex_to(out: &mut impl Buffer, mut number: u64, digits: usize) {
+    let mut text = [b'0'; 16];
+    for place in text.iter_mut().rev() {
+        let digit = u8::try_from(number & 15).unwrap_or_default();
+        *place = if digit < 10 {
             b'0' + digit
         } else {
             b'a' + digit - 10
-        });
+        };
+        number >>= 4;
     }
+    let start = text.len().saturating_sub(digits);
+    out.extend_from_slice(text.get(start..).unwrap_or_default());
 }
 
 /// Appends an address.
@@ -157,6 +216,24 @@ mod tests {
         check(12_045, 3, "12.045");
         check(7, 2, "0.07");
         check(u64::MAX, 1, "1844674407370955161.5");
+    }
+
+    #[test]
+    fn a_text_of_any_length_is_whole() {
+        for length in [0, 1, ROOM - 1, ROOM, ROOM + 1, 1_000] {
+            let (mut bytes, mut pieces) = (Text::default(), Text::default());
+            let expected: String = ('a'..='z').cycle().take(length).collect();
+            for byte in expected.bytes() {
+                Buffer::push(&mut bytes, byte);
+            }
+            for piece in expected.as_bytes().chunks(7) {
+                pieces.extend_from_slice(piece);
+            }
+            for text in [bytes, pieces] {
+                assert_eq!(text.as_bytes(), expected.as_bytes(), "{length}");
+                assert_eq!(text.value().unwrap(), expected, "{length}");
+            }
+        }
     }
 
     proptest! {
