@@ -201,7 +201,9 @@ impl Left {
         if self.0.rounds.load(Relaxed) == 0 {
             Some(format!("its loops take more than {rounds} rounds"))
         } else if self.0.bytes.load(Relaxed) == 0 {
-            Some(format!("its loops keep more than {} KiB", bytes >> 10))
+            #[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+            let mebibytes = bytes as f64 / f64::from(1_u32 << 20);
+            Some(format!("its loops keep more than {mebibytes} MiB"))
         } else {
             None
         }
@@ -356,7 +358,7 @@ mod tests {
             "list.map(i, list.map(j, text))",
         ] {
             let error = bounded(text, &document).unwrap_err();
-            assert!(error.contains("keep more than 256 KiB"), "{text}: {error}");
+            assert!(error.contains("keep more than 0.25 MiB"), "{text}: {error}");
         }
         for text in [
             "given.map(g, g.text).size()",

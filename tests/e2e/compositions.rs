@@ -583,7 +583,7 @@ output:
         (json!({ "list": list(1_000) }), "200000 rounds"),
         (
             json!({ "list": vec![0; 50], "text": "x".repeat(1536 * 1024) }),
-            "65536 KiB",
+            "64 MiB",
         ),
     ] {
         let asked = stand.json("/v1/pairs", &many);
