@@ -13,7 +13,10 @@ use std::sync::{
 use cel::{
     Context, ExecutionError, Value,
     common::{
-        ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators},
+        ast::{
+            CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedEntryExpr, IdedExpr, LiteralValue,
+            operators,
+        },
         types::CelBool,
         value::CowVal,
     },
@@ -49,14 +52,8 @@ fn bind(tree: &mut IdedExpr) -> bool {
             bind_all(&mut call.args) | target
         }
         Expr::List(list) => bind_all(&mut list.elements),
-        Expr::Map(map) => map
-            .entries
-            .iter_mut()
-            .fold(false, |any, entry| bind_entry(&mut entry.expr) | any),
-        Expr::Struct(made) => made
-            .entries
-            .iter_mut()
-            .fold(false, |any, entry| bind_entry(&mut entry.expr) | any),
+        Expr::Map(map) => bind_entries(&mut map.entries),
+        Expr::Struct(made) => bind_entries(&mut made.entries),
         Expr::Comprehension(over) => {
             for part in [
                 &mut over.iter_range,
@@ -77,11 +74,13 @@ fn bind_all(parts: &mut [IdedExpr]) -> bool {
     parts.iter_mut().fold(false, |any, part| bind(part) | any)
 }
 
-fn bind_entry(entry: &mut EntryExpr) -> bool {
-    match entry {
-        EntryExpr::StructField(field) => bind(&mut field.value),
-        EntryExpr::MapEntry(entry) => bind(&mut entry.key) | bind(&mut entry.value),
-    }
+fn bind_entries(entries: &mut [IdedEntryExpr]) -> bool {
+    entries.iter_mut().fold(false, |any, entry| {
+        any | match &mut entry.expr {
+            EntryExpr::StructField(field) => bind(&mut field.value),
+            EntryExpr::MapEntry(entry) => bind(&mut entry.key) | bind(&mut entry.value),
+        }
+    })
 }
 
 /// Bounds one loop. `map` and `filter` keep the shape by which the library knows that they only append, or each round would
@@ -121,10 +120,14 @@ fn keep(step: &mut IdedExpr, item: &str) {
     let Expr::Call(call) = &mut step.expr else {
         return;
     };
-    let [_, added] = call.args.as_mut_slice() else {
-        return;
-    };
-    let Expr::List(list) = &mut added.expr else {
+    let [
+        _,
+        IdedExpr {
+            expr: Expr::List(list),
+            ..
+        },
+    ] = call.args.as_mut_slice()
+    else {
         return;
     };
     for value in &mut list.elements {
@@ -180,8 +183,9 @@ impl Left {
     fn of(rounds: u64, bytes: u64) -> Self {
         Self(Arc::new(Counts {
             allowed: (rounds, bytes),
-            rounds: AtomicU64::new(rounds),
-            bytes: AtomicU64::new(bytes),
+            // One more than may be taken: nothing is left only after more was asked for.
+            rounds: AtomicU64::new(rounds + 1),
+            bytes: AtomicU64::new(bytes + 1),
         }))
     }
 
@@ -339,6 +343,9 @@ mod tests {
             assert!(error.contains("more than 10000 rounds"), "{text}: {error}");
         }
         assert!(bounded("list.all(a, list.all(b, a + b >= 0))", &numbers(90)).is_ok());
+        // As many as are allowed, and one more.
+        assert!(bounded("list.all(a, a >= 0)", &numbers(10_000)).is_ok());
+        assert!(bounded("list.all(a, a >= 0)", &numbers(10_001)).is_err());
     }
 
     #[test]
