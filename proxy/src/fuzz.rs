@@ -25,7 +25,10 @@ use crate::{
         validate::{Head, Limits, validate},
     },
     route::router::{Captures, Found, Router, Subject},
-    serve::cache::policy::{Asked, Terms, Wishes},
+    serve::{
+        cache::policy::{Asked, Terms, Wishes},
+        framing,
+    },
 };
 
 /// `METHOD TARGET VERSION`, then `name: value` lines.
@@ -235,5 +238,25 @@ pub fn strict(data: &[u8]) {
     if let Ok(value) = strict::value(data) {
         let usual = serde_json::from_slice::<serde_json::Value>(data).ok();
         assert_eq!(usual.as_ref(), Some(&value));
+    }
+}
+
+/// A vendor's answer of HTTP/1.1, behind a byte that says in pieces of which size it comes, and to which method: what it is
+/// read as does not depend on the pieces, and nothing is in it that did not come.
+pub fn response(data: &[u8]) {
+    let Some((first, raw)) = data.split_first() else {
+        return;
+    };
+    let method = if *first >= 128 {
+        Method::HEAD
+    } else {
+        Method::GET
+    };
+    let by = |step| framing::read_by(raw, step, &method);
+    let whole = by(raw.len().max(1));
+    assert_eq!(by(usize::from(*first % 128) + 1), whole);
+    if let Ok(whole) = whole {
+        assert!(whole.body.len() + whole.left.len() <= raw.len());
+        assert!(raw.ends_with(&whole.left));
     }
 }

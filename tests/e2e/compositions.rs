@@ -590,6 +590,7 @@ output:
         let seen = tokio::time::timeout(Duration::from_mins(1), asked).await;
         let seen = seen.expect("an answer in time");
         assert_eq!(seen.status, 422, "{}", seen.text());
+        assert_eq!(seen.problem(), "expression");
         assert!(seen.text().contains(why), "{}", seen.text());
     }
 }

@@ -28,6 +28,8 @@ pub(crate) const ALL: &[(&str, fn(&[u8]))] = &[
     // A path, an expression or a template in the first line, a document in the rest.
     ("path", values::path),
     ("expression", values::expression),
+    // A vendor's answer, as HTTP/1 has it, behind a byte that says how it comes.
+    ("response", isobar::fuzz::response),
     // A vendor's answer: which operation, which status, the body.
     ("answer", vendors::answer),
     // A recording.

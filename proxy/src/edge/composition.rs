@@ -681,6 +681,7 @@ fn hundredths(number: f64) -> u64 {
 fn problem(failed: RunFailed, undone: &[isobar_compositions::run::Undone]) -> Problem {
     let kind = match failed.status {
         _ if failed.outcome_unknown => Kind::OutcomeUnknown,
+        _ if failed.kind == "expression" => Kind::Expression,
         400 => Kind::BadInput,
         413..=422 => Kind::Unsupported,
         502 => Kind::VendorBroken,

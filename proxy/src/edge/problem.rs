@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     BadInput,
     /// No account can do what is asked for.
     Unsupported,
+    /// A value of a composition cannot be worked out from this input.
+    Expression,
     /// A request with the same key is still running.
     Running,
     /// A key was used with another request.
@@ -77,6 +79,7 @@ impl Kind {
             Self::Internal => "internal",
             Self::BadInput => "bad-input",
             Self::Unsupported => "unsupported",
+            Self::Expression => "expression",
             Self::Running => "still-running",
             Self::KeyReused => "key-reused",
             Self::KeysUnavailable => "keys-unavailable",
@@ -91,7 +94,7 @@ impl Kind {
             // UNKNOWN, which no client takes for leave to repeat the call.
             Self::OutcomeUnknown => 2,
             // INVALID_ARGUMENT
-            Self::BadInput => 3,
+            Self::BadInput | Self::Expression => 3,
             // DEADLINE_EXCEEDED
             Self::VendorTimeout | Self::ClientTooSlow => 4,
             // PERMISSION_DENIED
@@ -136,6 +139,7 @@ impl Kind {
             Self::Internal => "The gateway failed",
             Self::BadInput => "The operation's input is wrong",
             Self::Unsupported => "No account can do this",
+            Self::Expression => "A value cannot be worked out from this input",
             Self::Running => "A request with this key is still running",
             Self::KeyReused => "This key was used with another request",
             Self::KeysUnavailable => "The token cannot be checked now",

@@ -1,13 +1,13 @@
 //! A vendor's answer on its way to the client.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header, response::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-use super::client::{Broke, Coming, body_evidence};
+use super::client::{Coming, body_evidence};
 use crate::pool::{Account, health::Permit};
 use isobar_adapters::{Evidence, Fault};
 
@@ -49,7 +49,7 @@ pub(crate) async fn read(body: Coming, allowed: Duration) -> Result<Body, Eviden
     }
 }
 
-async fn whole(mut body: Coming) -> Result<Bytes, Broke> {
+async fn whole(mut body: Coming) -> io::Result<Bytes> {
     let mut first: Option<Bytes> = None;
     let mut more = BytesMut::new();
     while let Some(frame) = body.frame().await {

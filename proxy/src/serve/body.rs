@@ -278,6 +278,11 @@ pub(crate) enum Replay {
     Once(Bytes),
     /// The same, in pieces as they are made, and how many bytes are still to come.
     Pieces { pieces: Pieces, left: u64 },
+    /// Of one that had begun when its connection turned out to take nothing: what had been taken from it, and the rest.
+    Returned {
+        first: Bytes,
+        rest: Option<Box<Replay>>,
+    },
     #[doc(hidden)]
     Memory {
         kept: Option<Arc<(Vec<Bytes>, Share)>>,
@@ -323,7 +328,7 @@ impl Replay {
     /// The same body from its beginning, where it is kept.
     pub(crate) fn again(&self) -> Option<Self> {
         let kept = match self {
-            Self::Live(_) | Self::Pieces { .. } => return None,
+            Self::Live(_) | Self::Pieces { .. } | Self::Returned { .. } => return None,
             Self::Once(bytes) => return Some(Self::Once(bytes.clone())),
             Self::Memory { kept: None, .. } => Kept::Empty,
             Self::Memory {
@@ -363,6 +368,11 @@ impl Body for Replay {
                 let bytes = std::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
+            Self::Returned { first, rest } => match rest {
+                _ if !first.is_empty() => Poll::Ready(Some(Ok(Frame::data(std::mem::take(first))))),
+                Some(rest) => Pin::new(rest.as_mut()).poll_frame(cx),
+                None => Poll::Ready(None),
+            },
             Self::Pieces { pieces, left } => pieces.poll_next(cx).map(|piece| match piece {
                 Some(Ok(piece)) => {
                     *left = left.saturating_sub(piece.len() as u64);
@@ -408,6 +418,9 @@ impl Body for Replay {
         match self {
             Self::Live(draw) => draw.is_end_stream(),
             Self::Once(bytes) => bytes.is_empty(),
+            Self::Returned { first, rest } => {
+                first.is_empty() && rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+            }
             Self::Pieces { left, .. } | Self::Memory { left, .. } | Self::File { left, .. } => {
                 *left == 0
             }
@@ -418,6 +431,14 @@ impl Body for Replay {
         match self {
             Self::Live(draw) => draw.size_hint(),
             Self::Once(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Returned { first, rest } => {
+                let rest = rest
+                    .as_ref()
+                    .map_or(Some(0), |rest| rest.size_hint().exact());
+                rest.map_or_else(SizeHint::default, |rest| {
+                    SizeHint::with_exact(first.len() as u64 + rest)
+                })
+            }
             Self::Pieces { left, .. } | Self::Memory { left, .. } | Self::File { left, .. } => {
                 SizeHint::with_exact(*left)
             }

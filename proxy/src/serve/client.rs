@@ -1,8 +1,4 @@
 //! The HTTP client for passing requests on, one for each account, and what its errors prove.
-//!
-//! A connection has no task of its own: the request that uses it drives it, until the answer is through. So nothing is
-//! woken twice for one answer, and a request that is dropped closes its connection. Nobody drives an idle connection;
-//! what happened to it meanwhile is seen when it is taken out again.
 
 use std::{
     collections::VecDeque,
@@ -12,19 +8,15 @@ use std::{
     pin::{Pin, pin},
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, Connection, SendRequest},
-};
 use hyper_rustls::{
     DefaultServerNameResolver, FixedServerNameResolver, HttpsConnector, MaybeHttpsStream,
     ResolveServerName,
@@ -39,7 +31,8 @@ use tower_service::Service;
 
 use super::{
     body::Replay,
-    http2::{self, Lost, Place, Shared},
+    http1::{self, Connection},
+    http2::{self, Place, Shared},
     resolver::{ResolveError, Resolver},
     trust,
 };
@@ -53,7 +46,8 @@ const UNPROCESSED: usize = 3;
 pub(crate) const INTERIM: u32 = 16;
 
 type Connector = HttpsConnector<HttpConnector<Resolver>>;
-type Socket = <Connector as Service<Uri>>::Response;
+/// A connection of HTTP/1, which lies still where it was made.
+type Link = Box<Connection>;
 
 /// Keeps connections to one account.
 #[derive(Clone)]
@@ -89,13 +83,6 @@ pub(crate) struct Settings {
     pub(crate) tls: Option<ClientTls>,
 }
 
-/// One connection.
-struct Link {
-    sender: SendRequest<Replay>,
-    driver: Pin<Box<Connection<Socket, Replay>>>,
-    over: bool,
-}
-
 /// A fresh connection, by what the server speaks.
 enum Opened {
     Alone(Link),
@@ -114,21 +101,9 @@ enum Asked {
 pub(crate) struct Coming(Way);
 
 enum Way {
-    Alone {
-        body: Incoming,
-        link: Option<Link>,
-        client: Client,
-    },
+    /// Without its connection, the body is over.
+    Alone(Option<Link>, Client),
     Shared(Box<http2::Coming>),
-}
-
-/// Why an answer's body broke off.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Broke {
-    #[error(transparent)]
-    Alone(#[from] hyper::Error),
-    #[error(transparent)]
-    Shared(#[from] io::Error),
 }
 
 impl Client {
@@ -213,12 +188,6 @@ impl Client {
                 Asked::Alone(unsent, link) => (request, ready) = (unsent, Some(link)),
             }
         }
-        // Counts interim answers, which would otherwise be read for as long as they come.
-        let interim = Arc::new(AtomicU32::new(0));
-        let seen = Arc::clone(&interim);
-        hyper::ext::on_informational(&mut request, move |_| {
-            seen.fetch_add(1, Relaxed);
-        });
         loop {
             let (mut link, reused) = match ready.take() {
                 Some(link) => (link, false),
@@ -240,27 +209,12 @@ impl Client {
                 },
             };
             connected.store(true, Relaxed);
-            let mut answer = pin!(link.sender.try_send_request(request));
-            let answered = poll_fn(|cx| {
-                link.drive(cx);
-                if interim.load(Relaxed) > INTERIM {
-                    return Poll::Ready(None);
-                }
-                // Only driving the connection brings an answer, so nothing else has to wake us.
-                let answer = answer
-                    .as_mut()
-                    .poll(&mut Context::from_waker(Waker::noop()));
-                answer.map(Some)
-            });
-            match answered.await {
-                None => return Err(Evidence::Broken(Fault::Malformed)),
-                Some(Ok(answer)) => return Ok(answer.map(|body| self.coming(body, link))),
-                Some(Err(mut error)) => match error.take_message() {
-                    // A kept connection that closed before it took the request proves that nothing was sent.
-                    Some(unsent) if reused => request = unsent,
-                    Some(_) => return Err(Evidence::NotSent(Fault::Closed)),
-                    None => return Err(evidence(&error.into_error())),
-                },
+            match link.send(request).await {
+                Ok(answer) => return Ok(answer.map(|()| self.coming(link))),
+                // A kept connection that closed before it took the request proves that nothing was sent.
+                Err(http1::Lost::Unsent(unsent)) if reused => request = *unsent,
+                Err(http1::Lost::Unsent(_)) => return Err(Evidence::NotSent(Fault::Closed)),
+                Err(http1::Lost::Broken(fault)) => return Err(Evidence::Broken(fault)),
             }
         }
     }
@@ -305,8 +259,8 @@ impl Client {
                     let answer = answer.map(|body| Coming(Way::Shared(Box::new(body))));
                     return Ok(Asked::Answered(answer));
                 }
-                Err(Lost::Unsent(unsent)) => next = unsent.or(again),
-                Err(Lost::Broken(evidence)) => return Err(evidence),
+                Err(http2::Lost::Unsent(unsent)) => next = unsent.or(again),
+                Err(http2::Lost::Broken(evidence)) => return Err(evidence),
             }
         }
         Err(Evidence::NotSent(Fault::Closed))
@@ -355,28 +309,12 @@ impl Client {
         if self.0.protocol == Protocol::Http2 {
             return Err(Evidence::NotSent(Fault::Tls));
         }
-        // An answer has at most 100 headers, as hyper has it: for any other number it takes memory for each answer.
-        let (sender, driver) = http1::Builder::new()
-            .handshake(socket)
-            .await
-            .map_err(|_| Evidence::NotSent(Fault::Closed))?;
-        Ok(Opened::Alone(Link {
-            sender,
-            driver: Box::pin(driver),
-            over: false,
-        }))
+        Ok(Opened::Alone(Box::new(Connection::new(socket.into()))))
     }
 
-    fn coming(&self, body: Incoming, link: Link) -> Coming {
-        let over = body.is_end_stream();
-        let mut way = Way::Alone {
-            body,
-            link: Some(link),
-            client: self.clone(),
-        };
-        if over {
-            way.release();
-        }
+    fn coming(&self, link: Link) -> Coming {
+        let mut way = Way::Alone(Some(link), self.clone());
+        way.release();
         Coming(way)
     }
 
@@ -392,9 +330,10 @@ impl Client {
 
     /// Keeps a connection whose answer is through, if it can be used again.
     fn keep(&self, mut link: Link) {
-        if !link.is_free() {
+        if !link.is_done() {
             return;
         }
+        link.rest();
         let mut idle = self.0.idle.lock();
         if idle.links.len() >= IDLE_CONNECTIONS {
             return;
@@ -432,23 +371,11 @@ async fn sweep(client: Weak<Inner>, keep_alive: Duration) {
     }
 }
 
-impl Link {
-    /// Reads and writes what can be read and written.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        self.over = self.over || self.driver.as_mut().poll(cx).is_ready();
-    }
-
-    /// Whether it can take another request; leaves nobody to be woken by it.
-    fn is_free(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        !self.over && self.sender.is_ready()
-    }
-}
-
 impl Way {
+    /// Lets go of a connection whose answer is over.
     fn release(&mut self) {
-        if let Self::Alone { link, client, .. } = self
-            && let Some(link) = link.take()
+        if let Self::Alone(link, client) = self
+            && let Some(link) = link.take_if(|link| link.left() == Some(0))
         {
             client.keep(link);
         }
@@ -457,51 +384,39 @@ impl Way {
 
 impl Body for Coming {
     type Data = Bytes;
-    type Error = Broke;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let way = &mut self.0;
         match way {
-            Way::Alone { body, link, .. } => {
-                if let Some(link) = link {
-                    link.drive(cx);
-                }
-                let frame =
-                    Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop()));
-                if matches!(frame, Poll::Ready(None)) || body.is_end_stream() {
-                    way.release();
-                }
-                frame.map_err(Broke::Alone)
+            Way::Alone(None, _) => Poll::Ready(None),
+            Way::Alone(Some(link), _) => {
+                let frame = link.poll_frame(cx);
+                way.release();
+                frame
             }
-            Way::Shared(coming) => coming.poll_frame(cx).map_err(Broke::Shared),
+            Way::Shared(coming) => coming.poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Way::Alone { body, .. } => body.is_end_stream(),
+            Way::Alone(link, _) => link.is_none(),
             Way::Shared(coming) => coming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Way::Alone { body, .. } => body.size_hint(),
+            Way::Alone(None, _) => SizeHint::with_exact(0),
+            Way::Alone(Some(link), _) => link
+                .left()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
             Way::Shared(coming) => coming.size_hint(),
         }
-    }
-}
-
-fn evidence(error: &hyper::Error) -> Evidence {
-    if error.is_canceled() {
-        Evidence::NotSent(Fault::Closed)
-    } else if error.is_parse() {
-        Evidence::Broken(Fault::Malformed)
-    } else {
-        Evidence::Broken(Fault::Reset)
     }
 }
 
@@ -520,10 +435,10 @@ pub(crate) fn connect_fault(error: &(dyn StdError + 'static)) -> Fault {
 }
 
 /// What an error while reading an answer's body proves: it began and did not end.
-pub(crate) fn body_evidence(error: &Broke) -> Evidence {
-    Evidence::Broken(match error {
-        Broke::Alone(error) if error.is_parse() => Fault::Malformed,
-        Broke::Alone(_) | Broke::Shared(_) => Fault::Truncated,
+pub(crate) fn body_evidence(error: &io::Error) -> Evidence {
+    Evidence::Broken(match error.kind() {
+        io::ErrorKind::InvalidData => Fault::Malformed,
+        _ => Fault::Truncated,
     })
 }
 

@@ -40,7 +40,7 @@ const IDLE_CONNECTIONS: usize = 8;
 const WINDOWS: (u32, u32) = (1024 * 1024, 4 * 1024 * 1024);
 /// Bytes of one body that may wait to be written.
 const UNWRITTEN: usize = 128 * 1024;
-/// Largest head of an answer.
+/// Largest head of an answer, as for HTTP/1.
 const HEAD: u32 = 64 * 1024;
 /// Time that a server has to answer the first ping, before which a connection serves one request only.
 const SETTLE: Duration = Duration::from_secs(10);

@@ -9,6 +9,8 @@ pub(crate) mod client;
 pub(crate) mod composing;
 pub mod compositions;
 pub(crate) mod exchange;
+pub(crate) mod framing;
+mod http1;
 mod http2;
 pub(crate) mod live;
 pub(crate) mod once;
