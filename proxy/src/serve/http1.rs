@@ -121,13 +121,11 @@ impl Connection {
         let framing = self.sending.begin(&request);
         let head = self.sending.out.len();
         let (parts, body) = request.into_parts();
-        let mut waiting = None;
-        if framing == Framing::Length(0) {
-            self.sending.body = None;
-            waiting = Some(body);
-        } else {
-            self.sending.body = Some((body, framing));
-        }
+        let (waiting, sending) = match framing {
+            Framing::Length(0) => (Some(body), None),
+            Framing::Length(_) | Framing::Chunked => (None, Some((body, framing))),
+        };
+        self.sending.body = sending;
         // Until the answer's head is here, nothing but its end would make this connection fit for another request.
         self.stays = false;
         let mut interim = 0;

@@ -404,10 +404,6 @@ pub(super) fn unhead(head: Request<()>, body: Replay) -> Request<Replay> {
     head.uri = target.path_and_query.map(Uri::from).unwrap_or_default();
     head.version = Version::HTTP_11;
     head.headers.remove(header::TE);
-    if body.size_hint().exact().is_none() {
-        let chunked = HeaderValue::from_static("chunked");
-        head.headers.insert(header::TRANSFER_ENCODING, chunked);
-    }
     Request::from_parts(head, body)
 }
 

@@ -220,13 +220,6 @@ impl Drop for Feed {
     }
 }
 
-impl Draw {
-    /// Length in all, where the client said.
-    pub(crate) fn length(&self) -> Option<u64> {
-        self.state.lock().length
-    }
-}
-
 impl Body for Draw {
     type Data = Bytes;
     type Error = io::Error;

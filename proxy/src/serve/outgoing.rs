@@ -96,18 +96,9 @@ impl Outgoing<'_> {
     ) -> Result<Request<Replay>, Unwritable> {
         let target = self.target(account)?;
         let mut block = self.headers.clone();
-        // The client writes the length of the body that it is given.
+        // The connection says how the body ends.
         block.remove(http::header::CONTENT_LENGTH);
         self.write_headers(&mut block, account)?;
-        if let Replay::Live(draw) = &body
-            && draw.length().is_none()
-        {
-            // The client takes a body of unknown length for none where the method seldom has one.
-            block.insert(
-                http::header::TRANSFER_ENCODING,
-                http::HeaderValue::from_static("chunked"),
-            );
-        }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = Uri::from(target);

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture};
 use http::{
-    HeaderValue, Method, StatusCode, Uri, header,
+    HeaderValue, StatusCode, Uri, header,
     uri::{Authority, Scheme},
 };
 use http_body_util::BodyExt as _;
@@ -153,12 +153,7 @@ impl Wire {
             .entry(header::ACCEPT)
             .or_insert(HeaderValue::from_static("*/*"));
         let length = request.body.length();
-        let bare = matches!(request.method, Method::GET | Method::DELETE);
-        if length > 0 || !bare {
-            headers.insert(header::CONTENT_LENGTH, length.into());
-        } else {
-            headers.remove(header::CONTENT_LENGTH);
-        }
+        // The connection writes the length.
         let mut ready = http::Request::new(sending(request.body, length));
         *ready.method_mut() = request.method;
         *ready.headers_mut() = headers;
