@@ -6,9 +6,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-// Chosen by measurement: docs/decisions/0006-allocator-and-threads.md.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+// Its feature `override` puts it in malloc's place: docs/decisions/0006-allocator-and-threads.md.
+use mimalloc as _;
 
 fn main() -> ExitCode {
     cli::run(cli::Arguments::parse())

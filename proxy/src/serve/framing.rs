@@ -10,6 +10,7 @@ use http_body::Body as _;
 use httparse::Status;
 
 use super::body::Replay;
+use crate::edge::text::number_to;
 
 /// Headers that an answer may have, and trailers.
 const HEADERS: usize = 100;
@@ -120,7 +121,7 @@ pub(super) fn write_head(out: &mut Vec<u8>, request: &Request<Replay>) -> Framin
             );
             if length > 0 || usual || named {
                 out.extend_from_slice(b"content-length: ");
-                out.extend_from_slice(HeaderValue::from(length).as_bytes());
+                number_to(out, length);
                 out.extend_from_slice(b"\r\n");
             }
         }

@@ -29,6 +29,18 @@ async fn the_demo_shows_a_failover_and_says_whether_it_worked() {
     );
 }
 
+/// With another allocator everything works, and costs an eighth more.
+#[tokio::test]
+async fn memory_comes_from_mimalloc() {
+    let asked = Command::new(PROGRAM)
+        .arg("--version")
+        .env("MIMALLOC_VERBOSE", "1")
+        .output();
+    let told = asked.await.unwrap().stderr;
+    let told = String::from_utf8_lossy(&told);
+    assert!(told.contains("mimalloc: process init"), "{told}");
+}
+
 #[tokio::test]
 async fn wrong_arguments_and_a_missing_file_are_told_apart() {
     assert_eq!(
