@@ -93,7 +93,7 @@ def main():
         failed |= not good
         print(
             f"{name}: {most} open at once, the last closed {held:.1f} s later; "
-            f"others' p99 {slow:.1f} ms of {allowed:.0f}: {'good' if good else 'BAD'}"
+            f"others' p99 {slow:.1f} ms ({slow / before:.1f} times alone) of {allowed:.0f}: {'good' if good else 'BAD'}"
         )
     sys.exit(failed)
 
