@@ -137,30 +137,42 @@ fn likely_secrets(text: &str, source: usize) -> Vec<Span> {
             ..Span::default()
         });
     };
-    for (colon, _) in text.match_indices(':') {
-        let (before, after) = text.split_at(colon);
-        let after = after.get(1..).unwrap_or_default();
-        let line = after.lines().next().unwrap_or_default();
-        if let Some(rest) = line.strip_prefix("//") {
-            let end = rest.find(|c: char| c.is_whitespace() || c == '"' || c == '\'');
-            let rest = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
-            if let Some(at) = rest.rfind('@') {
-                hide(colon + 3, colon + 3 + at);
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let shown = line.trim_end_matches(['\n', '\r']);
+        // Up to here it has been looked at, so that a line is read once, however many colons it has.
+        let mut seen = 0;
+        for (colon, _) in shown.match_indices(':') {
+            if colon < seen {
+                continue;
             }
-            continue;
+            let (before, after) = shown.split_at(colon);
+            let after = after.get(1..).unwrap_or_default();
+            if let Some(rest) = after.strip_prefix("//") {
+                let end = rest.find(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+                let rest = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+                let from = colon + 3;
+                if let Some(at) = rest.rfind('@') {
+                    hide(start + from, start + from + at);
+                }
+                seen = from + rest.len();
+                continue;
+            }
+            let named = before.trim_end_matches([' ', '"', '\'']);
+            let key = KEYS.iter().any(|key| {
+                let rest = named.strip_suffix(key);
+                rest.is_some_and(|rest| !rest.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+            });
+            let value = after.trim_start_matches([' ', '[', '"', '\'']);
+            let outside = ["${", "file(", "sha256:"];
+            if key && !outside.iter().any(|start| value.starts_with(start)) {
+                let from = colon + 1 + after.len() - value.len();
+                let value = value.split([',', '}', ']']).next().unwrap_or_default();
+                seen = from + value.trim_end().len();
+                hide(start + from, start + seen);
+            }
         }
-        let named = before.trim_end_matches([' ', '"', '\'']);
-        let key = KEYS.iter().any(|key| {
-            let rest = named.strip_suffix(key);
-            rest.is_some_and(|rest| !rest.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
-        });
-        let value = line.trim_start_matches([' ', '[', '"', '\'']);
-        let outside = ["${", "file(", "sha256:"];
-        if key && !outside.iter().any(|start| value.starts_with(start)) {
-            let from = colon + 1 + line.len() - value.len();
-            let value = value.split([',', '}', ']']).next().unwrap_or_default();
-            hide(from, from + value.trim_end().len());
-        }
+        start += line.len();
     }
     spans
 }

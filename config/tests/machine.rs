@@ -1,5 +1,7 @@
 //! What programs read: JSON and SARIF of a report.
 
+use std::time::{Duration, Instant};
+
 use isobar_config::{Nothing, Report, Source, check};
 use serde_json::{Value, json};
 
@@ -141,5 +143,21 @@ fn neither_has_a_secret() {
         Value::String(report.text(true)),
     ] {
         assert!(!value.to_string().contains("in-clear"), "{value}");
+    }
+}
+
+/// Largest file that is read, all on one line, in shapes that are looked at for secrets once they do not parse.
+#[test]
+fn a_long_line_that_does_not_parse_is_read_once() {
+    for piece in ["{a: ", "key: ", "a://b", "{key: \"", ":[:"] {
+        let text = format!(
+            "isobar: 1\nx: {}",
+            piece.repeat((1 << 20) / piece.len() - 8)
+        );
+        let began = Instant::now();
+        let report = report(&[("isobar.yaml", &text)]);
+        assert!(report.has_errors());
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(10), "{piece:?}: {took:?}");
     }
 }
