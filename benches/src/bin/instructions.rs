@@ -51,6 +51,8 @@ enum Way {
     Capability,
     /// One call, then two at once, merged
     Composition,
+    /// The same by hand, with axum and reqwest
+    ByHand,
 }
 
 impl Way {
@@ -61,6 +63,7 @@ impl Way {
             Self::Stream => "stream",
             Self::Capability => "capability",
             Self::Composition => "composition",
+            Self::ByHand => "by hand",
         }
     }
 }
@@ -173,14 +176,18 @@ fn run(folder: &Path, upstream: SocketAddr, way: Way, requests: u64) -> io::Resu
         .current_dir(scratch.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    if way == Way::Floor {
-        valgrind.arg(folder.join("floor"));
-        valgrind.args([address.to_string(), upstream.to_string()]);
-    } else {
-        valgrind.arg(folder.join("isobar"));
-        valgrind.args(["serve", "--threads", "1", "-c"]);
-        valgrind.arg(configuration(way, address, upstream, scratch.path())?);
-    }
+    match way {
+        Way::Floor => valgrind
+            .arg(folder.join("floor"))
+            .args([address.to_string(), upstream.to_string()]),
+        Way::ByHand => valgrind
+            .arg(folder.join("aggregate"))
+            .args([address.to_string(), format!("http://{upstream}")]),
+        Way::Exchange | Way::Stream | Way::Capability | Way::Composition => valgrind
+            .arg(folder.join("isobar"))
+            .args(["serve", "--threads", "1", "-c"])
+            .arg(configuration(way, address, upstream, scratch.path())?),
+    };
     let mut proxy = valgrind.spawn()?;
     let served = wait_for(address).and_then(|()| {
         let mut load = Command::new(folder.join("load"));
@@ -189,7 +196,7 @@ fn run(folder: &Path, upstream: SocketAddr, way: Way, requests: u64) -> io::Resu
         let (path, body) = match way {
             Way::Floor | Way::Exchange | Way::Stream => ("/v1/items/42", None),
             Way::Capability => (calls::SENTENCE.0, Some(calls::SENTENCE.1)),
-            Way::Composition => (composed::PATH, Some(composed::ASKED)),
+            Way::Composition | Way::ByHand => (composed::PATH, Some(composed::ASKED)),
         };
         load.args(["--path", path]);
         if let Some(body) = body {
@@ -226,7 +233,7 @@ fn configuration(
              accounts: {{ deepl: {{ vendor: deepl, key: a-key, base: \"http://{upstream}/deepl\" }} }}\n",
             isobar_config::hash_key(KEY)
         ),
-        Way::Floor | Way::Exchange | Way::Stream => {
+        Way::Floor | Way::ByHand | Way::Exchange | Way::Stream => {
             let wanted = Wanted {
                 address,
                 upstream,
