@@ -30,7 +30,8 @@ pub(crate) fn rest(mark: &str, upstream: &str) -> String {
 /// Asks until told to stop; any failure ends the test.
 struct Load {
     stop: Arc<AtomicBool>,
-    served: Arc<AtomicU64>,
+    /// Answers that each client has had.
+    served: Vec<Arc<AtomicU64>>,
     clients: Vec<tokio::task::JoinHandle<BTreeSet<String>>>,
 }
 
@@ -38,13 +39,13 @@ impl Load {
     /// Clients with kept connections, for methods that may be repeated and one that may not, clients with a connection for
     /// each request, and one that pauses.
     fn on(address: SocketAddr) -> Self {
-        let (stop, served) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicU64::new(0)),
-        );
+        let stop = Arc::new(AtomicBool::new(false));
+        let served: Vec<Arc<AtomicU64>> = std::iter::repeat_with(Arc::default).take(6).collect();
+        let mut counts = served.iter().map(Arc::clone);
+        let mut count = || counts.next().expect("a count for each client");
         let mut clients = Vec::new();
         for (method, pause) in [("GET", 0), ("POST", 0), ("POST", 0), ("POST", 700)] {
-            let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
+            let (stop, served) = (Arc::clone(&stop), count());
             clients.push(tokio::spawn(async move {
                 let (client, mut seen) = (client(), BTreeSet::new());
                 while !stop.load(SeqCst) {
@@ -65,7 +66,7 @@ impl Load {
             }));
         }
         for _ in 0..2 {
-            let (stop, served) = (Arc::clone(&stop), Arc::clone(&served));
+            let (stop, served) = (Arc::clone(&stop), count());
             clients.push(tokio::spawn(async move {
                 let mut seen = BTreeSet::new();
                 while !stop.load(SeqCst) {
@@ -94,14 +95,19 @@ impl Load {
         }
     }
 
-    /// Waits for so many more answers.
+    /// Waits for so many more answers, and at least one for each client.
     async fn more(&self, count: u64) {
-        let before = self.served.load(SeqCst);
+        let counts = || -> Vec<u64> { self.served.iter().map(|one| one.load(SeqCst)).collect() };
+        let before = counts();
         let served = eventually(PATIENCE, async || {
             self.clients
                 .iter()
                 .any(tokio::task::JoinHandle::is_finished)
-                || self.served.load(SeqCst) >= before + count
+                || {
+                    let now = counts();
+                    let each = now.iter().zip(&before).all(|(now, before)| now > before);
+                    each && now.iter().sum::<u64>() >= before.iter().sum::<u64>() + count
+                }
         });
         assert!(served.await, "nothing is served");
     }
