@@ -321,9 +321,14 @@ impl Sending {
         self.body.is_none() && self.is_written() && !self.unflushed && !self.refused
     }
 
+    /// Bytes that were gathered and not taken.
+    fn waiting(&self) -> usize {
+        self.queued + self.out.len() - self.taken
+    }
+
     /// Takes pieces of the body that are there.
     fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while self.queued < QUEUE && self.pieces.len() < PIECES && !self.refused {
+        while self.waiting() < QUEUE && self.pieces.len() < PIECES && !self.refused {
             let Some((body, framing)) = &mut self.body else {
                 return Ok(());
             };
@@ -411,6 +416,9 @@ impl Sending {
         }
         if self.taken == self.out.len() {
             self.out.clear();
+            self.taken = 0;
+        } else if self.taken >= QUEUE {
+            self.out.drain(..self.taken);
             self.taken = 0;
         }
         Poll::Ready(Ok(()))
@@ -682,6 +690,37 @@ mod tests {
         assert!(whole(&mut near).await.iter().all(|byte| *byte == b'.'));
         let _far = far.await.unwrap();
         assert!(near.is_free());
+    }
+
+    #[tokio::test]
+    async fn a_body_in_small_pieces_is_not_copied_as_a_whole() {
+        let (mut near, mut far) = pair().await;
+        let Socket::Plain(stream) = &near.socket else {
+            unreachable!()
+        };
+        // So that it takes parts of what it is given.
+        let socket = socket2::SockRef::from(stream);
+        socket.set_send_buffer_size(100_000).unwrap();
+        let (piece, count) = (Bytes::from(vec![b'z'; SMALL]), 8_000);
+        let left = (SMALL * count) as u64;
+        let pieces = (0..count).map(move |_| Ok(piece.clone()));
+        let request = request("POST")
+            .body(Replay::Pieces {
+                pieces: super::super::body::Pieces::Here(Box::new(pieces)),
+                left,
+            })
+            .unwrap();
+        let read = async {
+            let (mut got, mut some) = (0, vec![0; 50_000]);
+            while got < left {
+                got += far.read(&mut some).await.unwrap() as u64;
+            }
+            far.write_all(b"HTTP/1.1 204 No\r\n\r\n").await.unwrap();
+        };
+        // The head is in the first bytes that are counted: the answer comes with the last ones, or just before.
+        let (answer, ()) = tokio::join!(near.send(request), read);
+        assert!(answer.is_ok());
+        assert!(near.sending.out.capacity() <= 4 * QUEUE);
     }
 
     #[tokio::test]
