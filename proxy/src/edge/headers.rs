@@ -6,7 +6,10 @@ use percent_encoding::{percent_decode, percent_decode_str};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::{auth::KEY_HEADERS, trace::TRACEPARENT};
-use crate::pool::{Account, Credential};
+use crate::{
+    pool::{Account, Credential},
+    serve::framing::has_token,
+};
 
 /// Names the account that answered.
 pub(crate) const VENDOR: HeaderName = HeaderName::from_static("isobar-vendor");
@@ -362,11 +365,6 @@ pub(crate) fn trailers_to_client(trailers: &mut HeaderMap) {
 /// RFC 6455 §4.1: a GET without a body that names `websocket` and has `Connection: upgrade`.
 fn is_websocket_handshake(request: &RequestHeader) -> bool {
     let headers = &request.headers;
-    let is = |value: &HeaderValue, wanted: &str| {
-        let text = value.to_str().unwrap_or_default();
-        text.split(',')
-            .any(|token| token.trim().eq_ignore_ascii_case(wanted))
-    };
     let mut protocols = headers.get_all(header::UPGRADE).iter();
     let websocket = protocols.next().is_some_and(|value| {
         value.as_bytes().eq_ignore_ascii_case(b"websocket") && protocols.next().is_none()
@@ -374,7 +372,7 @@ fn is_websocket_handshake(request: &RequestHeader) -> bool {
     let asked = headers
         .get_all(header::CONNECTION)
         .iter()
-        .any(|value| is(value, "upgrade"));
+        .any(|value| has_token(value, "upgrade"));
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
         || headers
             .get(header::CONTENT_LENGTH)

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Method, Version, header};
 
+use crate::serve::framing;
+
 /// What is looked at of a request's head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Head<'a> {
@@ -66,7 +68,7 @@ pub(crate) fn validate(head: Head<'_>, limits: Limits) -> Result<Valid<'_>, Refu
         return refuse(400, "a line of the head ends without a carriage return");
     }
     let host = host(head)?;
-    let length = framing(head)?;
+    let length = length(head)?;
     let path = path(head)?;
     let has_body = length.map_or(
         head.headers.contains_key(header::TRANSFER_ENCODING),
@@ -162,7 +164,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// One way to tell where the body ends: `chunked` alone, or one length (repeats that agree count as one).
-fn framing(head: Head<'_>) -> Result<Option<u64>, Refusal> {
+fn length(head: Head<'_>) -> Result<Option<u64>, Refusal> {
     let mut encodings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(encoding) = encodings.next() {
         if head.version != Version::HTTP_11 {
@@ -177,23 +179,7 @@ fn framing(head: Head<'_>) -> Result<Option<u64>, Refusal> {
         }
         return Ok(None);
     }
-    let mut length = None;
-    for value in head.headers.get_all(header::CONTENT_LENGTH) {
-        for part in value.as_bytes().split(|byte| *byte == b',') {
-            let part = part.trim_ascii();
-            let parsed = std::str::from_utf8(part)
-                .ok()
-                .filter(|_| part.iter().all(u8::is_ascii_digit));
-            let Some(parsed) = parsed.and_then(|text| text.parse::<u64>().ok()) else {
-                return refuse(400, "Content-Length is not a number");
-            };
-            if length.is_some_and(|known| known != parsed) {
-                return refuse(400, "Content-Length is given twice");
-            }
-            length = Some(parsed);
-        }
-    }
-    Ok(length)
+    framing::length(head.headers).or_else(|why| refuse(400, why))
 }
 
 fn path(head: Head<'_>) -> Result<Cow<'_, str>, Refusal> {

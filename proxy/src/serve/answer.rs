@@ -50,27 +50,45 @@ pub(crate) async fn read(body: Coming, allowed: Duration) -> Result<Body, Eviden
 }
 
 async fn whole(mut body: Coming) -> io::Result<Bytes> {
-    let mut first: Option<Bytes> = None;
-    let mut more = BytesMut::new();
+    let mut gathered = Gathered::default();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else {
-            continue;
-        };
-        match &first {
-            None => first = Some(data),
-            Some(start) => {
-                if more.is_empty() {
-                    more.extend_from_slice(start);
-                }
-                more.extend_from_slice(&data);
-            }
+        if let Ok(piece) = frame?.into_data() {
+            gathered.push(piece);
         }
     }
-    Ok(if more.is_empty() {
-        first.unwrap_or_default()
-    } else {
-        more.freeze()
-    })
+    Ok(gathered.whole())
+}
+
+/// A body's pieces as they come; the first is not copied where it is the only one.
+#[derive(Default)]
+pub(super) struct Gathered {
+    first: Bytes,
+    all: BytesMut,
+}
+
+impl Gathered {
+    pub(super) fn length(&self) -> usize {
+        self.first.len().max(self.all.len())
+    }
+
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if self.first.is_empty() {
+            self.first = piece;
+            return;
+        }
+        if self.all.is_empty() {
+            self.all.extend_from_slice(&self.first);
+        }
+        self.all.extend_from_slice(&piece);
+    }
+
+    pub(super) fn whole(self) -> Bytes {
+        if self.all.is_empty() {
+            self.first
+        } else {
+            self.all.freeze()
+        }
+    }
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3).

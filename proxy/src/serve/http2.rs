@@ -21,7 +21,7 @@ use h2::{
     Ping, PingPong, Reason, RecvStream, SendStream,
     client::{Builder, ResponseFuture, SendRequest},
 };
-use http::{HeaderValue, Method, Request, Response, Uri, Version, header, uri::Authority};
+use http::{HeaderValue, Request, Response, Uri, Version, header, uri::Authority};
 use http_body::{Body, Frame, SizeHint};
 use isobar_adapters::{Evidence, Fault};
 use parking_lot::Mutex;
@@ -30,7 +30,12 @@ use tokio::{
     sync::OwnedMutexGuard,
 };
 
-use super::{body::Replay, client::INTERIM, outgoing::is_grpc};
+use super::{
+    body::Replay,
+    client::INTERIM,
+    framing::{HEAD, says_length},
+    outgoing::is_grpc,
+};
 
 /// Requests that share a connection, where the server allows as many.
 const STREAMS: usize = 100;
@@ -40,8 +45,6 @@ const IDLE_CONNECTIONS: usize = 8;
 const WINDOWS: (u32, u32) = (1024 * 1024, 4 * 1024 * 1024);
 /// Bytes of one body that may wait to be written.
 const UNWRITTEN: usize = 128 * 1024;
-/// Largest head of an answer, as for HTTP/1.
-const HEAD: u32 = 64 * 1024;
 /// Time that a server has to answer the first ping, before which a connection serves one request only.
 const SETTLE: Duration = Duration::from_secs(10);
 /// Time between two looks whether a connection in use is alive, and the time that the server has to say so.
@@ -378,12 +381,8 @@ pub(super) fn head(request: Request<Replay>, origin: &Uri) -> Result<(Request<()
         head.headers
             .insert(header::TE, HeaderValue::from_static("trailers"));
     }
-    let seldom_has_body = matches!(
-        head.method,
-        Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS
-    );
     if let Some(length) = body.size_hint().exact()
-        && (length > 0 || !seldom_has_body)
+        && says_length(&head.method, length)
     {
         head.headers
             .insert(header::CONTENT_LENGTH, HeaderValue::from(length));

@@ -4,7 +4,7 @@
 use std::{future::ready, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _, future::BoxFuture};
 use http::{
     HeaderValue, StatusCode, Uri, header,
@@ -18,6 +18,7 @@ use tokio::{net::TcpStream, sync::mpsc};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::{
+    answer::Gathered,
     body::{Pieces, Replay},
     client::{Client, Settings, body_evidence},
     resolver::Resolver,
@@ -125,7 +126,10 @@ impl Wire {
                 None => break,
                 Some(Ok(frame)) => {
                     if let Ok(piece) = frame.into_data() {
-                        body.push(piece)?;
+                        if body.length() + piece.len() > LARGEST {
+                            return Err(Evidence::Broken(Fault::Malformed));
+                        }
+                        body.push(piece);
                     }
                 }
                 Some(Err(error)) => return Err(body_evidence(&error)),
@@ -356,38 +360,6 @@ fn is_last(message: &serde_json::Value, until: &(Vec<String>, serde_json::Value)
         .iter()
         .try_fold(message, |value, name| value.get(name));
     found == Some(&until.1) || found.is_none()
-}
-
-/// An answer's body; the first piece is not copied where it is the only one.
-#[derive(Default)]
-struct Gathered {
-    first: Bytes,
-    all: BytesMut,
-}
-
-impl Gathered {
-    fn push(&mut self, piece: Bytes) -> Result<(), Evidence> {
-        if self.first.len().max(self.all.len()) + piece.len() > LARGEST {
-            return Err(Evidence::Broken(Fault::Malformed));
-        }
-        if self.first.is_empty() {
-            self.first = piece;
-            return Ok(());
-        }
-        if self.all.is_empty() {
-            self.all.extend_from_slice(&self.first);
-        }
-        self.all.extend_from_slice(&piece);
-        Ok(())
-    }
-
-    fn whole(self) -> Bytes {
-        if self.all.is_empty() {
-            self.first
-        } else {
-            self.all.freeze()
-        }
-    }
 }
 
 /// A body on its way: files are read by a thread that may block, a few pieces ahead of the connection.
