@@ -1,10 +1,16 @@
 //! What the edge refuses, and that nothing of it reaches a vendor.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use isobar_sandbox::{Fault, Upstream};
 use isobar_tests::{Gateway, HEAD, eventually, read, read_answer, read_until, see, status_of};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpSocket, TcpStream},
+};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -206,6 +212,46 @@ async fn slow_heads_and_idle_connections_are_closed() {
         took > Duration::from_millis(500) && took < Duration::from_secs(4),
         "{took:?}"
     );
+}
+
+/// Bytes that the system holds for a client's connection and that did not arrive yet, by its table of connections.
+fn held(gateway: SocketAddr, client: SocketAddr) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let (near, far) = (
+        format!(":{:04X}", gateway.port()),
+        format!(":{:04X}", client.port()),
+    );
+    let queued = table.lines().find_map(|line| {
+        let mut columns = line.split_whitespace().skip(1);
+        let ours = columns.next()?.ends_with(&near) && columns.next()?.ends_with(&far);
+        let (unsent, _) = columns.nth(1)?.split_once(':')?;
+        ours.then(|| usize::from_str_radix(unsent, 16).unwrap())
+    });
+    queued.unwrap_or(0)
+}
+
+#[tokio::test]
+async fn a_large_answer_that_is_not_read_is_not_copied_for_its_client() {
+    const SIZE: usize = 900 << 10;
+    let gateway = Gateway::start(&format!(
+        "routes: [ {{ match: \"/*\", respond: {{ body: \"{}\" }}, anonymous: true }} ]\n",
+        "x".repeat(SIZE)
+    ))
+    .await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4 << 10).unwrap();
+    let mut client = socket.connect(gateway.address()).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let address = client.local_addr().unwrap();
+    let held = || held(gateway.address(), address);
+    assert!(eventually(PATIENCE, async || held() > 0).await);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let most = held();
+    assert!(most < 300 << 10, "{most} bytes are held");
+    // It is all there for one that reads at last.
+    let seen = read(&mut client, PATIENCE).await;
+    assert!(seen.ends_with(&"x".repeat(SIZE)), "{} bytes", seen.len());
 }
 
 #[tokio::test]

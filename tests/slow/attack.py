@@ -1,6 +1,8 @@
 """Lets slowhttptest at a gateway while somebody else asks for something small, and judges both.
 
-How many connections are open is asked of the gateway: slowhttptest notices late that one was closed.
+How many connections are open is asked of the gateway: slowhttptest notices late that one was closed. The attacker is the
+nicest of processes, so that it takes no time from who asks, only the gateway's. Whatever else the machine does can only
+make somebody wait longer: an attack that others felt is tried again before it counts.
 """
 
 import http.client
@@ -12,6 +14,9 @@ import time
 ADDRESS, ADMIN, MANY = sys.argv[1], sys.argv[2], int(sys.argv[3])
 # The longest that a slow head or body may be held: its limit (5 s), and time for a busy machine.
 HELD = 10
+# Others' p99 is less than so many times what it was without the attack.
+SLOWER = 2
+TRIES = 3
 # name, slowhttptest's options, whether the gateway must close every connection by itself
 ATTACKS = [
     ("heads that never end", ["-H", "-i", "2", "-u", f"http://{ADDRESS}/x"], True),
@@ -62,39 +67,46 @@ def p99(times):
     return sorted(times)[int(len(times) * 0.99)]
 
 
+def attack(options, closes):
+    """What one attack came to, in words, and whether that is good."""
+    before = p99(watch(5, threading.Event()))
+    over, times, counts = threading.Event(), [], []
+    others = [
+        threading.Thread(target=lambda: times.extend(watch(120, over))),
+        threading.Thread(target=count, args=(over, counts)),
+    ]
+    for other in others:
+        other.start()
+    command = ["nice", "-n", "19", "slowhttptest", "-c", str(MANY), "-r", str(MANY // 2), "-l", "20", "-p", "3"]
+    subprocess.run(command + options, capture_output=True, check=False)
+    # It leaves when it has no connection left; the count has to be seen, too.
+    time.sleep(1)
+    over.set()
+    for other in others:
+        other.join()
+    most = max(number for _, number in counts)
+    peak = max(moment for moment, number in counts if number == most)
+    # One is the other's own.
+    gone = next((moment for moment, number in counts if moment > peak and number <= 2), None)
+    held = gone - peak if gone else float("inf")
+    slow = p99(times)
+    good = most >= MANY // 3 and slow < SLOWER * before and (not closes or held <= HELD)
+    text = (
+        f"{most} open at once, the last closed {held:.1f} s later; "
+        f"others' p99 {slow:.1f} ms, {slow / before:.1f} times the {before:.1f} ms alone"
+    )
+    return text, good
+
+
 def main():
     failed = False
-    before = p99(watch(5, threading.Event()))
-    print(f"alone: p99 {before:.1f} ms")
-    # Twice as slow at most, but for what a busy machine makes of single requests.
-    allowed = max(2 * before, 1000)
     for name, options, closes in ATTACKS:
-        over, times, counts = threading.Event(), [], []
-        others = [
-            threading.Thread(target=lambda: times.extend(watch(120, over))),
-            threading.Thread(target=count, args=(over, counts)),
-        ]
-        for other in others:
-            other.start()
-        command = ["slowhttptest", "-c", str(MANY), "-r", str(MANY // 2), "-l", "20", "-p", "3"]
-        subprocess.run(command + options, capture_output=True, check=False)
-        # It leaves when it has no connection left; the count has to be seen, too.
-        time.sleep(1)
-        over.set()
-        for other in others:
-            other.join()
-        most = max(number for _, number in counts)
-        peak = max(moment for moment, number in counts if number == most)
-        # One is the other's own.
-        gone = next((moment for moment, number in counts if moment > peak and number <= 2), None)
-        held = gone - peak if gone else float("inf")
-        slow = p99(times)
-        good = most >= MANY // 3 and slow <= allowed and (not closes or held <= HELD)
+        for left in reversed(range(TRIES)):
+            text, good = attack(options, closes)
+            print(f"{name}: {text}: {'good' if good else 'again' if left else 'BAD'}", flush=True)
+            if good:
+                break
         failed |= not good
-        print(
-            f"{name}: {most} open at once, the last closed {held:.1f} s later; "
-            f"others' p99 {slow:.1f} ms ({slow / before:.1f} times alone) of {allowed:.0f}: {'good' if good else 'BAD'}"
-        )
     sys.exit(failed)
 
 

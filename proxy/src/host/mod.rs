@@ -49,6 +49,10 @@ const GOODBYE: Duration = Duration::from_millis(500);
 const FLUSH: Duration = Duration::from_secs(2);
 /// How long idle clients of a gateway that was succeeded may send another request.
 const LINGER: Duration = Duration::from_secs(5);
+/// Bytes of an answer that the system holds for a client before it sends them. What more there is waits with us: thousands
+/// that ask for something large and do not read must not cost a copy of it each.
+#[cfg(target_os = "linux")]
+const UNSENT: u32 = 128 << 10;
 /// How often state at rest is forgotten.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -392,6 +396,9 @@ fn serve(
     let mut services = Vec::new();
     let mut fds = Fds::new();
     for ((address, endpoint), door) in sockets.zip(doors) {
+        // Connections have it from their listener. Where it is refused, they only hold more.
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&endpoint).set_tcp_notsent_lowat(UNSENT);
         let (gateway, pipeline) = (Arc::clone(&gateway), Arc::clone(&pipeline));
         let front = Front::new(gateway, pipeline, Arc::clone(&open), Arc::clone(door));
         let mut service = Service::new("edge".to_owned(), front);
