@@ -14,7 +14,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use isobar_config::{Identity, Listen, ServerTls};
 use pingora_core::{
-    listeners::tls::Acceptor,
+    listeners::{L4BufferSettings, tls::Acceptor},
     protocols::{
         GetSocketDigest as _, SocketDigest, Stream,
         l4::{socket::SocketAddr as Address, stream::Stream as Socket},
@@ -28,10 +28,17 @@ use rustls::{
     sign::CertifiedKey,
 };
 
+use tokio::io::BufReader;
+
 use super::{announced, certified::Keep};
 
 /// Protocols that clients may choose, the preferred first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Bytes that are read at once of what a load balancer says.
+const ANNOUNCED: usize = 512;
+/// Bytes that are read at once where there is TLS, which by itself asks for few: a record, and what surrounds it.
+const RECORD: usize = (16 << 10) + 256;
 
 /// One listener.
 pub(crate) struct Door {
@@ -78,6 +85,13 @@ impl Door {
         }
     }
 
+    /// What a connection's socket holds of what it reads and writes. Requests and their bodies are read into room of their
+    /// own; heads of answers are sent together with what follows.
+    pub(crate) fn buffers(&self) -> L4BufferSettings {
+        let read = if self.is_secure() { RECORD } else { 0 };
+        L4BufferSettings::default().read(read)
+    }
+
     /// Whether connections begin with a handshake.
     pub(super) fn is_secure(&self) -> bool {
         self.listen.tls.is_some()
@@ -106,7 +120,11 @@ impl Door {
             .into_any()
             .downcast::<Socket>()
             .map_err(|_| Refused::NoSocket)?;
-        let Some(client) = announced::read(&mut *socket).await? else {
+        let mut reader = BufReader::with_capacity(ANNOUNCED, &mut *socket);
+        let client = announced::read(&mut reader).await?;
+        let rest = reader.buffer().to_vec();
+        socket.rewind(&rest);
+        let Some(client) = client else {
             return Ok((socket, peer));
         };
         let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());

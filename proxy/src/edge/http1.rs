@@ -5,6 +5,14 @@
 //! nothing else can serve: upgrades, and heads that do not come in one piece or are no HTTP/1, which it reads, and
 //! refuses, as ever.
 
+use std::{
+    future::poll_fn,
+    io,
+    mem::MaybeUninit,
+    pin::Pin,
+    task::{Poll, ready},
+};
+
 use bytes::BytesMut;
 use http::header;
 use pingora_core::{
@@ -13,7 +21,7 @@ use pingora_core::{
     server::ShutdownWatch,
 };
 use pingora_http::ResponseHeader;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead as _, ReadBuf};
 
 use super::{
     auth::Remembered,
@@ -75,9 +83,15 @@ impl Ready {
     /// Reads what the client sends in one piece; `None` when it closes the connection. The connection's guard limits the
     /// time.
     async fn read(&mut self) -> Option<()> {
-        self.head.reserve(HEAD);
-        let read = self.stream.read_buf(&mut self.head).await.ok()?;
-        (read > 0).then_some(())
+        let read = poll_fn(|cx| {
+            // On the stack, so that a connection on which nothing comes holds no room for it.
+            let mut space = [MaybeUninit::uninit(); HEAD];
+            let mut read = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+            self.head.extend_from_slice(read.filled());
+            Poll::Ready(io::Result::Ok(read.filled().len()))
+        });
+        (read.await.ok()? > 0).then_some(())
     }
 }
 

@@ -403,7 +403,7 @@ fn serve(
         let front = Front::new(gateway, pipeline, Arc::clone(&open), Arc::clone(door));
         let mut service = Service::new("edge".to_owned(), front);
         let name = address.to_string();
-        service.add_listener(ListenerConfig::tcp(name.clone()));
+        service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(door.buffers()));
         fds.add(name, endpoint.into_raw_fd());
         services.push(service);
     }

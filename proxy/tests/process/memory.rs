@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use bytes::Bytes;
 use futures_util::stream;
 use isobar_sandbox::Upstream;
-use isobar_tests::{eventually, read_until, see};
+use isobar_tests::{eventually, read_answer, read_until, see, status_of};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use super::binary::{PATIENCE, Place, Running, client};
@@ -40,6 +40,27 @@ fn pieces() -> reqwest::Body {
     reqwest::Body::wrap_stream(stream::iter(
         (0..count).map(move |_| Ok::<_, io::Error>(piece.clone())),
     ))
+}
+
+#[tokio::test]
+async fn an_idle_connection_holds_no_room_for_what_may_come() {
+    const MANY: u64 = 400;
+    /// Growth for each, in KiB. A buffer of 64 KiB for reading would not fit.
+    const EACH: u64 = 45;
+    let (_a, _place, running) = start("").await;
+    let before = running.memory("VmRSS");
+    let mut clients = Vec::new();
+    for _ in 0..MANY {
+        let mut client = TcpStream::connect(running.address).await.unwrap();
+        let request = b"GET /exchange/ HTTP/1.1\r\nHost: h\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let seen = read_answer(&mut client, PATIENCE).await;
+        assert_eq!(status_of(&seen), 200);
+        clients.push(client);
+    }
+    let after = running.memory("VmRSS");
+    let each = after.saturating_sub(before) / MANY;
+    assert!(each < EACH, "{each} KiB for each connection");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
