@@ -14,6 +14,7 @@ mod telemetry;
 
 pub use host::{
     Drained, Gone, Host, Offer, Origin, Predecessor, Reload, ReloadError, StartError, Successor,
+    Workers,
 };
 pub use route::route_for;
 pub use serve::{

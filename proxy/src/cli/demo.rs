@@ -12,7 +12,7 @@ use isobar::Host;
 use isobar_config::{Nothing, Source};
 use isobar_sandbox::{Fault, Sandbox, Upstream};
 
-use super::{insights, logging, serve, style::Style};
+use super::{insights, logging, style::Style};
 
 /// Where the demo listens when the port is free.
 const PORT: u16 = 8080;
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> io::Result<ExitCode> {
     logging::start();
-    serve::runtime(None)?.block_on(show(arguments.once, Style::stdout()))
+    tokio::runtime::Runtime::new()?.block_on(show(arguments.once, Style::stdout()))
 }
 
 /// What one request came to.

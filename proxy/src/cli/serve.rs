@@ -3,13 +3,14 @@
 use std::{
     env,
     io::{self, Write as _},
+    num::NonZeroUsize,
     path::Path,
     process::{ExitCode, Stdio},
     time::Duration,
 };
 
 use clap::Args;
-use isobar::{Gone, Host, Offer, Origin, Predecessor, Reload, ReloadError, Successor};
+use isobar::{Gone, Host, Offer, Origin, Predecessor, Reload, ReloadError, Successor, Workers};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Source, check, logging, notify, style::Style};
@@ -30,7 +31,7 @@ pub(super) struct Arguments {
     upgrade: bool,
     /// Threads that serve requests; by default as many as there are cores
     #[arg(long, value_name = "N")]
-    threads: Option<std::num::NonZeroUsize>,
+    threads: Option<NonZeroUsize>,
 }
 
 pub(super) fn run(arguments: Arguments) -> io::Result<ExitCode> {
@@ -55,32 +56,30 @@ pub(super) fn run(arguments: Arguments) -> io::Result<ExitCode> {
         .upgrade
         .then(|| Predecessor::ask(&loaded.checked.config.state))
         .transpose()?;
-    let runtime = runtime(arguments.threads.map(std::num::NonZeroUsize::get))?;
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let threads = arguments.threads.unwrap_or_else(cores);
     let origin = Origin {
         path: arguments.source.config,
         files: loaded.files,
     };
-    runtime.block_on(serve(loaded.checked, origin, predecessor, style))
-}
-
-/// The runtime that serves requests. A single thread has nobody to take work from, so it need not be ready to.
-pub(super) fn runtime(threads: Option<usize>) -> io::Result<tokio::runtime::Runtime> {
-    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let mut builder = match threads.unwrap_or_else(cores) {
-        1 => tokio::runtime::Builder::new_current_thread(),
-        threads => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(threads);
-            builder
-        }
-    };
-    builder.enable_all().thread_name("serve").build()
+    // What is not a client's connection: accepting them, signals, probes, what is sent to collectors.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let workers = match threads.get() {
+            1 => Workers::here(),
+            _ => Workers::start(threads)?,
+        };
+        serve(loaded.checked, origin, predecessor, workers, style).await
+    })
 }
 
 async fn serve(
     checked: isobar::Checked,
     origin: Origin,
     mut predecessor: Option<Predecessor>,
+    workers: Workers,
     style: Style,
 ) -> io::Result<ExitCode> {
     // Listened for before the first request, so that none of them kills a request.
@@ -109,6 +108,7 @@ async fn serve(
         checked,
         Some(origin),
         predecessor.as_mut(),
+        workers,
     ))
     .await
     .map_err(io::Error::other)?;

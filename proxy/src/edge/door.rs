@@ -7,19 +7,14 @@ use std::{
     collections::HashMap,
     fmt,
     net::{IpAddr, SocketAddr},
-    os::fd::AsRawFd as _,
     sync::Arc,
 };
 
 use arc_swap::ArcSwapOption;
 use isobar_config::{Identity, Listen, ServerTls};
 use pingora_core::{
-    listeners::{L4BufferSettings, tls::Acceptor},
-    protocols::{
-        GetSocketDigest as _, SocketDigest, Stream,
-        l4::{socket::SocketAddr as Address, stream::Stream as Socket},
-        tls::server::handshake_with_callback,
-    },
+    listeners::tls::Acceptor,
+    protocols::{Stream, tls::server::handshake_with_callback},
 };
 use rustls::{
     RootCertStore, ServerConfig,
@@ -28,17 +23,10 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use tokio::io::BufReader;
-
-use super::{announced, certified::Keep};
+use super::{announced, certified::Keep, socket::Socket};
 
 /// Protocols that clients may choose, the preferred first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
-
-/// Bytes that are read at once of what a load balancer says.
-const ANNOUNCED: usize = 512;
-/// Bytes that are read at once where there is TLS, which by itself asks for few: a record, and what surrounds it.
-const RECORD: usize = (16 << 10) + 256;
 
 /// One listener.
 pub(crate) struct Door {
@@ -49,8 +37,8 @@ pub(crate) struct Door {
 /// Why a connection got no further.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
-    #[error("the connection is no socket")]
-    NoSocket,
+    #[error("the listener has no certificate")]
+    Unready,
     #[error("no handshake: {0}")]
     Handshake(#[from] Box<pingora_core::Error>),
     #[error("{0} may not say who its clients are")]
@@ -63,7 +51,7 @@ impl Refused {
     /// Name for the metrics.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::NoSocket | Self::Handshake(_) => "tls",
+            Self::Unready | Self::Handshake(_) => "tls",
             Self::Stranger(_) | Self::Announced(_) => "proxy",
         }
     }
@@ -85,13 +73,6 @@ impl Door {
         }
     }
 
-    /// What a connection's socket holds of what it reads and writes. Requests and their bodies are read into room of their
-    /// own; heads of answers are sent together with what follows.
-    pub(crate) fn buffers(&self) -> L4BufferSettings {
-        let read = if self.is_secure() { RECORD } else { 0 };
-        L4BufferSettings::default().read(read)
-    }
-
     /// Whether connections begin with a handshake.
     pub(super) fn is_secure(&self) -> bool {
         self.listen.tls.is_some()
@@ -106,43 +87,30 @@ impl Door {
     /// connection's guard limits the time.
     pub(super) async fn announced(
         &self,
-        stream: Stream,
-        peer: Option<IpAddr>,
-    ) -> Result<(Stream, Option<IpAddr>), Refused> {
+        socket: &mut Socket,
+        peer: IpAddr,
+    ) -> Result<IpAddr, Refused> {
         let trusted = self.listen.proxy_protocol.as_deref().unwrap_or_default();
-        if let Some(peer) = peer
-            && !trusted.is_empty()
-            && !trusted.iter().any(|network| network.contains(peer))
-        {
+        if !trusted.is_empty() && !trusted.iter().any(|network| network.contains(peer)) {
             return Err(Refused::Stranger(peer));
         }
-        let mut socket = stream
-            .into_any()
-            .downcast::<Socket>()
-            .map_err(|_| Refused::NoSocket)?;
-        let mut reader = BufReader::with_capacity(ANNOUNCED, &mut *socket);
-        let client = announced::read(&mut reader).await?;
-        let rest = reader.buffer().to_vec();
-        socket.rewind(&rest);
-        let Some(client) = client else {
-            return Ok((socket, peer));
+        socket.read_ahead(true);
+        let announced = announced::read(socket).await?;
+        socket.read_ahead(false);
+        let Some(client) = announced else {
+            return Ok(peer);
         };
-        let digest = SocketDigest::from_raw_fd(socket.as_raw_fd());
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-        // Fresh, so nothing is in it yet.
-        let _ = digest.peer_addr.set(Some(Address::Inet(client)));
-        socket.set_socket_digest(digest);
-        Ok((socket, Some(client.ip())))
+        socket.comes_from(client);
+        Ok(client.ip())
     }
 
     /// Shakes hands. The connection's guard limits the time.
-    pub(super) async fn secure(&self, stream: Stream) -> Result<Stream, Refused> {
-        let socket = stream
-            .into_any()
-            .downcast::<Socket>()
-            .map_err(|_| Refused::NoSocket)?;
-        let acceptor = self.tls.load_full().ok_or(Refused::NoSocket)?;
-        let stream = handshake_with_callback(&acceptor, *socket, &Keep).await?;
+    pub(super) async fn secure(&self, mut socket: Socket) -> Result<Stream, Refused> {
+        let acceptor = self.tls.load_full().ok_or(Refused::Unready)?;
+        // rustls asks for four kilobytes at a time.
+        socket.read_ahead(true);
+        let stream = handshake_with_callback(&acceptor, socket, &Keep).await?;
         Ok(Box::new(stream))
     }
 }

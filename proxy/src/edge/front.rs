@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -12,15 +12,15 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use pingora_core::{
-    apps::{HttpServerApp, ServerApp},
+    apps::HttpServerApp as _,
     protocols::{ALPN, Stream, http::ServerSession},
     server::ShutdownWatch,
 };
 use pingora_proxy::HttpProxy;
+use tokio::net::TcpStream;
 
 use super::{
     door::{Door, Refused},
@@ -28,6 +28,7 @@ use super::{
     http1::{self, ForPipeline},
     http2,
     pipeline::Hooks,
+    socket::Socket,
 };
 use crate::{admin::metrics::Metrics, route::snapshot::Snapshot};
 
@@ -111,7 +112,7 @@ impl Front {
     }
 
     /// A place for one more connection, or the reason there is none.
-    fn admit(&self, address: Option<IpAddr>) -> Result<Admitted, &'static str> {
+    fn admit(&self, address: IpAddr) -> Result<Admitted, &'static str> {
         let plan = self.plan().load();
         let limits = &plan.config.limits;
         let metrics = self.metrics();
@@ -125,9 +126,7 @@ impl Front {
             peer: address,
             counted: None,
         };
-        if let Some(address) = address
-            && !self.door.is_announced()
-        {
+        if !self.door.is_announced() {
             self.count(address, &mut admitted)?;
         }
         Ok(admitted)
@@ -146,20 +145,58 @@ impl Front {
         Ok(())
     }
 
+    /// Serves a client's connection until it is over.
+    pub(crate) async fn connected(
+        &self,
+        tcp: TcpStream,
+        peer: SocketAddr,
+        shutdown: ShutdownWatch,
+    ) {
+        let mut admitted = match self.admit(peer.ip()) {
+            Ok(admitted) => admitted,
+            Err(reason) => return self.refused(reason),
+        };
+        let connection = Arc::new(Connection {
+            start: Instant::now(),
+            active: AtomicU32::new(0),
+            reused: AtomicBool::new(false),
+            drips: AtomicBool::new(false),
+            multiplexes: AtomicBool::new(false),
+            idle_since: AtomicU64::new(0),
+        });
+        let socket = Socket::new(tcp, peer);
+        tokio::select! {
+            biased;
+            () = self.serve(socket, &connection, &shutdown, &mut admitted) => {}
+            closing = self.expired(&connection, shutdown.clone()) => {
+                if let Closing::Late(reason) = closing {
+                    self.refused(reason);
+                }
+            }
+        }
+    }
+
+    /// No more connections come.
+    pub(crate) async fn closed(&self) {
+        self.pipeline.http_cleanup().await;
+    }
+
     /// Serves a connection's requests, one after the other.
     async fn serve(
         &self,
-        mut stream: Stream,
+        socket: Socket,
         connection: &Arc<Connection>,
         shutdown: &ShutdownWatch,
         admitted: &mut Admitted,
     ) {
-        if self.door.is_announced() || self.door.is_secure() {
-            match Box::pin(self.enter(stream, admitted)).await {
-                Ok(entered) => stream = entered,
+        let stream: Stream = if self.door.is_announced() || self.door.is_secure() {
+            match Box::pin(self.enter(socket, admitted)).await {
+                Ok(entered) => entered,
                 Err(reason) => return self.refused(reason),
             }
-        }
+        } else {
+            Box::new(socket)
+        };
         if stream.selected_alpn_proto() == Some(ALPN::H2) {
             let driven = http2::drive(&self.gateway, stream, connection, shutdown);
             return Box::pin(driven).await;
@@ -183,7 +220,7 @@ impl Front {
     /// What comes before the first request: who the client is, and the handshake.
     async fn enter(
         &self,
-        mut stream: Stream,
+        mut socket: Socket,
         admitted: &mut Admitted,
     ) -> Result<Stream, &'static str> {
         let named = |refused: Refused| {
@@ -191,17 +228,13 @@ impl Front {
             refused.name()
         };
         if self.door.is_announced() {
-            let announced = self.door.announced(stream, admitted.peer).await;
-            let (socket, client) = announced.map_err(named)?;
-            stream = socket;
-            if let Some(client) = client {
-                self.count(client, admitted)?;
-            }
+            let announced = self.door.announced(&mut socket, admitted.peer).await;
+            self.count(announced.map_err(named)?, admitted)?;
         }
         if self.door.is_secure() {
-            stream = self.door.secure(stream).await.map_err(named)?;
+            return self.door.secure(socket).await.map_err(named);
         }
-        Ok(stream)
+        Ok(Box::new(socket))
     }
 
     /// Serves the rest of a connection in Pingora's pipeline.
@@ -287,7 +320,7 @@ struct Admitted {
     gateway: Arc<Gateway>,
     open: Arc<Open>,
     /// Who connected.
-    peer: Option<IpAddr>,
+    peer: IpAddr,
     /// The client's address that it counts for.
     counted: Option<IpAddr>,
 }
@@ -303,50 +336,6 @@ impl Drop for Admitted {
                 open.remove(&address);
             }
         }
-    }
-}
-
-#[async_trait]
-impl ServerApp for Front {
-    async fn process_new(
-        self: &Arc<Self>,
-        stream: Stream,
-        shutdown: &ShutdownWatch,
-    ) -> Option<Stream> {
-        let peer = stream
-            .get_socket_digest()
-            .and_then(|digest| digest.peer_addr().cloned());
-        let address = peer.and_then(|peer| peer.as_inet().map(std::net::SocketAddr::ip));
-        let mut admitted = match self.admit(address) {
-            Ok(admitted) => admitted,
-            Err(reason) => {
-                self.refused(reason);
-                return None;
-            }
-        };
-        let connection = Arc::new(Connection {
-            start: Instant::now(),
-            active: AtomicU32::new(0),
-            reused: AtomicBool::new(false),
-            drips: AtomicBool::new(false),
-            multiplexes: AtomicBool::new(false),
-            idle_since: AtomicU64::new(0),
-        });
-        tokio::select! {
-            biased;
-            () = self.serve(stream, &connection, shutdown, &mut admitted) => {}
-            closing = self.expired(&connection, shutdown.clone()) => {
-                if let Closing::Late(reason) = closing {
-                    self.refused(reason);
-                }
-            }
-        }
-        drop(admitted);
-        None
-    }
-
-    async fn cleanup(&self) {
-        self.pipeline.http_cleanup().await;
     }
 }
 

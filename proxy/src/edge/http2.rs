@@ -17,12 +17,13 @@ use pingora_core::{
             ServerSession as Session,
             v2::server::{H2Accept, H2Options, HttpSession, default_h2_options, handshake},
         },
-        l4::stream::Stream as Socket,
     },
     server::ShutdownWatch,
 };
 
-use super::{auth::Remembered, context::Context, front::Connection, gateway::Gateway};
+use super::{
+    auth::Remembered, context::Context, front::Connection, gateway::Gateway, socket::Socket,
+};
 
 /// What a client that knows we speak HTTP/2 begins with (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -47,7 +48,7 @@ pub(super) fn begins(head: &[u8]) -> bool {
 /// The stream with what was read of it put back, where that can be done: before TLS.
 pub(super) fn rewound(stream: Stream, head: &[u8]) -> Option<Stream> {
     let mut socket = stream.into_any().downcast::<Socket>().ok()?;
-    socket.rewind(head);
+    socket.put_back(head);
     Some(socket)
 }
 

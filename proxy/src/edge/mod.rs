@@ -22,6 +22,7 @@ pub(crate) mod limit;
 pub(crate) mod pipeline;
 pub(crate) mod problem;
 pub(crate) mod shared;
+mod socket;
 pub(crate) mod strict;
 pub(crate) mod text;
 pub(crate) mod token;

@@ -2,6 +2,7 @@
 //!
 //! Pingora's `Server` is not used: everything here starts and stops inside a test, on port 0, in milliseconds.
 
+mod accept;
 mod hand_over;
 mod recovery;
 mod reload;
@@ -10,7 +11,6 @@ mod watch;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    os::fd::IntoRawFd as _,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -18,15 +18,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use pingora_core::{
-    listeners::ListenerConfig,
-    server::{Fds, configuration::ServerConf},
-    services::{Service as _, listening::Service},
-};
+use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 use tokio::{sync::watch as signal, task::JoinHandle};
 
+pub(crate) use self::accept::worker;
 pub use self::{
+    accept::Workers,
     hand_over::{Gone, Offer, Predecessor, Successor},
     reload::{Reload, ReloadError},
 };
@@ -67,6 +65,8 @@ pub struct Host {
     admin_stop: Option<admin::Stop>,
     /// The listening sockets, for a successor.
     kept: hand_over::Kept,
+    /// Those that serve; dropped with the host, and whatever they still serve then.
+    _workers: Arc<Workers>,
 }
 
 /// What the host and the admin port share.
@@ -144,14 +144,16 @@ impl Host {
         checked: impl Into<Checked>,
         origin: Option<Origin>,
     ) -> Result<Self, StartError> {
-        Self::start_after(checked, origin, None).await
+        Self::start_after(checked, origin, None, Workers::here()).await
     }
 
-    /// The same, on the sockets of a running gateway where it has those that are wanted; [`Host::relieve`] it then.
+    /// The same with workers that serve the connections, and on the sockets of a running gateway where it has those that
+    /// are wanted; [`Host::relieve`] it then.
     pub async fn start_after(
         checked: impl Into<Checked>,
         origin: Option<Origin>,
         mut predecessor: Option<&mut Predecessor>,
+        workers: Workers,
     ) -> Result<Self, StartError> {
         let checked = checked.into();
         let config = &checked.config;
@@ -221,7 +223,9 @@ impl Host {
             log,
         };
         let sockets = addresses.iter().copied().zip(endpoints);
-        let (stop, serving) = serve(gateway, &inner.doors, sockets, &trust);
+        let workers = Arc::new(workers);
+        let (stop, serving) = serve(gateway, &inner.doors, sockets, &trust, &workers)
+            .map_err(|error| StartError::Setup(error.to_string()))?;
         // Pingora has read the file; what a kill would leave behind must not stay on the disk.
         drop(trust);
         let (admin, admin_stop) = match admin_socket {
@@ -250,6 +254,7 @@ impl Host {
             background,
             admin_stop,
             kept: Arc::new(Mutex::new(kept)),
+            _workers: workers,
         })
     }
 
@@ -382,7 +387,8 @@ fn serve(
     doors: &[Arc<Door>],
     sockets: impl Iterator<Item = (SocketAddr, TcpListener)>,
     trust: &trust::Trust,
-) -> (signal::Sender<bool>, JoinHandle<()>) {
+    workers: &Arc<Workers>,
+) -> io::Result<(signal::Sender<bool>, JoinHandle<()>)> {
     let conf = Arc::new(ServerConf {
         upstream_keepalive_pool_size: PIPELINE_POOL,
         max_retries: PIPELINE_TRIES,
@@ -393,29 +399,22 @@ fn serve(
     let mut pipeline = HttpProxy::new(Hooks(Arc::clone(&gateway)), conf);
     pipeline.handle_init_modules();
     let (pipeline, open) = (Arc::new(pipeline), Arc::default());
-    let mut services = Vec::new();
-    let mut fds = Fds::new();
-    for ((address, endpoint), door) in sockets.zip(doors) {
+    let (stop, stopped) = signal::channel(false);
+    let mut accepting = Vec::new();
+    for ((_, endpoint), door) in sockets.zip(doors) {
         // Connections have it from their listener. Where it is refused, they only hold more.
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&endpoint).set_tcp_notsent_lowat(UNSENT);
         let (gateway, pipeline) = (Arc::clone(&gateway), Arc::clone(&pipeline));
         let front = Front::new(gateway, pipeline, Arc::clone(&open), Arc::clone(door));
-        let mut service = Service::new("edge".to_owned(), front);
-        let name = address.to_string();
-        service.add_listener(ListenerConfig::tcp(name.clone()).l4_buffer(door.buffers()));
-        fds.add(name, endpoint.into_raw_fd());
-        services.push(service);
+        let listener = tokio::net::TcpListener::from_std(endpoint)?;
+        let (front, workers) = (Arc::new(front), Arc::clone(workers));
+        accepting.push(accept::accept(listener, front, workers, stopped.clone()));
     }
-    let fds = Arc::new(Mutex::new(fds));
-    let (stop, stopped) = signal::channel(false);
     let serving = tokio::spawn(async move {
-        let started = services
-            .iter_mut()
-            .map(|service| service.start_service(Some(Arc::clone(&fds)), stopped.clone(), 1));
-        futures_util::future::join_all(started).await;
+        futures_util::future::join_all(accepting).await;
     });
-    (stop, serving)
+    Ok((stop, serving))
 }
 
 async fn sweep(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {

@@ -36,6 +36,7 @@ use super::{
     resolver::{ResolveError, Resolver},
     trust,
 };
+use crate::host::worker;
 
 /// Idle connections kept for each account.
 const IDLE_CONNECTIONS: usize = 256;
@@ -318,11 +319,19 @@ impl Client {
         Coming(way)
     }
 
-    /// An idle connection that still seems good.
+    /// An idle connection that still seems good, rather one of this thread's.
     fn take(&self) -> Option<Link> {
+        let here = worker();
         loop {
-            let (mut link, since) = self.0.idle.lock().links.pop_back()?;
-            if since.elapsed() < self.0.keep_alive && link.is_free() {
+            let (mut link, since) = {
+                let links = &mut self.0.idle.lock().links;
+                let own = links.iter().rposition(|(link, _)| link.home() == here);
+                links.remove(own.or(links.len().checked_sub(1))?)?
+            };
+            if since.elapsed() >= self.0.keep_alive || !link.is_free() {
+                continue;
+            }
+            if link.home() == here || link.move_here().is_ok() {
                 return Some(link);
             }
         }

@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     io::{self, IoSlice},
+    os::fd::AsFd as _,
     pin::{Pin, pin},
     task::{Context, Poll, Waker, ready},
 };
@@ -30,6 +31,7 @@ use super::{
     client::INTERIM,
     framing::{self, Decoded, Decoder, Framing},
 };
+use crate::host::worker;
 
 /// Bytes that are read at once at first, and at most: as many as come.
 const READ: (usize, usize) = (8 * 1024, 512 * 1024);
@@ -63,6 +65,8 @@ pub(super) struct Connection {
     answer: Decoder,
     /// It may serve another request.
     stays: bool,
+    /// The worker whose runtime waits for the socket.
+    home: usize,
 }
 
 /// A request on its way out.
@@ -112,7 +116,25 @@ impl Connection {
             ahead: READ.0,
             answer: Decoder::Over,
             stays: true,
+            home: worker(),
         }
+    }
+
+    /// The worker whose runtime waits for the socket.
+    pub(super) fn home(&self) -> usize {
+        self.home
+    }
+
+    /// Has the runtime of this worker wait for the socket from here on: what another's wakes comes late.
+    pub(super) fn move_here(&mut self) -> io::Result<()> {
+        let tcp = match &mut self.socket {
+            Socket::Plain(tcp) => tcp,
+            Socket::Secure(tls) => tls.get_mut().0.inner_mut().inner_mut(),
+        };
+        let copy = tcp.as_fd().try_clone_to_owned()?;
+        *tcp = TcpStream::from_std(copy.into())?;
+        self.home = worker();
+        Ok(())
     }
 
     /// Sends a request, whose URI is path and query, and waits for the answer's head. More of the body is sent while its
@@ -466,6 +488,8 @@ impl Socket {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http_body_util::BodyExt as _;
     use hyper::client::conn::http1::handshake;
     use tokio::{io::AsyncWriteExt as _, net::TcpListener};
@@ -646,6 +670,38 @@ mod tests {
             stream.readable().await.unwrap();
             assert!(!near.is_free());
         }
+    }
+
+    #[tokio::test]
+    async fn a_connection_moves_to_whoever_uses_it() {
+        let make = || {
+            let mut other = tokio::runtime::Builder::new_current_thread();
+            let other = other.enable_all().build().unwrap();
+            let (near, far) = other.block_on(pair());
+            // Nobody runs it any more when the connection is used.
+            (near, far.into_std().unwrap(), other)
+        };
+        let (mut near, far, other) = std::thread::spawn(make).join().unwrap();
+        let mut far = TcpStream::from_std(far).unwrap();
+        assert!(near.is_free());
+        near.move_here().unwrap();
+        let answer = async {
+            let mut head = BytesMut::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                far.read_buf(&mut head).await.unwrap();
+            }
+            // It is waited for by now.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            far.write_all(answer).await.unwrap();
+        };
+        let request = request("GET").body(Replay::Once(Bytes::new())).unwrap();
+        let used = async { tokio::join!(near.send(request), answer).0 };
+        let used = tokio::time::timeout(Duration::from_secs(10), used).await;
+        assert!(used.unwrap().is_ok());
+        assert_eq!(whole(&mut near).await, b"ok");
+        assert!(near.is_done() && near.is_free());
+        other.shutdown_background();
     }
 
     #[tokio::test]
