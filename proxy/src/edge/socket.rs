@@ -24,8 +24,8 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Bytes that are read at once where whoever reads asks for few: a record of TLS, and what surrounds it.
-const RECORD: usize = (16 << 10) + 256;
+/// Bytes that are read at once where whoever reads asks for few: about a record of TLS.
+const RECORD: usize = 16 << 10;
 /// Bytes that wait for what is written next, or for a flush: about a packet. A head is sent together with what follows.
 const TOGETHER: usize = 1_460;
 
@@ -118,10 +118,12 @@ impl AsyncRead for Socket {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.read.is_empty() {
-            let length = self.read.len().min(into.remaining());
-            into.put_slice(&self.read[..length]);
-            self.read.advance(length);
-            if self.read.is_empty() {
+            let mut read: &[u8] = &self.read;
+            ready!(Pin::new(&mut read).poll_read(cx, into))?;
+            let left = read.len();
+            let taken = self.read.len() - left;
+            self.read.advance(taken);
+            if left == 0 {
                 self.read = BytesMut::new();
             }
             return Poll::Ready(Ok(()));

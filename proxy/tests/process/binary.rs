@@ -96,6 +96,11 @@ impl Place {
         self.launch(&["--upgrade"], &[]).await
     }
 
+    /// Starts the gateway with so many threads that serve.
+    pub(crate) async fn start_on(&mut self, threads: usize) -> Running {
+        self.launch(&["--threads", &threads.to_string()], &[]).await
+    }
+
     /// Starts the gateway with these variables and waits until it says where it serves.
     pub(crate) async fn start_with(&mut self, variables: &[(&str, &str)]) -> Running {
         self.launch(&[], variables).await

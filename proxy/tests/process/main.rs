@@ -23,6 +23,7 @@ mod restart;
 mod secrets;
 mod signals;
 mod store;
+mod threads;
 mod tls;
 mod top;
 mod upgrade;
