@@ -138,7 +138,7 @@ pub(super) async fn accept(
     workers: Arc<Workers>,
     stop: ShutdownWatch,
 ) {
-    let mut stopped = stop.clone();
+    let (mut stopped, mut failing) = (stop.clone(), false);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -147,6 +147,7 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok((tcp, peer)) => {
+                failing = false;
                 // A client that has gone is seen when it is read from.
                 let _ = tcp.set_nodelay(true);
                 workers.give(tcp, peer, &front, &stop);
@@ -154,7 +155,9 @@ pub(super) async fn accept(
             // The client has left again.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                log::error!("no connection can be accepted: {error}");
+                if !std::mem::replace(&mut failing, true) {
+                    log::error!("no connection can be accepted: {error}");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }

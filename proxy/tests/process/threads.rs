@@ -1,15 +1,16 @@
 //! Several threads serve, each with a runtime of its own.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fs, time::Duration};
 
 use isobar_sandbox::Upstream;
 use isobar_tests::{
-    read_answer, status_of,
+    read_answer, see, status_of,
     tls::{Authority, Wrapped},
 };
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
-use super::binary::{PATIENCE, Place};
+use super::binary::{PATIENCE, Place, client};
 
 const THREADS: usize = 3;
 
@@ -76,4 +77,32 @@ async fn clients_are_shared_among_threads_which_share_connections_to_vendors() {
         let used: HashSet<usize> = ledger.iter().map(|entry| entry.connection).collect();
         assert_eq!((ledger.len(), used.len()), (4 * THREADS, 1));
     }
+}
+
+#[tokio::test]
+async fn when_no_file_may_be_opened_clients_wait_until_one_may() {
+    let mut place =
+        Place::new("routes: [ { match: \"/*\", respond: { body: ok }, anonymous: true } ]\n");
+    let running = place.start().await;
+    let process = running.id();
+    let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
+    let most = Some(u64::try_from(open).unwrap() + 5);
+    let limit = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    let process = Pid::from_raw(i32::try_from(process).unwrap());
+    prlimit(process, Resource::Nofile, limit).unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(TcpStream::connect(running.address).await.unwrap());
+    }
+    let words = "no connection can be accepted";
+    running.says(words).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // Told once, however often it is tried again.
+    assert_eq!(running.said().matches(words).count(), 1);
+    drop(clients);
+    let seen = see(client().get(running.url("/"))).await;
+    assert_eq!((seen.status, seen.text()), (200, "ok".to_owned()));
 }
