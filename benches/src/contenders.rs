@@ -157,6 +157,8 @@ pub struct Wanted<'a> {
     pub tls: Option<&'a Certificate>,
     /// Client connections at once.
     pub connections: u64,
+    /// Threads that serve. With more than one, a contender has no core of its own.
+    pub threads: usize,
 }
 
 /// The paths that are asked for; all other routes are beside them.
@@ -253,12 +255,14 @@ impl Ground<'_> {
             routes: 100,
             tls: None,
             connections: 4096,
+            threads: 1,
         };
         wants(&mut wanted);
         // A folder of its own for the files of each.
         let home = self.scratch.join(wanted.address.port().to_string());
         fs::create_dir_all(&home)?;
-        let mut command = command(self.pinned, PROXY_CORE, &program);
+        let pinned = self.pinned && wanted.threads == 1;
+        let mut command = command(pinned, PROXY_CORE, &program);
         command
             .args(arguments(contender, &wanted, &home)?)
             .current_dir(&home)
@@ -307,11 +311,14 @@ fn arguments(contender: Contender, wanted: &Wanted<'_>, home: &Path) -> io::Resu
         fs::write(&file, text)?;
         Ok(file.display().to_string())
     };
+    let threads = wanted.threads.to_string();
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     Ok(match contender.kind {
         Kind::Direct => Vec::new(),
         Kind::Floor => {
-            let mut words = vec![wanted.address.to_string(), wanted.upstream.to_string()];
+            let addresses = [wanted.address, wanted.upstream].map(|at| at.to_string());
+            let mut words = addresses.to_vec();
+            words.push(threads);
             if let Some(tls) = wanted.tls {
                 words.push(tls.certificate.display().to_string());
                 words.push(tls.key.display().to_string());
@@ -325,7 +332,7 @@ fn arguments(contender: Contender, wanted: &Wanted<'_>, home: &Path) -> io::Resu
                 _ => "auto",
             };
             let file = write("isobar.yaml", gateway(wanted, mode))?;
-            words(&["serve", "--threads", "1", "-c", &file])
+            words(&["serve", "--threads", &threads, "-c", &file])
         }
         Kind::Nginx => {
             let file = write(
@@ -346,7 +353,7 @@ fn arguments(contender: Contender, wanted: &Wanted<'_>, home: &Path) -> io::Resu
                 "-c",
                 &file,
                 "--concurrency",
-                "1",
+                &threads,
                 "--disable-hot-restart",
                 "--log-level",
                 "error",

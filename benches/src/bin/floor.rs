@@ -29,16 +29,17 @@ impl ProxyHttp for Floor {
 
 fn main() {
     let mut arguments = env::args().skip(1);
-    let (Some(listen), Some(upstream)) = (arguments.next(), arguments.next()) else {
-        eprintln!("floor LISTEN UPSTREAM [CERTIFICATE KEY]");
+    let mut next = || arguments.next();
+    let (Some(listen), Some(upstream), Some(threads)) = (next(), next(), next()) else {
+        eprintln!("floor LISTEN UPSTREAM THREADS [CERTIFICATE KEY]");
         return;
     };
-    let Ok(upstream) = upstream.parse() else {
-        eprintln!("`{upstream}` is not an address");
+    let (Ok(upstream), Ok(threads)) = (upstream.parse(), threads.parse()) else {
+        eprintln!("`{upstream}` is not an address, or `{threads}` not a number");
         return;
     };
     let conf = ServerConf {
-        threads: 1,
+        threads,
         work_stealing: false,
         upstream_keepalive_pool_size: 1024,
         ..ServerConf::default()

@@ -177,9 +177,11 @@ fn run(folder: &Path, upstream: SocketAddr, way: Way, requests: u64) -> io::Resu
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     match way {
-        Way::Floor => valgrind
-            .arg(folder.join("floor"))
-            .args([address.to_string(), upstream.to_string()]),
+        Way::Floor => valgrind.arg(folder.join("floor")).args([
+            address.to_string(),
+            upstream.to_string(),
+            "1".to_owned(),
+        ]),
         Way::ByHand => valgrind
             .arg(folder.join("aggregate"))
             .args([address.to_string(), format!("http://{upstream}")]),
@@ -239,6 +241,7 @@ fn configuration(
                 upstream,
                 routes: 100,
                 tls: None,
+                threads: 1,
                 connections: 4096,
             };
             gateway(&wanted, way.name())

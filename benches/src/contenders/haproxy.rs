@@ -1,4 +1,4 @@
-//! `HAProxy`, one thread. It logs to standard output, which is a file here; events do not wait for others (`http-no-delay`).
+//! `HAProxy`. It logs to standard output, which is a file here; events do not wait for others (`http-no-delay`).
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,10 @@ pub(super) fn routes(wanted: &Wanted<'_>) -> String {
 
 pub(super) fn configuration(wanted: &Wanted<'_>, features: bool) -> String {
     let Wanted {
-        address, upstream, ..
+        address,
+        upstream,
+        threads,
+        ..
     } = wanted;
     let tls = wanted.tls.map_or_else(String::new, |tls| {
         format!(" ssl crt {} alpn h2,http/1.1", tls.both.display())
@@ -36,7 +39,7 @@ pub(super) fn configuration(wanted: &Wanted<'_>, features: bool) -> String {
         ("", "  default_backend origin\n".to_owned())
     };
     format!(
-        "global\n  nbthread 1\n  no strict-limits\n  maxconn {}\n  log stdout format raw local0\n\
+        "global\n  nbthread {threads}\n  no strict-limits\n  maxconn {}\n  log stdout format raw local0\n\
          defaults\n  mode http\n  option http-no-delay\n{log}  timeout connect 5s\n  timeout client 300s\n  timeout server 60s\n  http-reuse always\n\
          frontend front\n  bind {address}{tls} backlog 4096\n{guard}\
          backend origin\n  server s {upstream}\n",

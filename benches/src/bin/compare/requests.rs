@@ -33,6 +33,8 @@ pub(super) struct Requests {
     speak: Speak,
     /// Whether bare proxies run, too.
     bare: bool,
+    /// Threads of each contender.
+    threads: usize,
 }
 
 /// Larger bodies than this are not kept by Isobar (`replay` in its configuration), so that one way cannot serve them.
@@ -50,9 +52,10 @@ const SMALL: Requests = Requests {
     large: None,
     speak: Speak::Plain,
     bare: false,
+    threads: 1,
 };
 
-pub(super) const ALL: [Requests; 9] = [
+pub(super) const ALL: [Requests; 10] = [
     Requests {
         bare: true,
         ..SMALL
@@ -67,6 +70,12 @@ pub(super) const ALL: [Requests; 9] = [
         name: "json-256",
         title: "Small JSON, 256 connections",
         connections: 256,
+        ..SMALL
+    },
+    Requests {
+        name: "threads",
+        title: "Small JSON, 32 connections, two threads each",
+        threads: 2,
         ..SMALL
     },
     Requests {
@@ -125,11 +134,18 @@ impl Requests {
         if self.post.is_some_and(|length| length > KEPT) {
             contenders.retain(|contender| contender.kind != Kind::Exchange);
         }
+        if self.threads > 1 {
+            // Its workers are processes, and the time of one of them says nothing.
+            contenders.retain(|contender| contender.kind != Kind::Nginx);
+        }
         let request = self.request(bench);
         let mut running = Running::default();
         let subjects = bench.subjects(
             &contenders,
-            |wanted| wanted.tls = (self.speak != Speak::Plain).then_some(&bench.certificate),
+            |wanted| {
+                wanted.tls = (self.speak != Speak::Plain).then_some(&bench.certificate);
+                wanted.threads = self.threads;
+            },
             &mut running,
         )?;
         let (subjects, note) = bench.serving(subjects, &request);
