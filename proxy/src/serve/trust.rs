@@ -34,19 +34,19 @@ pub(crate) enum Error {
 impl Trust {
     /// Loads the authorities; blocking.
     pub(crate) fn load() -> Result<Self, Error> {
-        let mut roots = RootCertStore::empty();
-        let mut file = NamedTempFile::new()?;
+        let (mut roots, mut pem) = (RootCertStore::empty(), String::new());
         let native = rustls_native_certs::load_native_certs().certs;
-        add(&mut roots, &mut file, &native)?;
+        add(&mut roots, &mut pem, &native);
         if roots.is_empty() {
             log::warn!("this system has no certificate authorities; using Mozilla's list");
             add(
                 &mut roots,
-                &mut file,
+                &mut pem,
                 webpki_root_certs::TLS_SERVER_ROOT_CERTS,
-            )?;
+            );
         }
-        file.flush()?;
+        let mut file = NamedTempFile::new()?;
+        file.write_all(pem.as_bytes())?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let client = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -91,23 +91,21 @@ pub(crate) fn client(
     Ok(Arc::new(config))
 }
 
-fn add(
-    roots: &mut RootCertStore,
-    file: &mut NamedTempFile,
-    certificates: &[CertificateDer<'_>],
-) -> io::Result<()> {
+/// Adds those that can be read, and their PEM.
+fn add(roots: &mut RootCertStore, pem: &mut String, certificates: &[CertificateDer<'_>]) {
     for certificate in certificates {
         if roots.add(certificate.clone().into_owned()).is_ok() {
             let text = base64::engine::general_purpose::STANDARD.encode(certificate);
-            writeln!(file, "-----BEGIN CERTIFICATE-----")?;
-            for line in text.as_bytes().chunks(64) {
-                file.write_all(line)?;
-                writeln!(file)?;
+            pem.push_str("-----BEGIN CERTIFICATE-----\n");
+            for (place, letter) in text.chars().enumerate() {
+                if place > 0 && place % 64 == 0 {
+                    pem.push('\n');
+                }
+                pem.push(letter);
             }
-            writeln!(file, "-----END CERTIFICATE-----")?;
+            pem.push_str("\n-----END CERTIFICATE-----\n");
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
