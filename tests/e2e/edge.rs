@@ -214,6 +214,28 @@ async fn slow_heads_and_idle_connections_are_closed() {
     );
 }
 
+#[tokio::test]
+async fn what_has_come_of_a_small_answer_is_passed_on_before_the_rest() {
+    let a = Upstream::start("a").await.unwrap();
+    let gateway = Gateway::start(&format!(
+        "upstreams: {{ a: \"{}\" }}\n\
+         routes: [ {{ match: \"/*\", forward: {{ members: [a], mode: stream }}, anonymous: true }} ]\n",
+        a.url()
+    ))
+    .await;
+    // Half of it, and nothing more for longer than anybody waits here.
+    a.always(Fault::Stall);
+    let mut client = TcpStream::connect(gateway.address()).await.unwrap();
+    let request = b"GET /bytes/64 HTTP/1.1\r\nhost: h\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let half = |text: &str| {
+        let body = text.split_once("\r\n\r\n").map(|(_, body)| body.len());
+        body == Some(32)
+    };
+    let seen = read_until(&mut client, PATIENCE, half).await;
+    assert!(half(&seen), "{seen}");
+}
+
 /// Bytes that the system holds for a client's connection and that did not arrive yet, by its table of connections.
 fn held(gateway: SocketAddr, client: SocketAddr) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();

@@ -29,7 +29,7 @@ const RECORD: usize = 16 << 10;
 /// Bytes that wait for what is written next, or for a flush: about a packet. A head is sent together with what follows.
 const TOGETHER: usize = 1_460;
 
-/// A TCP connection. What is written leaves when it is flushed, or when there is much of it.
+/// A TCP connection. What is written leaves when it is flushed, when there is much of it, or when it is read from.
 #[derive(Debug)]
 pub(super) struct Socket {
     tcp: TcpStream,
@@ -117,6 +117,10 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Whoever waits for the client has nothing more to say now. An error is told to the next that writes.
+        if !self.unsent.is_empty() {
+            let _ = self.poll_send(cx, &[]);
+        }
         if !self.read.is_empty() {
             let mut read: &[u8] = &self.read;
             ready!(Pin::new(&mut read).poll_read(cx, into))?;
@@ -270,6 +274,15 @@ mod tests {
         client.read_to_end(&mut rest).await.unwrap();
         assert_eq!(rest, b"tail");
         let (mut socket, mut client) = pair().await;
+        socket.write_all(b"asked").await.unwrap();
+        let mut nothing = [0; 8];
+        let answered = async {
+            client.read_exact(&mut nothing[..5]).await.unwrap();
+            client.write_all(b"answered").await.unwrap();
+        };
+        let mut heard = [0; 8];
+        let (read, ()) = tokio::join!(socket.read_exact(&mut heard), answered);
+        assert_eq!((read.unwrap(), &heard), (8, b"answered"));
         socket.write_all(b"begun").await.unwrap();
         drop(socket);
         client.read_to_end(&mut rest).await.unwrap();
