@@ -1,4 +1,4 @@
-//! nginx, one process. Bodies pass as they come, so that files are not compared with memory; streams of events are not
+//! nginx. Bodies pass as they come, so that files are not compared with memory; streams of events are not
 //! buffered.
 
 use std::fmt::Write as _;
@@ -8,8 +8,16 @@ use crate::load::BEARER;
 
 pub(super) fn configuration(wanted: &Wanted<'_>, features: bool) -> String {
     let Wanted {
-        address, upstream, ..
+        address,
+        upstream,
+        threads,
+        ..
     } = wanted;
+    // A single worker needs no other process to look after it. Where there are several, they may read what they are given.
+    let processes = match threads {
+        1 => "master_process off".to_owned(),
+        _ => format!("worker_processes {threads}; user root root"),
+    };
     let (listen, tls) = match wanted.tls {
         None => ("", String::new()),
         Some(tls) => (
@@ -48,7 +56,7 @@ pub(super) fn configuration(wanted: &Wanted<'_>, features: bool) -> String {
         let _ = writeln!(locations, "location / {{ {pass} }}");
     }
     format!(
-        "daemon off; worker_processes 1; master_process off; pid nginx.pid; error_log stderr crit;\n\
+        "daemon off; {processes}; pid nginx.pid; error_log stderr crit;\n\
          events {{ worker_connections {}; }}\n\
          http {{ client_max_body_size 0; keepalive_requests 1000000000; keepalive_timeout 300s;\n\
          proxy_request_buffering off; proxy_max_temp_file_size 0; proxy_http_version 1.1; proxy_set_header Connection \"\";\n\

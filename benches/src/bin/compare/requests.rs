@@ -134,10 +134,6 @@ impl Requests {
         if self.post.is_some_and(|length| length > KEPT) {
             contenders.retain(|contender| contender.kind != Kind::Exchange);
         }
-        if self.threads > 1 {
-            // Its workers are processes, and the time of one of them says nothing.
-            contenders.retain(|contender| contender.kind != Kind::Nginx);
-        }
         let request = self.request(bench);
         let mut running = Running::default();
         let subjects = bench.subjects(
