@@ -26,7 +26,7 @@ use crate::edge::front::Front;
 const PAUSE: Duration = Duration::from_millis(100);
 
 thread_local! {
-    /// Which of the workers this thread is; zero for none of them.
+    /// Number of the worker that this thread is.
     static WORKER: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -38,7 +38,7 @@ struct Worker {
     runtime: Handle,
     /// Connections that it has.
     open: Arc<AtomicUsize>,
-    /// Dropped, it ends the thread; nothing where the runtime is whoever's this is.
+    /// Dropped, it ends the thread; none where the runtime is the caller's own.
     alive: Option<oneshot::Sender<()>>,
 }
 
@@ -110,7 +110,7 @@ impl Workers {
     }
 }
 
-/// Which of the workers this is called on; zero for none of them.
+/// Number of the worker that this is called on; zero outside of them.
 pub(crate) fn worker() -> usize {
     WORKER.get()
 }
