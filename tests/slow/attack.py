@@ -17,6 +17,8 @@ HELD = 10
 # Others' p99 is less than so many times what it was without the attack.
 SLOWER = 2
 TRIES = 3
+# Seconds for which it is looked how long others wait without an attack.
+ALONE = 10
 # name, slowhttptest's options, whether the gateway must close every connection by itself
 ATTACKS = [
     ("heads that never end", ["-H", "-i", "2", "-u", f"http://{ADDRESS}/x"], True),
@@ -69,7 +71,7 @@ def p99(times):
 
 def attack(options, closes):
     """What one attack came to, in words, and whether that is good."""
-    before = p99(watch(5, threading.Event()))
+    before = p99(watch(ALONE, threading.Event()))
     over, times, counts = threading.Event(), [], []
     others = [
         threading.Thread(target=lambda: times.extend(watch(120, over))),
