@@ -67,10 +67,7 @@ pub(super) fn run(arguments: Arguments) -> io::Result<ExitCode> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let workers = match threads.get() {
-            1 => Workers::here(),
-            _ => Workers::start(threads)?,
-        };
+        let workers = Workers::start(threads)?;
         serve(loaded.checked, origin, predecessor, workers, style).await
     })
 }

@@ -94,10 +94,7 @@ impl Door {
         if !trusted.is_empty() && !trusted.iter().any(|network| network.contains(peer)) {
             return Err(Refused::Stranger(peer));
         }
-        socket.read_ahead(true);
-        let announced = announced::read(socket).await?;
-        socket.read_ahead(false);
-        let Some(client) = announced else {
+        let Some(client) = announced::read(socket).await? else {
             return Ok(peer);
         };
         let client = SocketAddr::new(client.ip().to_canonical(), client.port());
@@ -106,10 +103,8 @@ impl Door {
     }
 
     /// Shakes hands. The connection's guard limits the time.
-    pub(super) async fn secure(&self, mut socket: Socket) -> Result<Stream, Refused> {
+    pub(super) async fn secure(&self, socket: Socket) -> Result<Stream, Refused> {
         let acceptor = self.tls.load_full().ok_or(Refused::Unready)?;
-        // rustls asks for four kilobytes at a time.
-        socket.read_ahead(true);
         let stream = handshake_with_callback(&acceptor, socket, &Keep).await?;
         Ok(Box::new(stream))
     }

@@ -24,8 +24,8 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Bytes that are read at once where whoever reads asks for few: about a record of TLS.
-const RECORD: usize = 16 << 10;
+/// Bytes that are read at once, however few whoever reads asks for: about a record of TLS, which rustls takes in four pieces.
+const AT_ONCE: usize = 16 << 10;
 /// Bytes that wait for what is written next, or for a flush: about a packet. A head is sent together with what follows.
 const TOGETHER: usize = 1_460;
 
@@ -35,8 +35,6 @@ pub(super) struct Socket {
     tcp: TcpStream,
     /// Read, and not yet taken.
     read: BytesMut,
-    /// More is read at once than is asked for.
-    ahead: bool,
     /// Written, and not yet sent.
     unsent: BytesMut,
     digest: Arc<SocketDigest>,
@@ -48,15 +46,9 @@ impl Socket {
         Self {
             tcp,
             read: BytesMut::new(),
-            ahead: false,
             unsent: BytesMut::new(),
             digest,
         }
-    }
-
-    /// Reads more than is asked for, or stops doing so; what has been read already stays.
-    pub(super) fn read_ahead(&mut self, ahead: bool) {
-        self.ahead = ahead;
     }
 
     /// Puts back what was read, to be read again first.
@@ -132,10 +124,10 @@ impl AsyncRead for Socket {
             }
             return Poll::Ready(Ok(()));
         }
-        if !self.ahead || into.remaining() >= RECORD {
+        if into.remaining() >= AT_ONCE {
             return Pin::new(&mut self.tcp).poll_read(cx, into);
         }
-        let mut space = [MaybeUninit::uninit(); RECORD];
+        let mut space = [MaybeUninit::uninit(); AT_ONCE];
         let mut read = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.tcp).poll_read(cx, &mut read))?;
         let length = read.filled().len().min(into.remaining());
@@ -332,11 +324,9 @@ mod tests {
     async fn what_was_read_ahead_or_put_back_comes_first() {
         let (mut socket, mut client) = pair().await;
         client.write_all(b"0123456789").await.unwrap();
-        socket.read_ahead(true);
         let mut three = [0; 3];
         socket.read_exact(&mut three).await.unwrap();
         assert_eq!((&three, &socket.read[..]), (b"012", &b"3456789"[..]));
-        socket.read_ahead(false);
         socket.put_back(&three);
         client.write_all(b"rest").await.unwrap();
         drop(client);

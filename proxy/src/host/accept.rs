@@ -1,7 +1,6 @@
 //! Accepts connections, and gives each to the thread that has the fewest.
 
 use std::{
-    cell::Cell,
     io,
     net::SocketAddr,
     num::NonZeroUsize,
@@ -20,15 +19,10 @@ use tokio::{
     sync::oneshot,
 };
 
-use crate::edge::front::Front;
+use crate::{edge::front::Front, serve::home};
 
 /// How long nothing is accepted when the system gives no connection, for want of open files for example.
 const PAUSE: Duration = Duration::from_millis(100);
-
-thread_local! {
-    /// Number of the worker that this thread is.
-    static WORKER: Cell<usize> = const { Cell::new(0) };
-}
 
 /// The threads that serve connections, each with a runtime of its own. A connection stays where it was put, and so does what
 /// its requests start: no thread takes work from another. Dropping this ends them.
@@ -39,41 +33,43 @@ struct Worker {
     /// Connections that it has.
     open: Arc<AtomicUsize>,
     /// Dropped, it ends the thread; none where the runtime is the caller's own.
-    alive: Option<oneshot::Sender<()>>,
+    _alive: Option<oneshot::Sender<()>>,
 }
 
 impl Workers {
     /// The runtime that this is called on, with no thread beside it.
-    ///
-    /// # Panics
-    ///
-    /// When there is none.
-    #[must_use]
-    pub fn here() -> Self {
+    pub(super) fn here() -> Self {
         Self(vec![Worker {
             runtime: Handle::current(),
             open: Arc::default(),
-            alive: None,
+            _alive: None,
         }])
     }
 
-    /// Starts so many threads.
+    /// Starts so many threads. A single one is the caller's own.
     ///
     /// # Errors
     ///
     /// When the system gives no thread, or none that can wait for sockets.
+    ///
+    /// # Panics
+    ///
+    /// For a single thread, when it is called outside of a runtime.
     pub fn start(threads: NonZeroUsize) -> io::Result<Self> {
+        if threads == NonZeroUsize::MIN {
+            return Ok(Self::here());
+        }
         let start = |number: usize| {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let (alive, over) = oneshot::channel();
             let worker = Worker {
                 runtime: runtime.handle().clone(),
                 open: Arc::default(),
-                alive: Some(alive),
+                _alive: Some(alive),
             };
             let name = format!("serve-{number}");
             thread::Builder::new().name(name).spawn(move || {
-                WORKER.set(number);
+                home::set(number);
                 let _ = runtime.block_on(over);
                 // What blocks a thread of its own is not waited for.
                 runtime.shutdown_background();
@@ -90,18 +86,12 @@ impl Workers {
     fn give(&self, tcp: TcpStream, peer: SocketAddr, front: &Arc<Front>, stop: &ShutdownWatch) {
         let fewest = self.0.iter().min_by_key(|worker| worker.open.load(Relaxed));
         let Some(worker) = fewest else { return };
-        let open = Open::new(&worker.open);
+        let had = Had::new(&worker.open);
         let (front, stop) = (Arc::clone(front), stop.clone());
-        if worker.alive.is_none() {
-            worker.runtime.spawn(async move {
-                let _open = open;
-                front.connected(tcp, peer, stop).await;
-            });
-            return;
-        }
+        // Its runtime has to be the one that waits for it.
         let moved = tcp.into_std();
         worker.runtime.spawn(async move {
-            let _open = open;
+            let _had = had;
             match moved.and_then(TcpStream::from_std) {
                 Ok(tcp) => front.connected(tcp, peer, stop).await,
                 Err(error) => log::error!("a connection cannot be waited for: {error}"),
@@ -110,22 +100,17 @@ impl Workers {
     }
 }
 
-/// Number of the worker that this is called on; zero outside of them.
-pub(crate) fn worker() -> usize {
-    WORKER.get()
-}
-
 /// A connection that a worker has.
-struct Open(Arc<AtomicUsize>);
+struct Had(Arc<AtomicUsize>);
 
-impl Open {
+impl Had {
     fn new(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Relaxed);
         Self(Arc::clone(count))
     }
 }
 
-impl Drop for Open {
+impl Drop for Had {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
@@ -177,7 +162,7 @@ mod tests {
             let say = say.clone();
             worker.runtime.spawn(async move {
                 let name = thread::current().name().map(ToOwned::to_owned);
-                say.send((super::worker(), name)).unwrap();
+                say.send((home::here(), name)).unwrap();
                 // Held until the runtime is gone.
                 let _say = say;
                 std::future::pending::<()>().await;
@@ -187,7 +172,7 @@ mod tests {
         let mut heard: Vec<_> = said.iter().take(3).collect();
         heard.sort();
         let expected: Vec<_> = (1..=3).map(|n| (n, Some(format!("serve-{n}")))).collect();
-        assert_eq!((heard, super::worker()), (expected, 0));
+        assert_eq!((heard, home::here()), (expected, 0));
         drop(workers);
         assert!(said.recv_timeout(Duration::from_secs(10)).is_err());
     }

@@ -22,7 +22,6 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 use tokio::{sync::watch as signal, task::JoinHandle};
 
-pub(crate) use self::accept::worker;
 pub use self::{
     accept::Workers,
     hand_over::{Gone, Offer, Predecessor, Successor},

@@ -31,12 +31,12 @@ use tower_service::Service;
 
 use super::{
     body::Replay,
+    home,
     http1::{self, Connection},
     http2::{self, Place, Shared},
     resolver::{ResolveError, Resolver},
     trust,
 };
-use crate::host::worker;
 
 /// Idle connections kept for each account.
 const IDLE_CONNECTIONS: usize = 256;
@@ -70,9 +70,17 @@ struct Inner {
 /// Connections that wait for a request, the longest idle first.
 #[derive(Default)]
 struct Idle {
-    links: VecDeque<(Link, Instant)>,
+    links: VecDeque<Resting>,
     /// Somebody closes those that wait too long.
     swept: bool,
+}
+
+/// A connection that waits.
+struct Resting {
+    link: Link,
+    since: Instant,
+    /// The runtime that waits for it.
+    home: usize,
 }
 
 /// What a client needs to know; clients with equal settings can stand for each other across reloads.
@@ -321,17 +329,19 @@ impl Client {
 
     /// An idle connection that still seems good, rather one of this thread's.
     fn take(&self) -> Option<Link> {
-        let here = worker();
+        let here = home::here();
         loop {
-            let (mut link, since) = {
+            let Resting {
+                mut link,
+                since,
+                home,
+            } = {
                 let links = &mut self.0.idle.lock().links;
-                let own = links.iter().rposition(|(link, _)| link.home() == here);
+                let own = links.iter().rposition(|resting| resting.home == here);
                 links.remove(own.or(links.len().checked_sub(1))?)?
             };
-            if since.elapsed() >= self.0.keep_alive || !link.is_free() {
-                continue;
-            }
-            if link.home() == here || link.move_here().is_ok() {
+            let is_good = since.elapsed() < self.0.keep_alive && link.is_free();
+            if is_good && (home == here || link.move_here().is_ok()) {
                 return Some(link);
             }
         }
@@ -347,7 +357,12 @@ impl Client {
         if idle.links.len() >= IDLE_CONNECTIONS {
             return;
         }
-        idle.links.push_back((link, Instant::now()));
+        idle.links.push_back(Resting {
+            link,
+            since: Instant::now(),
+            // Whoever used it has opened it, or moved it.
+            home: home::here(),
+        });
         self.sweep_later(&mut idle);
     }
 
@@ -367,8 +382,8 @@ async fn sweep(client: Weak<Inner>, keep_alive: Duration) {
             return;
         };
         let mut idle = client.idle.lock();
-        while let Some((_, since)) = idle.links.front()
-            && since.elapsed() >= keep_alive
+        while let Some(resting) = idle.links.front()
+            && resting.since.elapsed() >= keep_alive
         {
             idle.links.pop_front();
         }

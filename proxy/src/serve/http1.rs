@@ -31,7 +31,6 @@ use super::{
     client::INTERIM,
     framing::{self, Decoded, Decoder, Framing},
 };
-use crate::host::worker;
 
 /// Bytes that are read at once at first, and at most: as many as come.
 const READ: (usize, usize) = (8 * 1024, 512 * 1024);
@@ -65,8 +64,6 @@ pub(super) struct Connection {
     answer: Decoder,
     /// It may serve another request.
     stays: bool,
-    /// The worker whose runtime waits for the socket.
-    home: usize,
 }
 
 /// A request on its way out.
@@ -116,16 +113,10 @@ impl Connection {
             ahead: READ.0,
             answer: Decoder::Over,
             stays: true,
-            home: worker(),
         }
     }
 
-    /// The worker whose runtime waits for the socket.
-    pub(super) fn home(&self) -> usize {
-        self.home
-    }
-
-    /// Has the runtime of this worker wait for the socket from here on: what another's wakes comes late.
+    /// Has the current runtime wait for the socket from here on: what another's wakes comes late.
     pub(super) fn move_here(&mut self) -> io::Result<()> {
         let tcp = match &mut self.socket {
             Socket::Plain(tcp) => tcp,
@@ -133,7 +124,6 @@ impl Connection {
         };
         let copy = tcp.as_fd().try_clone_to_owned()?;
         *tcp = TcpStream::from_std(copy.into())?;
-        self.home = worker();
         Ok(())
     }
 

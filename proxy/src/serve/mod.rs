@@ -10,6 +10,7 @@ pub(crate) mod composing;
 pub mod compositions;
 pub(crate) mod exchange;
 pub(crate) mod framing;
+pub(crate) mod home;
 mod http1;
 mod http2;
 pub(crate) mod live;
