@@ -1,6 +1,6 @@
 //! One mistake: a code that never changes, a sentence, a place, a next step; and all of them, rendered.
 
-use std::{fmt, fmt::Write as _, sync::Arc};
+use std::{collections::HashMap, fmt, fmt::Write as _, sync::Arc};
 
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
@@ -18,7 +18,7 @@ use crate::{
 const SHOWN: usize = 100;
 /// Mistakes that get a "did you mean", which has to look at every name known.
 const SUGGESTED: usize = 100;
-/// Names that are listed when none is near.
+/// Names that are listed when none is near, and places of a warning after its first.
 const LISTED: usize = 16;
 /// Longest line of an excerpt, in bytes; of a longer one only the part around the mistake is shown.
 const WIDEST: usize = 160;
@@ -137,6 +137,18 @@ fn shortened(message: String) -> String {
     format!("{start} […] {end}")
 }
 
+/// Diagnostics that are shown as one.
+struct Group<'a> {
+    first: &'a Diagnostic,
+    others: Vec<&'a Diagnostic>,
+}
+
+impl Group<'_> {
+    fn len(&self) -> usize {
+        1 + self.others.len()
+    }
+}
+
 /// Everything that was found in a configuration, in the order of the files.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -205,7 +217,7 @@ impl Report {
         }
     }
 
-    /// For a person: excerpt, place, code and next step of each.
+    /// For a person: excerpt, place, code and next step of each. Warnings that say the same are one, with all places.
     pub fn text(&self, colour: bool) -> String {
         let theme = if colour {
             GraphicalTheme::unicode()
@@ -215,23 +227,69 @@ impl Report {
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_width(100)
             .with_links(false);
+        let groups = self.groups();
         let mut text = String::new();
-        for diagnostic in self.diagnostics.iter().take(SHOWN) {
+        for group in groups.iter().take(SHOWN) {
             let excerpt = self
                 .sources
-                .get(diagnostic.at.source)
-                .map(|source| Excerpt::new(source, diagnostic.at));
+                .get(group.first.at.source)
+                .map(|source| Excerpt::new(source, group.first.at));
             let shown = Shown {
-                diagnostic,
+                diagnostic: group.first,
                 excerpt,
             };
             let _ = handler.render_report(&mut text, &shown);
+            text.push_str(&self.also(group));
             text.push('\n');
         }
-        if let more @ 1.. = self.diagnostics.len().saturating_sub(SHOWN) {
+        let more: usize = groups.iter().skip(SHOWN).map(Group::len).sum();
+        if more > 0 {
             let _ = writeln!(text, "and {more} more; `--json` prints them all\n");
         }
         text
+    }
+
+    /// Every error by itself, and warnings by what they say, in the order of the files.
+    fn groups(&self) -> Vec<Group<'_>> {
+        let mut groups: Vec<Group> = Vec::new();
+        let mut warnings = HashMap::new();
+        for diagnostic in &self.diagnostics {
+            let said = (diagnostic.code, &diagnostic.message, &diagnostic.help);
+            let known = match diagnostic.severity {
+                Severity::Warning => *warnings.entry(said).or_insert(groups.len()),
+                Severity::Error => groups.len(),
+            };
+            match groups.get_mut(known) {
+                Some(group) => group.others.push(diagnostic),
+                None => groups.push(Group {
+                    first: diagnostic,
+                    others: Vec::new(),
+                }),
+            }
+        }
+        groups
+    }
+
+    /// The places of a group after the first, as a line, a file's name once.
+    fn also(&self, group: &Group<'_>) -> String {
+        let mut file = self.location(group.first).file;
+        let mut places = Vec::new();
+        for other in group.others.iter().take(LISTED) {
+            let at = self.location(other);
+            if at.file == file {
+                places.push(format!("{}:{}", at.line, at.column));
+            } else {
+                places.push(at.to_string());
+                file = at.file;
+            }
+        }
+        if let more @ 1.. = group.others.len().saturating_sub(LISTED) {
+            places.push(format!("and {more} more"));
+        }
+        if places.is_empty() {
+            return String::new();
+        }
+        format!("  also at: {}\n", places.join(", "))
     }
 
     /// For a program.
@@ -465,5 +523,92 @@ impl SourceCode for Excerpt<'_> {
             column,
             shown.lines().count(),
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Diagnostic, Report};
+    use crate::{load::Source, place::Span};
+
+    fn source(name: &str, text: &str) -> Source {
+        Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// The place of a word that stands once in a text of one file.
+    fn at(sources: &[Source], source: usize, word: &str) -> Span {
+        let text = &sources[source].text;
+        let offset = text.find(word).unwrap();
+        let before = &text[..offset];
+        let line = before.matches('\n').count();
+        let column = before.len() - before.rfind('\n').map_or(0, |found| found + 1);
+        Span {
+            source,
+            offset,
+            length: word.len(),
+            whole: word.len(),
+            line: u32::try_from(line).unwrap() + 1,
+            column: u32::try_from(column).unwrap() + 1,
+        }
+    }
+
+    #[test]
+    fn what_is_warned_of_in_many_places_is_said_once_with_all_of_them() {
+        let sources = [
+            source("a.yaml", "one: 1\ntwo: 2\nthree: 3\n"),
+            source("b.yaml", "four: 4\nfive: 5\n"),
+        ];
+        let same = |source, word| {
+            Diagnostic::warning("E0604", at(&sources, source, word), "a secret").help("move it")
+        };
+        let other = Diagnostic::warning("E0604", at(&sources, 0, "2"), "a password");
+        let found = vec![
+            same(0, "1"),
+            other,
+            same(0, "3"),
+            same(1, "4"),
+            same(1, "5"),
+        ];
+        let report = Report::new(sources.to_vec(), found);
+        let text = report.text(false);
+        assert_eq!(text.matches("a secret").count(), 1, "{text}");
+        assert_eq!(text.matches("a password").count(), 1, "{text}");
+        assert!(
+            text.contains("help: move it\n  also at: 3:8, b.yaml:1:7, 2:7\n"),
+            "{text}"
+        );
+        assert_eq!(report.json()["diagnostics"].as_array().unwrap().len(), 5);
+    }
+
+    #[test]
+    fn errors_that_say_the_same_are_shown_one_by_one() {
+        let sources = [source("a.yaml", "one: 1\ntwo: 2\n")];
+        let wrong = |word| Diagnostic::error("E0201", at(&sources, 0, word), "not a key");
+        let report = Report::new(sources.to_vec(), vec![wrong("one"), wrong("two")]);
+        assert_eq!(report.text(false).matches("not a key").count(), 2);
+    }
+
+    #[test]
+    fn beyond_what_anyone_reads_all_are_counted() {
+        let text: String = (0..300).map(|line| format!("w{line:03}\n")).collect();
+        let sources = [source("a.yaml", &text)];
+        let found = (0..300)
+            .map(|line| {
+                let at = at(&sources, 0, &format!("w{line:03}"));
+                match line % 2 {
+                    0 => Diagnostic::warning("E0604", at, "a secret"),
+                    _ => Diagnostic::error("E0201", at, "not a key"),
+                }
+            })
+            .collect();
+        let text = Report::new(sources.to_vec(), found).text(false);
+        assert!(text.contains(", and 133 more\n"), "{text}");
+        assert!(
+            text.contains("and 51 more; `--json` prints them all"),
+            "{text}"
+        );
     }
 }
