@@ -22,11 +22,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    capability::{self, Reading, query_fields},
     context::{self, Context},
     gateway::{Admitted, Gateway, Unread, expect_continue, refuse, too_large},
     headers,
     problem::{Kind, Problem},
+    reading::{Reading, bad, blob_of, blob_of_file, content_type, query_fields},
     strict,
     text::Text,
     write,
@@ -250,7 +250,6 @@ impl Gateway {
         let captures = Captures::of(&route.pattern, &cx.path);
         let mut fields = Map::new();
         let mut blobs = Vec::new();
-        let bad = |why: String| Unread::Problem(Problem::new(400, Kind::BadInput, why));
         for input in &plan.inputs {
             let text = match &input.from {
                 From::Query => {
@@ -267,7 +266,7 @@ impl Gateway {
                             percent_encoding::percent_decode_str(value)
                                 .decode_utf8()
                                 .map(std::borrow::Cow::into_owned)
-                                .map_err(|_| bad(format!("`{}` is not UTF-8", input.name)))
+                                .map_err(|_| bad(400, format!("`{}` is not UTF-8", input.name)))
                         })
                         .transpose()?
                 }
@@ -276,7 +275,7 @@ impl Gateway {
                     .get(name)
                     .map(|value| {
                         let text = value.to_str().map(str::to_owned);
-                        text.map_err(|_| bad(format!("header `{name}` is not plain text")))
+                        text.map_err(|_| bad(400, format!("header `{name}` is not plain text")))
                     })
                     .transpose()?,
                 From::Field | From::Part | From::Body => None,
@@ -305,7 +304,7 @@ impl Gateway {
         }
         let slot = plan
             .accept(fields, blobs)
-            .map_err(|error| bad(error.to_string()))?;
+            .map_err(|error| bad(400, error.to_string()))?;
         Ok((slot, print))
     }
 }
@@ -344,12 +343,11 @@ async fn body(
     fields: &mut Map<String, Value>,
     blobs: &mut Vec<(String, Blob)>,
 ) -> Result<(), Unread> {
-    let bad = |status, why: String| Unread::Problem(Problem::new(status, Kind::BadInput, why));
     let in_body = |from: &From| matches!(from, From::Field | From::Part | From::Body);
     if !admitted.has_body || !plan.inputs.iter().any(|input| in_body(&input.from)) {
         return Ok(());
     }
-    let media_type = capability::content_type(&session.req_header().headers);
+    let media_type = content_type(&session.req_header().headers);
     if let Some(whole) = plan.inputs.iter().find(|input| input.from == From::Body) {
         let shape = match &whole.shape {
             Shape::Optional(shape) => shape,
@@ -359,15 +357,15 @@ async fn body(
             let kept = reading.kept(session).await?;
             blobs.push((
                 whole.name.clone(),
-                capability::blob_of(kept, &whole.name, media_type).await?,
+                blob_of(kept, &whole.name, media_type).await?,
             ));
             return Ok(());
         }
         let bytes = reading.json(session).await?;
         let value = match shape {
             Shape::Text(_) => {
-                let text = std::str::from_utf8(&bytes)
-                    .map_err(|_| bad(400, "the body is not UTF-8".to_owned()))?;
+                let text =
+                    std::str::from_utf8(&bytes).map_err(|_| bad(400, "the body is not UTF-8"))?;
                 Value::from(text)
             }
             _ => strict::value(&bytes)
@@ -408,7 +406,7 @@ async fn body(
             if blobs.iter().any(|(known, _)| *known == name) {
                 return Err(bad(400, format!("`{name}` is given twice")));
             }
-            blobs.push((name, capability::blob_of_file(file).await?));
+            blobs.push((name, blob_of_file(file).await?));
         }
         return Ok(());
     }
@@ -429,7 +427,7 @@ async fn body(
         // What `curl -d` says of JSON.
         || media_type == "application/x-www-form-urlencoded";
     if !is_json {
-        return Err(bad(415, "send JSON, as `application/json`".to_owned()));
+        return Err(bad(415, "send JSON, as `application/json`"));
     }
     let bytes = reading.json(session).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -438,7 +436,7 @@ async fn body(
     let value =
         strict::value(&bytes).map_err(|why| bad(400, format!("the body is not JSON: {why}")))?;
     let Value::Object(members) = value else {
-        return Err(bad(400, "the body is not a JSON object".to_owned()));
+        return Err(bad(400, "the body is not a JSON object"));
     };
     for (name, value) in members {
         let input = plan

@@ -30,6 +30,7 @@ use super::{
     document::document,
     headers::{self, Block as _},
     problem::{Kind, Problem},
+    render,
     trace::{TRACEPARENT, Trace},
     upgrade::{self, Upgrade},
     upload::Upload,
@@ -378,7 +379,7 @@ impl Gateway {
         };
         let first = served.iter().flatten().next();
         cx.served_by = first.map(|answered| Arc::clone(&answered.account));
-        match capability::write(&asked, &served) {
+        match render::write(&asked, &served) {
             Ok(written) => {
                 let cache = serve.cache.map(|_| if cached { "hit" } else { "miss" });
                 write::capability(session, cx, written, cache).await?;

@@ -21,6 +21,8 @@ mod http2;
 pub(crate) mod limit;
 pub(crate) mod pipeline;
 pub(crate) mod problem;
+mod reading;
+pub(crate) mod render;
 pub(crate) mod shared;
 mod socket;
 pub(crate) mod strict;

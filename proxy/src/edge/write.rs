@@ -13,13 +13,13 @@ use pingora_core::{Error, ErrorType, Result, protocols::http::ServerSession as S
 use pingora_http::ResponseHeader;
 
 use super::{
-    capability::Written,
     composition::Told,
     context::Context,
     gateway::{Unread, is_grpc},
     headers,
     limit::whole_seconds,
     problem::{MEDIA_TYPE, Problem},
+    render::Written,
     upload::Upload,
 };
 use crate::{
