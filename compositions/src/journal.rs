@@ -61,7 +61,7 @@ pub struct Open {
     pub tries: u32,
 }
 
-/// The journal cannot be written or read: no effect may happen.
+/// The journal cannot be written or read: no effect may happen. Whoever keeps the journal tells its operator why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the journal cannot be used: {0}")]
 pub struct JournalError(pub String);

@@ -11,6 +11,7 @@ use isobar_sandbox::{
 };
 use isobar_tests::{HEAD, Seen, see};
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
 use crate::{
     effects::Shop,
@@ -24,7 +25,7 @@ pub(crate) struct Stand {
     sandbox: Sandbox,
     host: Host,
     client: reqwest::Client,
-    _state: tempfile::TempDir,
+    state: tempfile::TempDir,
 }
 
 impl Stand {
@@ -79,8 +80,22 @@ impl Stand {
             sandbox,
             host,
             client: reqwest::Client::new(),
-            _state: state,
+            state,
         }
+    }
+
+    /// Makes the disk look full to whoever adds to this table of the store, without a word to the gateway.
+    async fn fill(&self, table: &str) {
+        let options = SqliteConnectOptions::new().filename(self.state.path().join("isobar.db"));
+        let mut store = options.connect().await.unwrap();
+        let trigger = format!(
+            "CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'the disk is full'); END"
+        );
+        sqlx::query(AssertSqlSafe(trigger))
+            .execute(&mut store)
+            .await
+            .unwrap();
+        store.close().await.unwrap();
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -322,6 +337,56 @@ async fn an_order_is_done_whole_or_taken_back_whole() {
     assert!(
         undone[0].contains("/payments/") && undone[1].contains("/holds/"),
         "{undone:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_done_that_the_store_cannot_record() {
+    for (table, keyed) in [("effects", false), ("effects", true), ("answers", true)] {
+        let shop = Shop::start().await;
+        let stand = Stand::of(&[&order(&shop)]).await;
+        let ask = || {
+            let request = stand.request("/v1/orders", &json!({ "sku": "a" }));
+            if keyed {
+                request.header("Idempotency-Key", "k1")
+            } else {
+                request
+            }
+        };
+        stand.json("/v1/orders", &json!({ "sku": "a" })).await;
+        let before = shop.log();
+        stand.fill(table).await;
+        let seen = see(ask()).await;
+        let problem = seen.json();
+        assert_eq!(
+            (seen.status, &problem["type"]),
+            (503, &json!("urn:isobar:problem:store-unavailable")),
+            "{problem}"
+        );
+        assert!(!seen.text().contains("the disk is full"), "{problem}");
+        assert_eq!(shop.log(), before, "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_run_has_the_problem_of_its_step() {
+    let slow = "composition: slow
+expose: POST /v1/slow
+deadline: 100ms
+input: { text: string }
+steps: { mood: { use: text.sentiment, with: { text: $.input.text } } }
+output: { mood: $.mood.label }
+";
+    let stand = Stand::of(&[slow]).await;
+    let input = json!({ "text": "I like it." });
+    let late = |vendor: &str| Rule::at(vendor, Fault::Delay(Duration::from_secs(5)));
+    stand.sandbox.faults().set([late("azure"), late("google")]);
+    let seen = stand.json("/v1/slow", &input).await;
+    let problem = seen.json();
+    assert_eq!(
+        (seen.status, &problem["type"]),
+        (504, &json!("urn:isobar:problem:vendor-timeout")),
+        "{problem}"
     );
 }
 

@@ -155,12 +155,8 @@ impl Scope<'_> {
             None | Some(Value::Null) => Vec::new(),
             Some(_) => {
                 let why = "`each` is not given a list".to_owned();
-                return Err(StepFailed::of(
-                    &step.name,
-                    blame(&each.items),
-                    "bad-input",
-                    why,
-                ));
+                let (status, kind) = blame(&each.items);
+                return Err(StepFailed::of(&step.name, status, kind, why));
             }
         };
         if items.len() > each.most as usize {
@@ -265,9 +261,10 @@ impl Scope<'_> {
             journal
                 .begin(&effect.entry, effect.call.as_ref())
                 .await
-                .map_err(|error| {
-                    let mut failed =
-                        StepFailed::of(&one.step.name, 503, "journal", error.to_string());
+                .map_err(|_| {
+                    // What is wrong with a disk is not for the client; the journal tells its operator.
+                    let why = "its effect cannot be recorded, so it may not happen".to_owned();
+                    let mut failed = StepFailed::of(&one.step.name, 503, "store-unavailable", why);
                     failed.passing = true;
                     failed
                 })?;
@@ -595,13 +592,13 @@ fn header(
     })
 }
 
-/// Status for a value of the wrong kind: 400 where the caller gave it, 502 where a vendor did.
-fn blame(given: &Given) -> u16 {
+/// Status and problem for a value of the wrong kind: the caller's where the caller gave it, a vendor's where a vendor did.
+fn blame(given: &Given) -> (u16, &'static str) {
     match given {
         Given::Reference(Reference {
             root: Root::Input, ..
-        }) => 400,
-        _ => 502,
+        }) => (400, "bad-input"),
+        _ => (502, "vendor-broken"),
     }
 }
 
@@ -702,12 +699,13 @@ fn read_answer(http: &Http, step: &Step, called: HttpCalled, wanted: &Wanted) ->
     if !status.is_success() && !http.accept.contains(&status.as_u16()) {
         let refused =
             status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE;
-        let mut failed = StepFailed::of(
-            &step.name,
-            if refused { 503 } else { 502 },
-            "vendor-broken",
-            format!("the answer was {status}"),
-        );
+        let (told, kind) = if refused {
+            (503, "no-account-available")
+        } else {
+            (502, "vendor-broken")
+        };
+        let why = format!("the answer was {status}");
+        let mut failed = StepFailed::of(&step.name, told, kind, why);
         failed.passing = refused || status.is_server_error();
         failed.outcome_unknown =
             status.is_server_error() && !refused && step.effect != Repeats::Read;

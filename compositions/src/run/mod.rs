@@ -146,15 +146,15 @@ impl Engine<'_> {
         match &mut result {
             Ok(_) => {
                 if let (Some(journal), false) = (self.journal, effects.is_empty())
-                    && let Err(error) = journal.kept(ask.id).await
+                    && journal.kept(ask.id).await.is_err()
                 {
                     // What the journal still says is open would be taken back at the next start.
                     undone = undo::all(self, plan, effects).await;
                     result = Err(RunFailed {
                         step: None,
                         status: 503,
-                        kind: "journal",
-                        reason: error.to_string(),
+                        kind: "store-unavailable",
+                        reason: "that the run ended well cannot be recorded".to_owned(),
                         retry_after: None,
                         outcome_unknown: false,
                     });
@@ -512,7 +512,7 @@ impl<'a> Scope<'a> {
         RunFailed {
             step: None,
             status: 504,
-            kind: "deadline",
+            kind: "vendor-timeout",
             reason: format!("time was over while {} had not ended", open.join(", ")),
             retry_after: None,
             outcome_unknown: false,

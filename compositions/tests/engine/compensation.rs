@@ -139,7 +139,8 @@ async fn no_effect_happens_that_the_journal_did_not_take() {
         ..Book::default()
     };
     let ran = run_with(&stage, Some(&book), &plan(&[ORDER]), json!({ "sku": "s" })).await;
-    assert_eq!(ran.result.unwrap_err().status, 503);
+    let failed = ran.result.unwrap_err();
+    assert_eq!((failed.status, failed.kind), (503, "store-unavailable"));
     assert!(stage.calls().is_empty());
 }
 

@@ -265,6 +265,6 @@ output: { label: $.mood.label }
     let ran = run(&stage, &plan(&[text]), json!({ "text": "Hi" })).await;
     assert!(began.elapsed() < Duration::from_secs(2));
     let failed = ran.result.unwrap_err();
-    assert_eq!((failed.status, failed.kind), (504, "deadline"));
+    assert_eq!((failed.status, failed.kind), (504, "vendor-timeout"));
     assert!(failed.reason.contains("`mood`"), "{}", failed.reason);
 }

@@ -84,7 +84,8 @@ impl Gateway {
                 Err(error) => {
                     log::error!("{error}");
                     let why = "the store of effects cannot be used, so none may happen";
-                    return refuse(session, cx, Problem::new(503, Kind::Overloaded, why)).await;
+                    return refuse(session, cx, Problem::new(503, Kind::StoreUnavailable, why))
+                        .await;
                 }
             }
         } else {
@@ -116,7 +117,8 @@ impl Gateway {
                 Err(error) => {
                     log::error!("{error}");
                     let why = "the store of answers cannot be used";
-                    return refuse(session, cx, Problem::new(503, Kind::Overloaded, why)).await;
+                    return refuse(session, cx, Problem::new(503, Kind::StoreUnavailable, why))
+                        .await;
                 }
             }
         }
@@ -677,15 +679,10 @@ fn hundredths(number: f64) -> u64 {
 
 /// A failed run as the client sees it.
 fn problem(failed: RunFailed, undone: &[isobar_compositions::run::Undone]) -> Problem {
-    let kind = match failed.status {
-        _ if failed.outcome_unknown => Kind::OutcomeUnknown,
-        _ if failed.kind == "expression" => Kind::Expression,
-        400 => Kind::BadInput,
-        413..=422 => Kind::Unsupported,
-        502 => Kind::VendorBroken,
-        503 => Kind::NoAccount,
-        504 => Kind::VendorTimeout,
-        _ => Kind::Internal,
+    let kind = if failed.outcome_unknown {
+        Kind::OutcomeUnknown
+    } else {
+        Kind::named(failed.kind).unwrap_or(Kind::Internal)
     };
     let mut detail = failed.reason;
     for undone in undone {

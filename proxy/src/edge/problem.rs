@@ -56,9 +56,43 @@ pub(crate) enum Kind {
     KeysUnavailable,
     /// Nothing is kept, and the client wants nothing else.
     NotCached,
+    /// What has to be recorded cannot be.
+    StoreUnavailable,
 }
 
 impl Kind {
+    /// All of them.
+    const ALL: [Self; 23] = [
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NoRoute,
+        Self::MethodNotAllowed,
+        Self::TooLarge,
+        Self::HeadTooLarge,
+        Self::RateLimited,
+        Self::NoAccount,
+        Self::VendorBroken,
+        Self::VendorTimeout,
+        Self::OutcomeUnknown,
+        Self::Overloaded,
+        Self::ClientTooSlow,
+        Self::Internal,
+        Self::BadInput,
+        Self::Unsupported,
+        Self::Expression,
+        Self::Running,
+        Self::KeyReused,
+        Self::KeysUnavailable,
+        Self::NotCached,
+        Self::StoreUnavailable,
+    ];
+
+    /// The kind of this name, which the engine of compositions passes on.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The last part of the problem's `type`; stable.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -84,6 +118,7 @@ impl Kind {
             Self::KeyReused => "key-reused",
             Self::KeysUnavailable => "keys-unavailable",
             Self::NotCached => "not-cached",
+            Self::StoreUnavailable => "store-unavailable",
         }
     }
 
@@ -114,7 +149,8 @@ impl Kind {
             | Self::VendorBroken
             | Self::Overloaded
             | Self::KeysUnavailable
-            | Self::NotCached => 14,
+            | Self::NotCached
+            | Self::StoreUnavailable => 14,
             // UNAUTHENTICATED
             Self::Unauthenticated => 16,
         }
@@ -144,6 +180,7 @@ impl Kind {
             Self::KeyReused => "This key was used with another request",
             Self::KeysUnavailable => "The token cannot be checked now",
             Self::NotCached => "No answer is kept",
+            Self::StoreUnavailable => "What the request does cannot be recorded now",
         }
     }
 }
@@ -225,5 +262,25 @@ impl Problem {
             attempts,
         };
         serde_json::to_vec(&document).map_or_else(|_| Bytes::from_static(b"{}"), Bytes::from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn every_problem_of_the_guide_is_found_by_its_name() {
+        let page = include_str!("../../../docs/guide/failover.md");
+        let (_, table) = page.split_once("| status | type |").unwrap();
+        let (table, _) = table.split_once("\n\n").unwrap();
+        let mut found = 0;
+        for row in table.lines().skip(2) {
+            let name = row.split('`').nth(1).unwrap();
+            assert_eq!(Kind::named(name).map(Kind::name), Some(name));
+            found += 1;
+        }
+        assert_eq!(found, Kind::ALL.len());
+        assert_eq!(Kind::named("nothing-like-that"), None);
     }
 }

@@ -76,13 +76,22 @@ impl Store {
         .bind(now())
         .execute(&self.pool)
         .await
-        .map_err(|error| JournalError(error.to_string()))?;
+        .map_err(|error| unusable(&error))?;
         if changed.rows_affected() == 1 {
             Ok(())
         } else {
-            Err(JournalError("the record of an effect is gone".to_owned()))
+            let why = "the record of an effect is gone";
+            log::error!("{why}: run {}, step `{}`", entry.run, entry.step);
+            Err(JournalError(why.to_owned()))
         }
     }
+}
+
+/// The engine goes on without a record where it can, and clients are not told what is wrong with a disk: the log is.
+fn unusable(error: &sqlx::Error) -> JournalError {
+    let error = JournalError(error.to_string());
+    log::error!("{error}");
+    error
 }
 
 /// An effect that has not come to its end, as an operator sees it.
@@ -198,7 +207,7 @@ impl Journal for Store {
         .execute(&self.pool)
         .await
         .map(|_| ())
-        .map_err(|error| JournalError(error.to_string()))
+        .map_err(|error| unusable(&error))
     }
 
     async fn done(&self, entry: &Entry, undo: &UndoCall) -> Result<(), JournalError> {
@@ -212,7 +221,7 @@ impl Journal for Store {
             .execute(&self.pool)
             .await
             .map(|_| ())
-            .map_err(|error| JournalError(error.to_string()))
+            .map_err(|error| unusable(&error))
     }
 
     async fn tried(&self, entry: &Entry) -> Result<(), JournalError> {
@@ -225,7 +234,7 @@ impl Journal for Store {
         .execute(&self.pool)
         .await
         .map(|_| ())
-        .map_err(|error| JournalError(error.to_string()))
+        .map_err(|error| unusable(&error))
     }
 
     async fn review(&self, entry: &Entry, why: &str) -> Result<(), JournalError> {
@@ -238,6 +247,6 @@ impl Journal for Store {
             .execute(&self.pool)
             .await
             .map(|_| ())
-            .map_err(|error| JournalError(error.to_string()))
+            .map_err(|error| unusable(&error))
     }
 }
