@@ -11,7 +11,7 @@ use isobar_sandbox::{
 };
 use isobar_tests::{HEAD, Seen, see};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 
 use crate::{
     effects::Shop,
@@ -84,18 +84,23 @@ impl Stand {
         }
     }
 
-    /// Makes the disk look full to whoever adds to this table of the store, without a word to the gateway.
-    async fn fill(&self, table: &str) {
+    /// Changes the store behind the gateway's back.
+    async fn change_store(&self, statement: &'static str) {
         let options = SqliteConnectOptions::new().filename(self.state.path().join("isobar.db"));
         let mut store = options.connect().await.unwrap();
-        let trigger = format!(
-            "CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(FAIL, 'the disk is full'); END"
-        );
-        sqlx::query(AssertSqlSafe(trigger))
-            .execute(&mut store)
-            .await
-            .unwrap();
+        sqlx::query(statement).execute(&mut store).await.unwrap();
         store.close().await.unwrap();
+    }
+
+    /// A metric without labels, from the admin port.
+    async fn metric(&self, name: &str) -> u64 {
+        let page = format!("http://{}/metrics", self.host.admin().unwrap());
+        let text = reqwest::get(page).await.unwrap().text().await.unwrap();
+        let value = text.lines().find_map(|line| {
+            let (known, value) = line.split_once(' ')?;
+            (known == name).then_some(value)
+        });
+        value.expect("the metric is there").parse().unwrap()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -306,6 +311,15 @@ output: {{ hold: $.held.body.id, told: $.told.status }}
     )
 }
 
+/// The order at this shop, on a gateway with an admin port.
+async fn administered(shop: &Shop) -> Stand {
+    let source = Source {
+        name: "test.yaml".to_owned(),
+        text: order(shop),
+    };
+    Stand::with(&["azure"], "admin: 127.0.0.1:0\n", vec![source]).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_done_whole_or_taken_back_whole() {
     let shop = Shop::start().await;
@@ -342,30 +356,57 @@ async fn an_order_is_done_whole_or_taken_back_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_that_the_store_cannot_record() {
-    for (table, keyed) in [("effects", false), ("effects", true), ("answers", true)] {
+    let no_effects =
+        "CREATE TRIGGER full BEFORE INSERT ON effects BEGIN SELECT RAISE(FAIL, 'no room'); END";
+    let no_answers =
+        "CREATE TRIGGER full BEFORE INSERT ON answers BEGIN SELECT RAISE(FAIL, 'no room'); END";
+    for (full, keyed) in [(no_effects, false), (no_effects, true), (no_answers, true)] {
         let shop = Shop::start().await;
-        let stand = Stand::of(&[&order(&shop)]).await;
-        let ask = || {
-            let request = stand.request("/v1/orders", &json!({ "sku": "a" }));
-            if keyed {
-                request.header("Idempotency-Key", "k1")
-            } else {
-                request
-            }
-        };
-        stand.json("/v1/orders", &json!({ "sku": "a" })).await;
+        let stand = administered(&shop).await;
+        let input = json!({ "sku": "a" });
+        assert_eq!(stand.json("/v1/orders", &input).await.status, 201);
         let before = shop.log();
-        stand.fill(table).await;
-        let seen = see(ask()).await;
+        stand.change_store(full).await;
+        let mut request = stand.request("/v1/orders", &input);
+        if keyed {
+            request = request.header("Idempotency-Key", "k1");
+        }
+        let seen = see(request).await;
         let problem = seen.json();
         assert_eq!(
             (seen.status, &problem["type"]),
             (503, &json!("urn:isobar:problem:store-unavailable")),
             "{problem}"
         );
-        assert!(!seen.text().contains("the disk is full"), "{problem}");
-        assert_eq!(shop.log(), before, "{table}");
+        assert!(!seen.text().contains("no room"), "{problem}");
+        assert_eq!(shop.log(), before, "{full}");
+        assert!(stand.metric("isobar_store_failures_total").await > 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_of_effects_is_kept_while_the_store_cannot_be_read() {
+    let shop = Shop::start().await;
+    let stand = administered(&shop).await;
+    shop.breaks("DELETE /holds");
+    shop.breaks("/mails");
+    stand.json("/v1/orders", &json!({ "sku": "a" })).await;
+    let reached = async |name: &str, least: u64| {
+        for _ in 0..100 {
+            if stand.metric(name).await >= least {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("`{name}` stays below {least}");
+    };
+    reached("isobar_effects_open", 1).await;
+    stand
+        .change_store("ALTER TABLE effects RENAME TO away")
+        .await;
+    // A round fails twice: when it looks what is open, and when it counts it. Then it has been through.
+    reached("isobar_store_failures_total", 3).await;
+    assert_eq!(stand.metric("isobar_effects_open").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

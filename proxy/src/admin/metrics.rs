@@ -8,7 +8,7 @@ use prometheus::{
     Registry, TextEncoder, proto::MetricFamily,
 };
 
-use crate::{edge::caching::Did, telemetry::Counters};
+use crate::{edge::caching::Did, journal::Outages, telemetry::Counters};
 
 /// Upper bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 14] = [
@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     /// Effects of runs that wait to be taken back, and those that a person must look at.
     pub(crate) open_effects: IntGauge,
     pub(crate) review_effects: IntGauge,
+    store_failures: IntCounter,
     pub(crate) connections: IntGauge,
     pub(crate) refused_connections: IntCounterVec,
     pub(crate) reloads: IntCounterVec,
@@ -176,6 +177,10 @@ impl Metrics {
                 "isobar_effects_review",
                 "Effects of failed runs that a person must look at.",
             )?,
+            store_failures: register.counter(
+                "isobar_store_failures_total",
+                "Times that the store of effects and answers could not be used.",
+            )?,
             in_flight: register.gauge("isobar_requests_in_flight", "Requests being served.")?,
             connections: register.gauge("isobar_connections", "Open client connections.")?,
             refused_connections: register.counters(
@@ -259,6 +264,11 @@ impl Metrics {
     pub(crate) fn shared_checks(&self) -> (IntCounter, IntCounter) {
         let counter = |result| self.shared_checks.with_label_values(&[result]);
         (counter("counted"), counter("failed"))
+    }
+
+    /// Where it is told that the store cannot be used.
+    pub(crate) fn store_outages(&self) -> Outages {
+        Outages::counted(self.store_failures.clone())
     }
 
     /// What becomes of spans and of messages to the collector.

@@ -81,8 +81,7 @@ impl Gateway {
         let store = if plan.has_undo() || given.is_some() {
             match self.registry.store(&snapshot.config.state).await {
                 Ok(store) => Some(store),
-                Err(error) => {
-                    log::error!("{error}");
+                Err(_) => {
                     let why = "the store of effects cannot be used, so none may happen";
                     return refuse(session, cx, Problem::new(503, Kind::StoreUnavailable, why))
                         .await;
@@ -115,7 +114,7 @@ impl Gateway {
                     return refuse(session, cx, Problem::new(422, Kind::KeyReused, why)).await;
                 }
                 Err(error) => {
-                    log::error!("{error}");
+                    store.tell(&error);
                     let why = "the store of answers cannot be used";
                     return refuse(session, cx, Problem::new(503, Kind::StoreUnavailable, why))
                         .await;
@@ -577,7 +576,7 @@ async fn settle(store: &Store, id: &str, key: Option<&(String, String)>, ran: &R
         .iter()
         .any(|undone| undone.outcome == UndoOutcome::Pending);
     if pending && let Err(error) = store.release(id).await {
-        log::error!("{error}");
+        store.tell(&error);
     }
     let Some((scope, key)) = key else { return };
     let kept = match &ran.result {
@@ -597,7 +596,7 @@ async fn settle(store: &Store, id: &str, key: Option<&(String, String)>, ran: &R
         None => store.forget_answer(scope, key).await,
     };
     if let Err(error) = done {
-        log::error!("{error}");
+        store.tell(&error);
     }
 }
 

@@ -22,44 +22,46 @@ pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
         let snapshot = plan.load_full();
         let state = &snapshot.config.state;
         // What another gateway is still busy with is not taken from under it.
-        if registry.is_alone() && (registry.has_store() || exists(state)) {
-            match registry.store(state).await {
-                Ok(store) => {
-                    round(&store, &registry, &snapshot).await;
-                    let count = store.count_effects().await.unwrap_or_default();
-                    if count != told && count.1 > 0 {
-                        log::error!(
-                            "effects that a person must look at: {}; that wait to be taken back: {}",
-                            count.1,
-                            count.0
-                        );
-                    }
+        if registry.is_alone()
+            && (registry.has_store() || exists(state))
+            && let Ok(store) = registry.store(state).await
+        {
+            round(&store, &registry, &snapshot).await;
+            match store.count_effects().await {
+                Ok(count) => {
+                    tell(&registry, count, told);
                     told = count;
-                    registry
-                        .metrics
-                        .open_effects
-                        .set(i64::try_from(count.0).unwrap_or(i64::MAX));
-                    registry
-                        .metrics
-                        .review_effects
-                        .set(i64::try_from(count.1).unwrap_or(i64::MAX));
                 }
-                Err(error) => log::error!("{error}"),
+                // The gauges keep what was known.
+                Err(error) => store.tell(&error),
             }
         }
         tokio::time::sleep(PERIOD).await;
     }
 }
 
+/// Effects that wait to be taken back, and those that a person must look at.
+fn tell(registry: &Registry, count: (u64, u64), before: (u64, u64)) {
+    let (open, review) = count;
+    if count != before && review > 0 {
+        log::error!(
+            "effects that a person must look at: {review}; that wait to be taken back: {open}"
+        );
+    }
+    let gauge = |count| i64::try_from(count).unwrap_or(i64::MAX);
+    registry.metrics.open_effects.set(gauge(open));
+    registry.metrics.review_effects.set(gauge(review));
+}
+
 async fn round(store: &Store, registry: &Arc<Registry>, snapshot: &Arc<Snapshot>) {
     if let Err(error) = store.sweep_answers().await {
-        log::error!("{error}");
+        store.tell(&error);
     }
     let open = match store.open_effects().await {
         Ok(open) if open.is_empty() => return,
         Ok(open) => open,
         Err(error) => {
-            log::error!("{error}");
+            store.tell(&error);
             return;
         }
     };
@@ -74,7 +76,8 @@ async fn round(store: &Store, registry: &Arc<Registry>, snapshot: &Arc<Snapshot>
     match recover(&composer, store, &find, open).await {
         Ok(0) => {}
         Ok(left) => log::warn!("effects that still wait to be taken back: {left}"),
-        Err(error) => log::error!("{error}"),
+        // The store has told it.
+        Err(_) => {}
     }
 }
 

@@ -140,7 +140,7 @@ mod tests {
 
     use parking_lot::Mutex;
 
-    use super::*;
+    use super::{super::Outages, *};
 
     const DAY: Duration = Duration::from_hours(24);
 
@@ -151,7 +151,10 @@ mod tests {
     async fn open_beside(folder: &std::path::Path, beside: Option<&str>) -> Store {
         let owner = format!("{:032x}", fastrand::u128(..));
         let beside = Mutex::new(beside.map(str::to_owned));
-        Store::open(folder, owner, Arc::new(beside)).await.unwrap()
+        let beside = Arc::new(beside);
+        Store::open(folder, owner, beside, Outages::default())
+            .await
+            .unwrap()
     }
 
     fn kept(body: &str) -> Kept {

@@ -76,22 +76,20 @@ impl Store {
         .bind(now())
         .execute(&self.pool)
         .await
-        .map_err(|error| unusable(&error))?;
+        .map_err(|error| self.unusable(error))?;
         if changed.rows_affected() == 1 {
             Ok(())
         } else {
-            let why = "the record of an effect is gone";
-            log::error!("{why}: run {}, step `{}`", entry.run, entry.step);
-            Err(JournalError(why.to_owned()))
+            let (run, step) = (&entry.run, &entry.step);
+            Err(self.unusable(format!("the record of `{step}` of run {run} is gone")))
         }
     }
-}
 
-/// The engine goes on without a record where it can, and clients are not told what is wrong with a disk: the log is.
-fn unusable(error: &sqlx::Error) -> JournalError {
-    let error = JournalError(error.to_string());
-    log::error!("{error}");
-    error
+    fn unusable(&self, why: impl ToString) -> JournalError {
+        let error = JournalError(why.to_string());
+        self.tell(&error);
+        error
+    }
 }
 
 /// An effect that has not come to its end, as an operator sees it.
@@ -207,7 +205,7 @@ impl Journal for Store {
         .execute(&self.pool)
         .await
         .map(|_| ())
-        .map_err(|error| unusable(&error))
+        .map_err(|error| self.unusable(error))
     }
 
     async fn done(&self, entry: &Entry, undo: &UndoCall) -> Result<(), JournalError> {
@@ -221,7 +219,7 @@ impl Journal for Store {
             .execute(&self.pool)
             .await
             .map(|_| ())
-            .map_err(|error| unusable(&error))
+            .map_err(|error| self.unusable(error))
     }
 
     async fn tried(&self, entry: &Entry) -> Result<(), JournalError> {
@@ -234,7 +232,7 @@ impl Journal for Store {
         .execute(&self.pool)
         .await
         .map(|_| ())
-        .map_err(|error| unusable(&error))
+        .map_err(|error| self.unusable(error))
     }
 
     async fn review(&self, entry: &Entry, why: &str) -> Result<(), JournalError> {
@@ -247,6 +245,6 @@ impl Journal for Store {
             .execute(&self.pool)
             .await
             .map(|_| ())
-            .map_err(|error| unusable(&error))
+            .map_err(|error| self.unusable(error))
     }
 }

@@ -4,10 +4,10 @@
 mod answers;
 mod effects;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{fmt::Display, path::Path, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-
+use prometheus::IntCounter;
 use sqlx::{
     SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -41,6 +41,25 @@ pub(crate) struct Store {
     /// Unique to this process: what others left open is not running any more, but for one that is still beside it.
     owner: String,
     beside: Arc<Mutex<Option<String>>>,
+    outages: Outages,
+}
+
+/// Where an operator is told that the store cannot be used: in the log, and by a counter where somebody looks at it. Clients
+/// do not learn what is wrong with a disk, and runs go on without a record where they can.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outages(Option<IntCounter>);
+
+impl Outages {
+    pub(crate) fn counted(counter: IntCounter) -> Self {
+        Self(Some(counter))
+    }
+
+    pub(crate) fn tell(&self, error: &dyn Display) {
+        log::error!("{error}");
+        if let Some(counter) = &self.0 {
+            counter.inc();
+        }
+    }
 }
 
 /// The store cannot be opened, read or written.
@@ -55,6 +74,7 @@ impl Store {
         folder: &Path,
         owner: String,
         beside: Arc<Mutex<Option<String>>>,
+        outages: Outages,
     ) -> Result<Self, StoreError> {
         let make = tokio::fs::create_dir_all(folder).await;
         make.map_err(sqlx::Error::Io)?;
@@ -76,7 +96,13 @@ impl Store {
             pool,
             owner,
             beside,
+            outages,
         })
+    }
+
+    /// Tells an operator what one of its calls came to.
+    pub(crate) fn tell(&self, error: &dyn Display) {
+        self.outages.tell(error);
     }
 
     /// Whether what this owner left open is still running.
@@ -103,7 +129,7 @@ pub async fn settle(folder: &Path, run: &str, number: u32) -> Result<Settled, St
 
 /// The store as one opens it who begins nothing in it.
 async fn looking(folder: &Path) -> Result<Store, StoreError> {
-    Store::open(folder, String::new(), Arc::default()).await
+    Store::open(folder, String::new(), Arc::default(), Outages::default()).await
 }
 
 /// Whether a state folder has a store.

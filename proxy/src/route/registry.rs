@@ -123,11 +123,14 @@ impl Registry {
     }
 
     /// The store of the state folder; what folder that is stays the same until a restart.
+    /// Where it cannot be opened, an operator is told.
     pub(crate) async fn store(&self, state: &Path) -> Result<Store, StoreError> {
-        self.store
-            .get_or_try_init(|| Store::open(state, self.owner.clone(), Arc::clone(&self.beside)))
-            .await
-            .cloned()
+        let open = || {
+            let outages = self.metrics.store_outages();
+            Store::open(state, self.owner.clone(), Arc::clone(&self.beside), outages)
+        };
+        let store = self.store.get_or_try_init(open).await.cloned();
+        store.inspect_err(|error| self.metrics.store_outages().tell(error))
     }
 
     /// Another gateway is there, by its name in the store.
