@@ -356,10 +356,11 @@ async fn an_order_is_done_whole_or_taken_back_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_done_that_the_store_cannot_record() {
+    // A full disk rolls back what was begun, too.
     let no_effects =
-        "CREATE TRIGGER full BEFORE INSERT ON effects BEGIN SELECT RAISE(FAIL, 'no room'); END";
+        "CREATE TRIGGER full BEFORE INSERT ON effects BEGIN SELECT RAISE(ROLLBACK, 'no room'); END";
     let no_answers =
-        "CREATE TRIGGER full BEFORE INSERT ON answers BEGIN SELECT RAISE(FAIL, 'no room'); END";
+        "CREATE TRIGGER full BEFORE INSERT ON answers BEGIN SELECT RAISE(ROLLBACK, 'no room'); END";
     for (full, keyed) in [(no_effects, false), (no_effects, true), (no_answers, true)] {
         let shop = Shop::start().await;
         let stand = administered(&shop).await;
@@ -367,11 +368,14 @@ async fn nothing_is_done_that_the_store_cannot_record() {
         assert_eq!(stand.json("/v1/orders", &input).await.status, 201);
         let before = shop.log();
         stand.change_store(full).await;
-        let mut request = stand.request("/v1/orders", &input);
-        if keyed {
-            request = request.header("Idempotency-Key", "k1");
-        }
-        let seen = see(request).await;
+        let ask = async || {
+            let mut request = stand.request("/v1/orders", &input);
+            if keyed {
+                request = request.header("Idempotency-Key", "k1");
+            }
+            see(request).await
+        };
+        let seen = ask().await;
         let problem = seen.json();
         assert_eq!(
             (seen.status, &problem["type"]),
@@ -381,6 +385,11 @@ async fn nothing_is_done_that_the_store_cannot_record() {
         assert!(!seen.text().contains("no room"), "{problem}");
         assert_eq!(shop.log(), before, "{full}");
         assert!(stand.metric("isobar_store_failures_total").await > 0);
+        stand.change_store("DROP TRIGGER full").await;
+        for _ in 0..8 {
+            let seen = ask().await;
+            assert_eq!(seen.status, 201, "{full}: {}", seen.text());
+        }
     }
 }
 

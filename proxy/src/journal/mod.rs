@@ -9,7 +9,7 @@ use std::{fmt::Display, path::Path, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use prometheus::IntCounter;
 use sqlx::{
-    SqlitePool,
+    Connection as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -87,6 +87,7 @@ impl Store {
             .busy_timeout(PATIENCE);
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
+            .after_release(|connection, _| Box::pin(is_usable(connection)))
             .connect_with(options)
             .await?;
         for table in TABLES {
@@ -109,6 +110,14 @@ impl Store {
     fn is_running(&self, owner: &str) -> bool {
         self.owner == owner || self.beside.lock().as_deref() == Some(owner)
     }
+}
+
+/// Whether a connection may be used again. When a disk is full, SQLite rolls back by itself what was begun; sqlx then
+/// fails to roll it back once more, takes the transaction to be open still, and could never begin another.
+async fn is_usable(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
+    // Answered after the rollback that a dropped transaction has asked for.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }
 
 /// Effects in a state folder that have not come to their end, the latest first; also while a gateway uses the folder.
