@@ -84,12 +84,13 @@ impl Stand {
         }
     }
 
-    /// Changes the store behind the gateway's back.
-    async fn change_store(&self, statement: &'static str) {
+    /// Changes the store behind the gateway's back, and says how many rows it was.
+    async fn change_store(&self, statement: &'static str) -> u64 {
         let options = SqliteConnectOptions::new().filename(self.state.path().join("isobar.db"));
         let mut store = options.connect().await.unwrap();
-        sqlx::query(statement).execute(&mut store).await.unwrap();
+        let changed = sqlx::query(statement).execute(&mut store).await.unwrap();
         store.close().await.unwrap();
+        changed.rows_affected()
     }
 
     /// A metric without labels, from the admin port.
@@ -391,6 +392,46 @@ async fn nothing_is_done_that_the_store_cannot_record() {
             assert_eq!(seen.status, 201, "{full}: {}", seen.text());
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_fails_at_the_end_of_a_run_gets_what_it_is_owed() {
+    let shop = Shop::start().await;
+    let stand = administered(&shop).await;
+    shop.slow("/mails", Duration::from_secs(2));
+    let ask = async || {
+        let request = stand.request("/v1/orders", &json!({ "sku": "a" }));
+        see(request.header("Idempotency-Key", "k1")).await
+    };
+    let fail = async {
+        while shop.count("PUT /payments") == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Beyond what the run writes when its last effect has happened.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stand.change_store("CREATE TRIGGER e BEFORE DELETE ON effects BEGIN SELECT RAISE(ROLLBACK, 'no room'); END").await;
+        stand.change_store("CREATE TRIGGER a BEFORE DELETE ON answers BEGIN SELECT RAISE(ROLLBACK, 'no room'); END").await;
+    };
+    let (seen, ()) = tokio::join!(ask(), fail);
+    assert_eq!(seen.status, 503, "{}", seen.text());
+    assert!(seen.text().contains("what `held` did is taken back"));
+    assert_eq!(shop.standing(), 0, "{:?}", shop.log());
+    assert_eq!(ask().await.status, 409);
+    stand.change_store("DROP TRIGGER e").await;
+    stand.change_store("DROP TRIGGER a").await;
+    let mut again = ask().await;
+    for _ in 0..100 {
+        if again.status != 409 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        again = ask().await;
+    }
+    assert_eq!(again.status, 201, "{}", again.text());
+    // Each was taken back once, and nothing is left to look at.
+    assert_eq!(shop.count("DELETE /holds"), 1, "{:?}", shop.log());
+    assert_eq!(shop.count("DELETE /payments"), 1, "{:?}", shop.log());
+    assert_eq!(stand.change_store("DELETE FROM effects").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

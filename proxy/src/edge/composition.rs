@@ -32,7 +32,7 @@ use super::{
     write,
 };
 use crate::{
-    journal::{Begun, Kept, Store},
+    journal::{Begun, Kept, Key, Owed, Store},
     route::{
         router::Captures,
         snapshot::{Route, Snapshot},
@@ -144,7 +144,7 @@ impl Gateway {
             id,
             started,
             deadline,
-            answer_key: given.map(|key| (scope, key)),
+            answer_key: given.map(|key| Key { scope, key }),
         };
         if plan.output.stream {
             return self.stream_parts(session, cx, run).await;
@@ -529,7 +529,7 @@ struct Running {
     started: std::time::Instant,
     deadline: std::time::Instant,
     /// Where the answer is kept.
-    answer_key: Option<(String, String)>,
+    answer_key: Option<Key>,
 }
 
 /// A run's end.
@@ -558,7 +558,7 @@ impl Running {
         };
         let ran = engine.run(&self.plan, ask, stop).await;
         if let Some(store) = &self.store {
-            settle(store, &self.id, self.answer_key.as_ref(), &ran).await;
+            settle(store, &self.id, self.answer_key, &ran).await;
         }
         Ended {
             ran,
@@ -569,35 +569,25 @@ impl Running {
     }
 }
 
-/// Keeps the answer for its key, or gives the key back; hands what is still to be taken back to recovery.
-async fn settle(store: &Store, id: &str, key: Option<&(String, String)>, ran: &Ran) {
-    let pending = ran
-        .undone
-        .iter()
-        .any(|undone| undone.outcome == UndoOutcome::Pending);
-    if pending && let Err(error) = store.release(id).await {
-        store.tell(&error);
+/// Keeps the answer for its key, or gives the key back; hands what is still to be taken back to recovery. The store tells
+/// what it cannot write, and catches up.
+async fn settle(store: &Store, id: &str, key: Option<Key>, ran: &Ran) {
+    let any = |outcome| ran.undone.iter().any(|undone| undone.outcome == outcome);
+    if any(UndoOutcome::Pending) {
+        let _ = store.leave(Owed::Released(id.to_owned())).await;
     }
-    let Some((scope, key)) = key else { return };
+    let Some(key) = key else { return };
     let kept = match &ran.result {
         Ok(answer) => kept(answer, id),
         Err(_) => None,
     };
-    let done = match kept {
-        Some(kept) => store.keep_answer(scope, key, &kept).await,
+    let owed = match kept {
+        Some(kept) => Owed::Answer(key, kept),
         // What happened in a run that needs a person must not happen again under the same key.
-        None if ran
-            .undone
-            .iter()
-            .any(|undone| undone.outcome == UndoOutcome::NeedsReview) =>
-        {
-            Ok(())
-        }
-        None => store.forget_answer(scope, key).await,
+        None if any(UndoOutcome::NeedsReview) => return,
+        None => Owed::Free(key),
     };
-    if let Err(error) = done {
-        store.tell(&error);
-    }
+    let _ = store.leave(owed).await;
 }
 
 /// An answer as it is kept.

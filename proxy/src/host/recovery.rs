@@ -54,6 +54,10 @@ fn tell(registry: &Registry, count: (u64, u64), before: (u64, u64)) {
 }
 
 async fn round(store: &Store, registry: &Arc<Registry>, snapshot: &Arc<Snapshot>) {
+    if let Err(error) = store.catch_up().await {
+        store.tell(&error);
+        return;
+    }
     if let Err(error) = store.sweep_answers().await {
         store.tell(&error);
     }

@@ -5,7 +5,7 @@ use isobar_compositions::journal::{Entry, Journal, JournalError, Open, State, Un
 use serde::Serialize;
 use sqlx::Row as _;
 
-use super::{Store, StoreError, now};
+use super::{Owed, Store, StoreError, now};
 
 /// What a row's state is, as JSON.
 fn text(state: &State) -> String {
@@ -66,7 +66,8 @@ impl Store {
         Ok((count(all).saturating_sub(review), review))
     }
 
-    async fn set(&self, entry: &Entry, state: &State) -> Result<(), JournalError> {
+    /// Says what an effect is now.
+    pub(super) async fn mark(&self, entry: &Entry, state: &State) -> Result<(), StoreError> {
         let changed = sqlx::query(
             "UPDATE effects SET state = ?3, changed = ?4 WHERE run = ?1 AND number = ?2",
         )
@@ -75,14 +76,22 @@ impl Store {
         .bind(text(state))
         .bind(now())
         .execute(&self.pool)
-        .await
-        .map_err(|error| self.unusable(error))?;
-        if changed.rows_affected() == 1 {
-            Ok(())
-        } else {
+        .await?;
+        if changed.rows_affected() == 0 {
             let (run, step) = (&entry.run, &entry.step);
-            Err(self.unusable(format!("the record of `{step}` of run {run} is gone")))
+            self.tell(&format_args!("the record of `{step}` of run {run} is gone"));
         }
+        Ok(())
+    }
+
+    /// Forgets an effect about which nothing is left to do.
+    pub(super) async fn close(&self, entry: &Entry) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM effects WHERE run = ?1 AND number = ?2")
+            .bind(&entry.run)
+            .bind(i64::from(entry.number))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     fn unusable(&self, why: impl ToString) -> JournalError {
@@ -209,17 +218,15 @@ impl Journal for Store {
     }
 
     async fn done(&self, entry: &Entry, undo: &UndoCall) -> Result<(), JournalError> {
-        self.set(entry, &State::Done(undo.clone())).await
+        self.mark(entry, &State::Done(undo.clone()))
+            .await
+            .map_err(|error| self.unusable(error))
     }
 
     async fn closed(&self, entry: &Entry) -> Result<(), JournalError> {
-        sqlx::query("DELETE FROM effects WHERE run = ?1 AND number = ?2")
-            .bind(&entry.run)
-            .bind(i64::from(entry.number))
-            .execute(&self.pool)
+        self.leave(Owed::Closed(entry.clone()))
             .await
-            .map(|_| ())
-            .map_err(|error| self.unusable(error))
+            .map_err(|error| JournalError(error.to_string()))
     }
 
     async fn tried(&self, entry: &Entry) -> Result<(), JournalError> {
@@ -236,7 +243,9 @@ impl Journal for Store {
     }
 
     async fn review(&self, entry: &Entry, why: &str) -> Result<(), JournalError> {
-        self.set(entry, &State::NeedsReview(why.to_owned())).await
+        self.leave(Owed::Review(entry.clone(), why.to_owned()))
+            .await
+            .map_err(|error| JournalError(error.to_string()))
     }
 
     async fn kept(&self, run: &str) -> Result<(), JournalError> {

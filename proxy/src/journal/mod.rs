@@ -3,8 +3,9 @@
 
 mod answers;
 mod effects;
+mod owed;
 
-use std::{fmt::Display, path::Path, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt::Display, path::Path, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use prometheus::IntCounter;
@@ -15,6 +16,7 @@ use sqlx::{
 
 pub(crate) use answers::{Begun, Kept};
 pub use effects::{Settled, Standing};
+pub(crate) use owed::{Key, Owed};
 
 /// Name of the store's file within the state folder.
 const FILE: &str = "isobar.db";
@@ -42,6 +44,8 @@ pub(crate) struct Store {
     owner: String,
     beside: Arc<Mutex<Option<String>>>,
     outages: Outages,
+    /// What could not be written, in the order in which it was to be.
+    owed: Arc<Mutex<VecDeque<Owed>>>,
 }
 
 /// Where an operator is told that the store cannot be used: in the log, and by a counter where somebody looks at it. Clients
@@ -98,6 +102,7 @@ impl Store {
             owner,
             beside,
             outages,
+            owed: Arc::default(),
         })
     }
 
