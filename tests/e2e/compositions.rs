@@ -49,8 +49,16 @@ impl Stand {
     }
 
     pub(crate) async fn with(vendors: &[&str], more: &str, sources: Vec<Source>) -> Self {
+        Self::in_state(tempfile::tempdir().unwrap(), vendors, more, sources).await
+    }
+
+    async fn in_state(
+        state: tempfile::TempDir,
+        vendors: &[&str],
+        more: &str,
+        sources: Vec<Source>,
+    ) -> Self {
         let sandbox = Sandbox::start(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let state = tempfile::tempdir().unwrap();
         let printed = sandbox.print_config();
         let accounts: String = vendors
             .iter()
@@ -314,11 +322,16 @@ output: {{ hold: $.held.body.id, told: $.told.status }}
 
 /// The order at this shop, on a gateway with an admin port.
 async fn administered(shop: &Shop) -> Stand {
+    administered_in(tempfile::tempdir().unwrap(), shop).await
+}
+
+async fn administered_in(state: tempfile::TempDir, shop: &Shop) -> Stand {
     let source = Source {
         name: "test.yaml".to_owned(),
         text: order(shop),
     };
-    Stand::with(&["azure"], "admin: 127.0.0.1:0\n", vec![source]).await
+    let more = "admin: 127.0.0.1:0\n";
+    Stand::in_state(state, &["azure"], more, vec![source]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -432,6 +445,21 @@ async fn a_store_that_fails_at_the_end_of_a_run_gets_what_it_is_owed() {
     assert_eq!(shop.count("DELETE /holds"), 1, "{:?}", shop.log());
     assert_eq!(shop.count("DELETE /payments"), 1, "{:?}", shop.log());
     assert_eq!(stand.change_store("DELETE FROM effects").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_cannot_be_opened_is_told_before_a_request_needs_it() {
+    let shop = Shop::start().await;
+    let state = tempfile::tempdir().unwrap();
+    std::fs::create_dir(state.path().join("isobar.db")).unwrap();
+    let stand = administered_in(state, &shop).await;
+    let told = async {
+        while stand.metric("isobar_store_failures_total").await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(10), told).await;
+    assert!(told.is_ok(), "nobody is told");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
         let state = &snapshot.config.state;
         // What another gateway is still busy with is not taken from under it.
         if registry.is_alone()
-            && (registry.has_store() || exists(state))
+            && (registry.has_store() || exists(state) || needs_store(&snapshot))
             && let Ok(store) = registry.store(state).await
         {
             round(&store, &registry, &snapshot).await;
@@ -38,6 +38,12 @@ pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
         }
         tokio::time::sleep(PERIOD).await;
     }
+}
+
+/// Whether a request may need the store: that it cannot be opened is told before one does.
+fn needs_store(snapshot: &Snapshot) -> bool {
+    let mut plans = snapshot.compositions.iter();
+    plans.any(|plan| plan.has_undo() || plan.idempotency.is_some())
 }
 
 /// Effects that wait to be taken back, and those that a person must look at.
