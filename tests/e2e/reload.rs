@@ -22,6 +22,30 @@ fn text(mark: usize, upstream: &str) -> String {
     )
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_a_restart_takes_up_is_told_until_it_is_put_back() {
+    let first = text(0, "http://127.0.0.1:1");
+    let gateway = Gateway::start_whole(&first).await;
+    let swap = |text: &str| {
+        let checked = isobar_tests::checked(text);
+        gateway.host.swap(checked).unwrap().needs_restart
+    };
+    let state = format!("{first}state: elsewhere\n");
+    assert_eq!(swap(&state), ["state"]);
+    assert_eq!(
+        swap(&format!("{state}admin: 127.0.0.1:2\n")),
+        ["admin", "state"]
+    );
+    // Another change leaves it as it was.
+    assert_eq!(swap(&state.replace("plan0", "plan1")), ["state"]);
+    assert_eq!(
+        swap(&state.replace("127.0.0.1:0", "127.0.0.2:0")),
+        ["listen", "state"]
+    );
+    assert_eq!(swap(&first.replace("\"off\"", "stdout")), ["log"]);
+    assert!(swap(&first.replace("plan0", "plan1")).is_empty());
+}
+
 async fn from_file(content: &str) -> (tempfile::TempDir, Gateway) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("isobar.yaml");

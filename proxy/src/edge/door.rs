@@ -65,10 +65,15 @@ impl Door {
         }
     }
 
+    /// Whether a listener of a plan is this one.
+    pub(crate) fn is(&self, listen: &Listen) -> bool {
+        self.listen.is_like(listen)
+    }
+
     /// Takes up what a plan says of this listener. One that the plan no longer has stays as it is until the restart.
     pub(crate) fn take_up(&self, listen: &[Listen], acceptors: &[Option<Arc<Acceptor>>]) {
         let mut known = listen.iter().zip(acceptors);
-        if let Some((_, acceptor)) = known.find(|(listen, _)| listen.is_like(&self.listen)) {
+        if let Some((_, acceptor)) = known.find(|(listen, _)| self.is(listen)) {
             self.tls.store(acceptor.clone());
         }
     }

@@ -73,6 +73,7 @@ pub(crate) struct Inner {
     pub(crate) plan: Arc<ArcSwap<Snapshot>>,
     /// One for each listener, in the order of the configuration at the start.
     doors: Vec<Arc<Door>>,
+    fixed: reload::Fixed,
     pub(crate) registry: Arc<Registry>,
     pub(crate) log: Arc<AccessLog>,
     pub(crate) source: Option<PathBuf>,
@@ -205,6 +206,7 @@ impl Host {
         let inner = Arc::new(Inner {
             plan: Arc::clone(&plan),
             doors,
+            fixed: reload::Fixed::of(&plan.load().config),
             registry: Arc::clone(&registry),
             log: Arc::clone(&log),
             source,

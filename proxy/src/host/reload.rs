@@ -4,11 +4,13 @@
 //! with; a broken one is refused with its diagnostics and changes nothing.
 
 use std::{
+    net::SocketAddr,
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::SystemTime,
 };
 
-use isobar_config::{Listen, Report};
+use isobar_config::{Config, Log, Report};
 
 use super::{Inner, watch};
 use crate::{route::compile, serve::vendors::Checked};
@@ -44,10 +46,22 @@ pub(crate) struct History {
     pub(crate) needs_restart: Vec<&'static str>,
 }
 
-/// Whether the sockets are the same; certificates need no restart.
-fn alike(running: &[Listen], new: &[Listen]) -> bool {
-    let mut pairs = running.iter().zip(new);
-    running.len() == new.len() && pairs.all(|(running, new)| running.is_like(new))
+/// What only a start takes up, as it was then; the sockets of clients, too, which are the doors.
+#[derive(Debug)]
+pub(super) struct Fixed {
+    admin: Option<SocketAddr>,
+    log: Log,
+    state: PathBuf,
+}
+
+impl Fixed {
+    pub(super) fn of(config: &Config) -> Self {
+        Self {
+            admin: config.admin,
+            log: config.log.clone(),
+            state: config.state.clone(),
+        }
+    }
 }
 
 impl Inner {
@@ -74,15 +88,7 @@ impl Inner {
         // One at a time, so that generations are in order.
         let mut history = self.history.lock();
         let running = self.plan.load_full();
-        let mut needs_restart = Vec::new();
-        let same = |changed: bool, name| (!changed).then_some(name);
-        needs_restart.extend(same(
-            alike(&running.config.listen, &config.listen),
-            "listen",
-        ));
-        needs_restart.extend(same(running.config.admin == config.admin, "admin"));
-        needs_restart.extend(same(running.config.log == config.log, "log"));
-        needs_restart.extend(same(running.config.state == config.state, "state"));
+        let needs_restart = self.needs_restart(config);
         let generation = running.generation + 1;
         match compile::compile(checked, &self.registry, generation) {
             Ok(snapshot) => {
@@ -106,6 +112,21 @@ impl Inner {
                 Err(self.refused(ReloadError::Compile(error.to_string())))
             }
         }
+    }
+
+    /// What is not as it was at the start. Certificates may differ.
+    fn needs_restart(&self, config: &Config) -> Vec<&'static str> {
+        let mut doors = self.doors.iter().zip(&config.listen);
+        let is_served =
+            self.doors.len() == config.listen.len() && doors.all(|(door, listen)| door.is(listen));
+        let kept = [
+            ("listen", is_served),
+            ("admin", self.fixed.admin == config.admin),
+            ("log", self.fixed.log == config.log),
+            ("state", self.fixed.state == config.state),
+        ];
+        let differing = kept.into_iter().filter(|(_, is_kept)| !is_kept);
+        differing.map(|(name, _)| name).collect()
     }
 
     fn refused(&self, error: ReloadError) -> ReloadError {
