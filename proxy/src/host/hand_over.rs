@@ -4,7 +4,7 @@
 //! is given the listening sockets themselves (SCM_RIGHTS) with the addresses that they were configured by. It starts on them
 //! beside the running one, and when it serves it says so; from then on the running one accepts nothing more and drains. A
 //! successor that does not get so far changes nothing. The connection between the two stays open until the older one has
-//! left, so that the newer knows when it is alone with the store.
+//! left, so that the newer knows when it can offer its own.
 
 use std::{
     fs,
@@ -31,7 +31,7 @@ use tokio::{io::AsyncReadExt as _, sync::oneshot, task::JoinHandle};
 /// Name of the unix socket within the state folder.
 const NAME: &str = "hand-over.sock";
 /// Words of the two, one a line.
-const HELLO: &str = "isobar hand-over 1 ";
+const HELLO: &str = "isobar hand-over 1\n";
 const READY: &str = "ready\n";
 const LEAVING: &str = "leaving\n";
 /// Time for a message that is due at once, and for a successor to start.
@@ -45,14 +45,9 @@ const LONGEST: usize = 64 * 1024;
 /// A listening socket, under the address that it was configured by.
 pub(super) type Kept = Arc<Mutex<Vec<(SocketAddr, TcpListener)>>>;
 
-/// Digits of a gateway's name in the store, which follows the hello.
-const OWNER: usize = 32;
-
 /// What goes with the sockets.
 #[derive(Debug, Serialize, Deserialize)]
 struct Letter {
-    /// Whose the sockets are, in the store.
-    owner: String,
     process: u32,
     /// In the order of the sockets.
     addresses: Vec<SocketAddr>,
@@ -63,9 +58,6 @@ struct Letter {
 pub struct Predecessor {
     stream: BufReader<UnixStream>,
     listeners: Vec<(SocketAddr, TcpListener)>,
-    pub(super) owner: String,
-    /// What this process is to be called in the store.
-    pub(super) heir: String,
     process: u32,
 }
 
@@ -98,8 +90,7 @@ impl Predecessor {
         })?;
         stream.set_read_timeout(Some(SOON))?;
         stream.set_write_timeout(Some(SOON))?;
-        let heir = format!("{:032x}", fastrand::u128(..));
-        stream.write_all(format!("{HELLO}{heir}\n").as_bytes())?;
+        stream.write_all(HELLO.as_bytes())?;
         let (text, sockets) = receive(&stream)?;
         let letter: Letter = serde_json::from_slice(&text).map_err(io::Error::other)?;
         if letter.addresses.len() != sockets.len() {
@@ -111,8 +102,6 @@ impl Predecessor {
         Ok(Self {
             listeners: letter.addresses.into_iter().zip(listeners).collect(),
             stream: BufReader::new(stream),
-            owner: letter.owner,
-            heir,
             process: letter.process,
         })
     }
@@ -158,11 +147,9 @@ impl super::Host {
         stream.set_nonblocking(true)?;
         let mut stream = tokio::net::UnixStream::from_std(stream)?;
         let (tell, told) = oneshot::channel();
-        let inner = Arc::clone(&self.inner);
         tokio::spawn(async move {
             // Nothing more is said: what ends is its process, or its last word.
             while let Ok(1..) = stream.read(&mut [0; 16]).await {}
-            inner.registry.alone();
             let _ = tell.send(());
         });
         Ok(Gone(told))
@@ -182,7 +169,7 @@ impl super::Host {
         }
         let listener = tokio::net::UnixListener::bind(&path)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-        let (kept, inner) = (Arc::clone(&self.kept), Arc::clone(&self.inner));
+        let kept = Arc::clone(&self.kept);
         let (tell, taken) = oneshot::channel();
         let task = tokio::spawn(async move {
             loop {
@@ -190,21 +177,14 @@ impl super::Host {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                     continue;
                 };
-                let (kept, registry) = (Arc::clone(&kept), Arc::clone(&inner.registry));
-                let given = tokio::task::spawn_blocking(move || {
-                    // What the successor begins in the store is running, as soon as it serves.
-                    let meet = |heir| registry.beside(heir);
-                    give(stream.into_std()?, &kept, &registry.owner, meet)
-                });
+                let kept = Arc::clone(&kept);
+                let given = tokio::task::spawn_blocking(move || give(stream.into_std()?, &kept));
                 match given.await.map_err(io::Error::other).flatten() {
                     Ok(stream) => {
                         let _ = tell.send(stream);
                         return;
                     }
-                    Err(error) => {
-                        inner.registry.alone();
-                        log::warn!("a successor did not take over: {error}");
-                    }
+                    Err(error) => log::warn!("a successor did not take over: {error}"),
                 }
             }
         });
@@ -252,13 +232,8 @@ impl Successor {
     }
 }
 
-/// Gives the sockets to a successor, whose name in the store goes to `meet`, and waits until it serves.
-fn give(
-    mut stream: UnixStream,
-    kept: &Kept,
-    owner: &str,
-    meet: impl FnOnce(String),
-) -> io::Result<UnixStream> {
+/// Gives the sockets to a successor, and waits until it serves.
+fn give(mut stream: UnixStream, kept: &Kept) -> io::Result<UnixStream> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(SOON))?;
     stream.set_write_timeout(Some(SOON))?;
@@ -266,12 +241,11 @@ fn give(
     if other.uid != rustix::process::geteuid() {
         return Err(io::Error::other("it runs as another user"));
     }
-    let mut hello = vec![0; HELLO.len() + OWNER + 1];
+    let mut hello = vec![0; HELLO.len()];
     stream.read_exact(&mut hello)?;
-    let hello = String::from_utf8_lossy(&hello).into_owned();
-    let heir = hello.strip_prefix(HELLO).map(str::trim_end);
-    let heir = heir.ok_or_else(|| io::Error::other("it speaks another language"))?;
-    meet(heir.to_owned());
+    if hello != HELLO.as_bytes() {
+        return Err(io::Error::other("it speaks another language"));
+    }
     let (addresses, listeners): (Vec<SocketAddr>, Vec<TcpListener>) = {
         let kept = kept.lock();
         let clones = kept
@@ -281,7 +255,6 @@ fn give(
         clones.into_iter().unzip()
     };
     let letter = Letter {
-        owner: owner.to_owned(),
         process: std::process::id(),
         addresses,
     };
@@ -376,8 +349,7 @@ mod tests {
         let kept: Kept = Arc::new(Mutex::new(vec![listener()]));
         let (one, mut other) = UnixStream::pair().unwrap();
         other.write_all(&[b'x'; 100]).unwrap();
-        let meet = |heir| panic!("{heir} is nobody");
-        assert!(give(one, &kept, "o", meet).is_err());
+        assert!(give(one, &kept).is_err());
         assert!(receive(&other).is_err(), "a socket was sent");
     }
 
@@ -387,15 +359,12 @@ mod tests {
         let (one, mut other) = UnixStream::pair().unwrap();
         let giving = {
             let kept = Arc::clone(&kept);
-            std::thread::spawn(move || {
-                give(one, &kept, "o", |heir| assert_eq!(heir, "h".repeat(32)))
-            })
+            std::thread::spawn(move || give(one, &kept))
         };
-        let hello = format!("{HELLO}{}\n", "h".repeat(32));
-        other.write_all(hello.as_bytes()).unwrap();
+        other.write_all(HELLO.as_bytes()).unwrap();
         let (text, sockets) = receive(&other).unwrap();
         let letter: Letter = serde_json::from_slice(&text).unwrap();
-        assert_eq!((letter.owner.as_str(), sockets.len()), ("o", 1));
+        assert_eq!((letter.addresses.len(), sockets.len()), (1, 1));
         drop((other, sockets));
         assert!(giving.join().unwrap().is_err());
         assert_eq!(kept.lock().len(), 1);

@@ -180,11 +180,7 @@ impl Host {
         let metrics = Metrics::new().map_err(|error| StartError::Setup(error.to_string()))?;
         let log = Arc::new(AccessLog::open(&config.log.access).map_err(StartError::AccessLog)?);
         let space = Space::new(&config.state);
-        let mut registry = Registry::new(metrics, space, Arc::clone(&trust.client));
-        if let Some(older) = predecessor {
-            registry.owner.clone_from(&older.heir);
-            registry.beside(older.owner.clone());
-        }
+        let registry = Registry::new(metrics, space, Arc::clone(&trust.client));
         let own = sockets.iter().chain(&admin_socket);
         let own = own.map(|(address, _)| *address).collect();
         registry.resolver.set_own(own);

@@ -21,9 +21,7 @@ pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
     loop {
         let snapshot = plan.load_full();
         let state = &snapshot.config.state;
-        // What another gateway is still busy with is not taken from under it.
-        if registry.is_alone()
-            && (registry.has_store() || exists(state) || needs_store(&snapshot))
+        if (registry.has_store() || exists(state) || needs_store(&snapshot))
             && let Ok(store) = registry.store(state).await
         {
             round(&store, &registry, &snapshot).await;

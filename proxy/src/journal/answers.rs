@@ -73,7 +73,7 @@ impl Store {
                     .bind(&earlier)
                     .fetch_optional(&mut *transaction)
                     .await?;
-                if self.is_running(&owner) || open.is_some() {
+                if self.owner.is_busy(&owner) || open.is_some() {
                     return Ok(Begun::Running);
                 }
             }
@@ -86,7 +86,7 @@ impl Store {
         .bind(key)
         .bind(fingerprint)
         .bind(run)
-        .bind(&self.owner)
+        .bind(self.owner.name())
         .bind(now.saturating_add(keep))
         .execute(&mut *transaction)
         .await?;
@@ -136,25 +136,12 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
-
     use super::{super::Outages, *};
 
     const DAY: Duration = Duration::from_hours(24);
 
     async fn open(folder: &std::path::Path) -> Store {
-        open_beside(folder, None).await
-    }
-
-    async fn open_beside(folder: &std::path::Path, beside: Option<&str>) -> Store {
-        let owner = format!("{:032x}", fastrand::u128(..));
-        let beside = Mutex::new(beside.map(str::to_owned));
-        let beside = Arc::new(beside);
-        Store::open(folder, owner, beside, Outages::default())
-            .await
-            .unwrap()
+        Store::open(folder, Outages::default()).await.unwrap()
     }
 
     fn kept(body: &str) -> Kept {
@@ -209,7 +196,7 @@ mod tests {
         let older = open(folder.path()).await;
         let first = older.begin_answer("shop", "k", b"1", "a", DAY).await;
         assert_eq!(first.unwrap(), Begun::New);
-        let newer = open_beside(folder.path(), Some(&older.owner)).await;
+        let newer = open(folder.path()).await;
         let begin = async || {
             newer
                 .begin_answer("shop", "k", b"1", "b", DAY)
@@ -217,7 +204,7 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(begin().await, Begun::Running);
-        *newer.beside.lock() = None;
+        drop(older);
         assert_eq!(begin().await, Begun::New, "its process has left");
     }
 

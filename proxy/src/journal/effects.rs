@@ -13,13 +13,28 @@ fn text(state: &State) -> String {
 }
 
 impl Store {
-    /// Effects that no run of this process is busy with: those of earlier processes, and those whose undo is pending.
+    /// Takes what no process is busy with, or this one's recovery: effects of processes that have left, and those whose undo
+    /// is pending. Others that share the store leave these alone from now on.
     pub(crate) async fn open_effects(&self) -> Result<Vec<Open>, StoreError> {
+        let owners = sqlx::query("SELECT DISTINCT owner FROM effects")
+            .fetch_all(&self.pool)
+            .await?;
+        let taken = self.owner.taken();
+        for row in owners {
+            let owner: String = row.try_get("owner")?;
+            if owner != taken && !self.owner.is_busy(&owner) {
+                sqlx::query("UPDATE effects SET owner = ?1 WHERE owner = ?2")
+                    .bind(&taken)
+                    .bind(&owner)
+                    .execute(&self.pool)
+                    .await?;
+            }
+        }
         let rows = sqlx::query(
             "SELECT run, number, composition, step, state, tries FROM effects \
-             WHERE owner <> ?1 ORDER BY run, number DESC",
+             WHERE owner = ?1 ORDER BY run, number DESC",
         )
-        .bind(&self.owner)
+        .bind(&taken)
         .fetch_all(&self.pool)
         .await?;
         let open = rows.into_iter().map(|row| {
@@ -209,7 +224,7 @@ impl Journal for Store {
         .bind(&entry.composition)
         .bind(&entry.step)
         .bind(text(&State::Begun(undo.cloned())))
-        .bind(&self.owner)
+        .bind(self.owner.name())
         .bind(now())
         .execute(&self.pool)
         .await
@@ -255,5 +270,47 @@ impl Journal for Store {
             .await
             .map(|_| ())
             .map_err(|error| self.unusable(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Outages, *};
+
+    fn entry(run: &str) -> Entry {
+        Entry {
+            run: run.to_owned(),
+            number: 0,
+            composition: "order".to_owned(),
+            step: "held".to_owned(),
+        }
+    }
+
+    async fn runs_of(store: &Store) -> Vec<String> {
+        let open = store.open_effects().await.unwrap();
+        open.into_iter().map(|open| open.entry.run).collect()
+    }
+
+    #[tokio::test]
+    async fn what_another_process_is_busy_with_is_not_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = async || {
+            Store::open(folder.path(), Outages::default())
+                .await
+                .unwrap()
+        };
+        let (one, other, third) = (open().await, open().await, open().await);
+        one.begin(&entry("a"), None).await.unwrap();
+        one.begin(&entry("b"), None).await.unwrap();
+        assert!(runs_of(&one).await.is_empty() && runs_of(&other).await.is_empty());
+        // Its run is over, and recovery is to take it back: whose that is is settled by who comes first.
+        one.release("a").await.unwrap();
+        assert_eq!(runs_of(&other).await, ["a"]);
+        assert!(runs_of(&one).await.is_empty() && runs_of(&third).await.is_empty());
+        assert_eq!(runs_of(&other).await, ["a"], "it tries again");
+        drop(one);
+        assert_eq!(runs_of(&third).await, ["b"]);
+        drop(other);
+        assert_eq!(runs_of(&third).await, ["a", "b"]);
     }
 }

@@ -4,6 +4,7 @@
 mod answers;
 mod effects;
 mod owed;
+mod owner;
 
 use std::{collections::VecDeque, fmt::Display, path::Path, sync::Arc, time::Duration};
 
@@ -17,6 +18,8 @@ use sqlx::{
 pub(crate) use answers::{Begun, Kept};
 pub use effects::{Settled, Standing};
 pub(crate) use owed::{Key, Owed};
+
+use owner::Owner;
 
 /// Name of the store's file within the state folder.
 const FILE: &str = "isobar.db";
@@ -40,9 +43,7 @@ const TABLES: [&str; 2] = [
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
     pool: SqlitePool,
-    /// Unique to this process: what others left open is not running any more, but for one that is still beside it.
-    owner: String,
-    beside: Arc<Mutex<Option<String>>>,
+    owner: Arc<Owner>,
     outages: Outages,
     /// What could not be written, in the order in which it was to be.
     owed: Arc<Mutex<VecDeque<Owed>>>,
@@ -72,16 +73,12 @@ impl Outages {
 pub struct StoreError(#[from] sqlx::Error);
 
 impl Store {
-    /// Opens the store of a state folder, which is made if it is not there. `beside` is another process that is busy with
-    /// what it began, while there is one.
-    pub(crate) async fn open(
-        folder: &Path,
-        owner: String,
-        beside: Arc<Mutex<Option<String>>>,
-        outages: Outages,
-    ) -> Result<Self, StoreError> {
-        let make = tokio::fs::create_dir_all(folder).await;
-        make.map_err(sqlx::Error::Io)?;
+    /// Opens the store of a state folder, which is made if it is not there. Other processes may have it open, too.
+    pub(crate) async fn open(folder: &Path, outages: Outages) -> Result<Self, StoreError> {
+        let state = folder.to_owned();
+        let owner = tokio::task::spawn_blocking(move || Owner::new(&state)).await;
+        let owner = owner.map_err(std::io::Error::other).flatten();
+        let owner = Arc::new(owner.map_err(sqlx::Error::Io)?);
         let options = SqliteConnectOptions::new()
             .filename(folder.join(FILE))
             .create_if_missing(true)
@@ -100,7 +97,6 @@ impl Store {
         Ok(Self {
             pool,
             owner,
-            beside,
             outages,
             owed: Arc::default(),
         })
@@ -109,11 +105,6 @@ impl Store {
     /// Tells an operator what one of its calls came to.
     pub(crate) fn tell(&self, error: &dyn Display) {
         self.outages.tell(error);
-    }
-
-    /// Whether what this owner left open is still running.
-    fn is_running(&self, owner: &str) -> bool {
-        self.owner == owner || self.beside.lock().as_deref() == Some(owner)
     }
 }
 
@@ -141,9 +132,9 @@ pub async fn settle(folder: &Path, run: &str, number: u32) -> Result<Settled, St
     looking(folder).await?.settle(run, number).await
 }
 
-/// The store as one opens it who begins nothing in it.
+/// The store as one opens it who has nobody to tell.
 async fn looking(folder: &Path) -> Result<Store, StoreError> {
-    Store::open(folder, String::new(), Arc::default(), Outages::default()).await
+    Store::open(folder, Outages::default()).await
 }
 
 /// Whether a state folder has a store.

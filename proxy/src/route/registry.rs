@@ -62,10 +62,6 @@ pub(crate) struct Registry {
     issuers: Mutex<HashMap<String, Arc<Issuer>>>,
     /// Told of vendors' answers, where somebody watches.
     pub(crate) progress: Option<Progress>,
-    /// Unique to this process, in the store.
-    pub(crate) owner: String,
-    /// Another gateway with the same state folder, while sockets pass from one to the other.
-    beside: Arc<Mutex<Option<String>>>,
     /// Milliseconds that idle clients get to send another request when this gateway stops.
     linger: AtomicU64,
     /// Opened when a composition first has a use for it.
@@ -97,8 +93,6 @@ impl Registry {
             cache: Mutex::default(),
             issuers: Mutex::default(),
             progress: None,
-            owner: format!("{:032x}", fastrand::u128(..)),
-            beside: Arc::default(),
             linger: AtomicU64::new(0),
             store: tokio::sync::OnceCell::new(),
             tls,
@@ -125,27 +119,9 @@ impl Registry {
     /// The store of the state folder; what folder that is stays the same until a restart.
     /// Where it cannot be opened, an operator is told.
     pub(crate) async fn store(&self, state: &Path) -> Result<Store, StoreError> {
-        let open = || {
-            let outages = self.metrics.store_outages();
-            Store::open(state, self.owner.clone(), Arc::clone(&self.beside), outages)
-        };
+        let open = || Store::open(state, self.metrics.store_outages());
         let store = self.store.get_or_try_init(open).await.cloned();
         store.inspect_err(|error| self.metrics.store_outages().tell(error))
-    }
-
-    /// Another gateway is there, by its name in the store.
-    pub(crate) fn beside(&self, owner: String) {
-        *self.beside.lock() = Some(owner);
-    }
-
-    /// The other gateway is gone.
-    pub(crate) fn alone(&self) {
-        *self.beside.lock() = None;
-    }
-
-    /// Whether no other gateway is busy with what it began in the store.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.beside.lock().is_none()
     }
 
     /// Lets idle clients send another request for so long once this gateway stops.
