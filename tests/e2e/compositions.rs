@@ -466,6 +466,12 @@ async fn two_gateways_with_one_state_folder_leave_each_others_runs_alone() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let other = administered_in(Arc::clone(&one.state), &shop).await;
+        let offered = |stand: &Stand| stand.host.offer(stand.state.path());
+        let offer = offered(&one).unwrap();
+        let why = offered(&other).unwrap_err().to_string();
+        assert!(why.contains("another running gateway"), "{why}");
+        drop(offer);
+        assert!(offered(&other).is_ok());
         assert_eq!(ask(&other).await.status, 409, "its key is taken");
         // It looks for what was left open every two seconds.
         while one.metric("isobar_effects_open").await < 2 {

@@ -7,7 +7,7 @@
 //! left, so that the newer knows when it can offer its own.
 
 use std::{
-    fs,
+    fs::{self, File, TryLockError},
     io::{self, BufRead as _, BufReader, IoSlice, IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
     net::{SocketAddr, TcpListener},
@@ -30,6 +30,8 @@ use tokio::{io::AsyncReadExt as _, sync::oneshot, task::JoinHandle};
 
 /// Name of the unix socket within the state folder.
 const NAME: &str = "hand-over.sock";
+/// Whose it is: a file that is locked by the gateway which offers its sockets.
+const LOCK: &str = "hand-over.lock";
 /// Words of the two, one a line.
 const HELLO: &str = "isobar hand-over 1\n";
 const READY: &str = "ready\n";
@@ -158,10 +160,18 @@ impl super::Host {
     /// Offers this gateway's sockets to a successor that is started with the same state folder.
     ///
     /// # Errors
-    /// When no unix socket can be made there.
+    /// When no unix socket can be made there, or another gateway offers its own.
     pub fn offer(&self, state: &Path) -> io::Result<Offer> {
         fs::create_dir_all(state)?;
         let path = state.join(NAME);
+        let lock = File::create(state.join(LOCK))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                let why = "another running gateway has the same `state`, and offers its own";
+                io::Error::new(io::ErrorKind::AddrInUse, why)
+            }
+            TryLockError::Error(error) => error,
+        })?;
         // One that a killed process left behind.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -188,7 +198,12 @@ impl super::Host {
                 }
             }
         });
-        Ok(Offer { path, taken, task })
+        Ok(Offer {
+            path,
+            taken,
+            task,
+            _lock: lock,
+        })
     }
 }
 
@@ -198,6 +213,7 @@ pub struct Offer {
     path: PathBuf,
     taken: oneshot::Receiver<UnixStream>,
     task: JoinHandle<()>,
+    _lock: File,
 }
 
 /// The connection to a successor that serves. Dropping it says that this gateway has left.
