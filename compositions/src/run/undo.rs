@@ -22,8 +22,8 @@ use crate::{
 
 /// Tries within the run that failed; further ones come later.
 const TRIES: u32 = 3;
-/// Tries in all, before a person must look.
-const MOST_TRIES: u32 = 30;
+/// Tries in all, before a person must look: those after a run are at most five minutes apart, and last for a working day.
+const MOST_TRIES: u32 = 100;
 /// Pause after a failed try, within the run.
 const PAUSE: Duration = Duration::from_millis(200);
 /// Time for one undo.

@@ -12,9 +12,25 @@ fn text(state: &State) -> String {
     serde_json::to_string(state).unwrap_or_default()
 }
 
+/// Seconds until taking an effect back is tried again: as soon as somebody looks, then twice as long each time, up to five
+/// minutes. A vendor that is down for an hour needs no person.
+fn pause(tries: u32) -> i64 {
+    match tries.saturating_sub(3) {
+        0 => 0,
+        later @ 1..=8 => 1 << later,
+        _ => 300,
+    }
+}
+
+/// Whether it is time to try again; a clock that was put back makes nothing wait.
+fn is_due(open: &Open, changed: i64) -> bool {
+    let since = now() - changed;
+    since < 0 || since >= pause(open.tries)
+}
+
 impl Store {
     /// Takes what no process is busy with, or this one's recovery: effects of processes that have left, and those whose undo
-    /// is pending. Others that share the store leave these alone from now on.
+    /// is pending. Others that share the store leave these alone from now on. Those that are to wait are left out.
     pub(crate) async fn open_effects(&self) -> Result<Vec<Open>, StoreError> {
         let owners = sqlx::query("SELECT DISTINCT owner FROM effects")
             .fetch_all(&self.pool)
@@ -31,7 +47,7 @@ impl Store {
             }
         }
         let rows = sqlx::query(
-            "SELECT run, number, composition, step, state, tries FROM effects \
+            "SELECT run, number, composition, step, state, tries, changed FROM effects \
              WHERE owner = ?1 ORDER BY run, number DESC",
         )
         .bind(&taken)
@@ -41,7 +57,7 @@ impl Store {
             let state: String = row.try_get("state")?;
             let number: i64 = row.try_get("number")?;
             let tries: i64 = row.try_get("tries")?;
-            Ok(Open {
+            let open = Open {
                 entry: Entry {
                     run: row.try_get("run")?,
                     number: u32::try_from(number).unwrap_or(u32::MAX),
@@ -52,9 +68,12 @@ impl Store {
                 state: serde_json::from_str(&state)
                     .unwrap_or_else(|_| State::NeedsReview("its record cannot be read".to_owned())),
                 tries: u32::try_from(tries).unwrap_or(u32::MAX),
-            })
+            };
+            let is_due = is_due(&open, row.try_get("changed")?);
+            Ok(is_due.then_some(open))
         });
-        Ok(open.collect::<Result<Vec<_>, sqlx::Error>>()?)
+        let open: Vec<Option<Open>> = open.collect::<Result<_, sqlx::Error>>()?;
+        Ok(open.into_iter().flatten().collect())
     }
 
     /// Hands a run's open effects over to recovery: the run itself is over.
@@ -312,5 +331,37 @@ mod tests {
         assert_eq!(runs_of(&third).await, ["b"]);
         drop(other);
         assert_eq!(runs_of(&third).await, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_undo_is_tried_ever_later_and_for_a_working_day() {
+        assert_eq!(
+            [0, 3, 4, 5, 11, 12, 99].map(pause),
+            [0, 0, 2, 4, 256, 300, 300]
+        );
+        let hours = (0..100).map(pause).sum::<i64>() / 3600;
+        assert_eq!(hours, 7);
+    }
+
+    #[tokio::test]
+    async fn what_was_tried_often_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Outages::default())
+            .await
+            .unwrap();
+        store.begin(&entry("a"), None).await.unwrap();
+        store.release("a").await.unwrap();
+        for _ in 0..7 {
+            store.tried(&entry("a")).await.unwrap();
+        }
+        assert!(runs_of(&store).await.is_empty());
+        for (seconds, due) in [(-3_600, true), (10, false), (20, true)] {
+            sqlx::query("UPDATE effects SET changed = ?1")
+                .bind(now() - seconds)
+                .execute(&store.pool)
+                .await
+                .unwrap();
+            assert_eq!(runs_of(&store).await.len(), usize::from(due), "{seconds}");
+        }
     }
 }
