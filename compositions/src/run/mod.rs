@@ -134,7 +134,7 @@ impl Engine<'_> {
                     step: None,
                     status: 499,
                     kind: "cancelled",
-                    reason: "the caller has gone".to_owned(),
+                    reason: "it was stopped before it ended".to_owned(),
                     retry_after: None,
                     outcome_unknown: false,
                 }),
