@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt as _, stream};
 use http::{Request, Uri};
 use serde_json::{Map, Value};
 
@@ -26,6 +27,8 @@ const TRIES: u32 = 3;
 const MOST_TRIES: u32 = 100;
 /// Pause after a failed try, within the run.
 const PAUSE: Duration = Duration::from_millis(200);
+/// Runs whose effects recovery takes back at once.
+const AT_ONCE: usize = 16;
 /// Time for one undo.
 const TIME: Duration = Duration::from_secs(15);
 
@@ -135,8 +138,9 @@ pub(crate) async fn all(engine: &Engine<'_>, plan: &Plan, effects: Vec<Effect>) 
     undone
 }
 
-/// Takes back what earlier runs, or an earlier process, left open; the last effect of each run first. `plans` finds a
-/// composition by name, with those that it uses. Returns how many are still open.
+/// Takes back what earlier runs, or an earlier process, left open; the last effect of each run first, several runs at once,
+/// so that one whose vendor does not answer holds up few others. `plans` finds a composition by name, with those that it
+/// uses. Returns how many are still open.
 pub async fn recover(
     caller: &dyn Caller,
     journal: &dyn Journal,
@@ -144,6 +148,24 @@ pub async fn recover(
     mut open: Vec<Open>,
 ) -> Result<usize, JournalError> {
     open.sort_by(|a, b| (&a.entry.run, b.entry.number).cmp(&(&b.entry.run, a.entry.number)));
+    let runs: Vec<Vec<Open>> = open
+        .chunk_by(|a, b| a.entry.run == b.entry.run)
+        .map(<[Open]>::to_vec)
+        .collect();
+    let left: Vec<Result<usize, JournalError>> = stream::iter(runs)
+        .map(|run| recover_run(caller, journal, plans, run))
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    left.into_iter().sum()
+}
+
+async fn recover_run(
+    caller: &dyn Caller,
+    journal: &dyn Journal,
+    plans: &(dyn Fn(&str) -> Option<Arc<Plan>> + Sync),
+    open: Vec<Open>,
+) -> Result<usize, JournalError> {
     let mut left = 0;
     for Open {
         entry,

@@ -226,6 +226,32 @@ async fn recovery_takes_back_the_last_effect_first_and_leaves_to_a_person_what_i
 }
 
 #[tokio::test]
+async fn a_vendor_that_is_slow_to_take_back_holds_up_no_other_runs() {
+    let slow = says(json!({})).takes(500);
+    let stage = stage().with("DELETE http://shop.example:8080/holds/h%2F1", slow);
+    let (book, plan) = (Book::default(), plan(&[ORDER]));
+    let open = (0..8).map(|run| Open {
+        entry: Entry {
+            run: format!("run{run}"),
+            number: 0,
+            composition: "order".to_owned(),
+            step: "held".to_owned(),
+        },
+        state: State::Done(UndoCall::Http {
+            url: "http://shop.example:8080/holds/h%2F1".to_owned(),
+            headers: Vec::new(),
+            body: None,
+        }),
+        tries: 0,
+    });
+    let find = |name: &str| (name == "order").then(|| plan.clone());
+    let began = std::time::Instant::now();
+    let left = recover(&stage, &book, &find, open.collect()).await.unwrap();
+    assert_eq!((left, book.lines.lock().len()), (0, 8));
+    assert!(began.elapsed().as_millis() < 2_000, "one after the other");
+}
+
+#[tokio::test]
 async fn a_run_that_is_stopped_takes_its_effects_back() {
     let stage = stage().with(
         "POST http://shop.example:8080/mails",
