@@ -14,6 +14,8 @@ use crate::{
 
 /// Pause between two rounds.
 const PERIOD: Duration = Duration::from_secs(2);
+/// The same where the store cannot be opened, which each try tells.
+const CLOSED: Duration = Duration::from_secs(30);
 
 /// Runs for as long as the gateway does. Costs nothing while no composition has effects.
 pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
@@ -21,20 +23,23 @@ pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
     loop {
         let snapshot = plan.load_full();
         let state = &snapshot.config.state;
-        if (registry.has_store() || exists(state) || needs_store(&snapshot))
-            && let Ok(store) = registry.store(state).await
-        {
-            round(&store, &registry, &snapshot).await;
-            match store.count_effects().await {
-                Ok(count) => {
-                    tell(&registry, count, told);
-                    told = count;
+        let mut pause = PERIOD;
+        if registry.has_store() || exists(state) || needs_store(&snapshot) {
+            if let Ok(store) = registry.store(state).await {
+                round(&store, &registry, &snapshot).await;
+                match store.count_effects().await {
+                    Ok(count) => {
+                        tell(&registry, count, told);
+                        told = count;
+                    }
+                    // The gauges keep what was known.
+                    Err(error) => store.tell(&error),
                 }
-                // The gauges keep what was known.
-                Err(error) => store.tell(&error),
+            } else {
+                pause = CLOSED;
             }
         }
-        tokio::time::sleep(PERIOD).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
