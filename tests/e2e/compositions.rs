@@ -430,7 +430,9 @@ async fn a_store_that_fails_at_the_end_of_a_run_gets_what_it_is_owed() {
         stand.change_store("CREATE TRIGGER e BEFORE DELETE ON effects BEGIN SELECT RAISE(ROLLBACK, 'no room'); END").await;
         stand.change_store("CREATE TRIGGER a BEFORE DELETE ON answers BEGIN SELECT RAISE(ROLLBACK, 'no room'); END").await;
     };
-    let (seen, ()) = tokio::join!(ask(), fail);
+    let fail = tokio::time::timeout(Duration::from_mins(1), fail);
+    let (seen, failed) = tokio::join!(ask(), fail);
+    failed.expect("a payment is made");
     assert_eq!(seen.status, 503, "{}", seen.text());
     assert!(seen.text().contains("what `held` did is taken back"));
     assert_eq!(shop.standing(), 0, "{:?}", shop.log());
@@ -480,7 +482,9 @@ async fn two_gateways_with_one_state_folder_leave_each_others_runs_alone() {
         tokio::time::sleep(Duration::from_millis(2_500)).await;
         other
     };
+    let meet = tokio::time::timeout(Duration::from_mins(1), meet);
     let (seen, other) = tokio::join!(ask(&one), meet);
+    let other = other.expect("the effects are left open");
     assert_eq!(seen.status, 201, "{}", seen.text());
     assert_eq!(shop.standing(), 2, "{:?}", shop.log());
     assert_eq!(shop.count("DELETE"), 0, "{:?}", shop.log());
