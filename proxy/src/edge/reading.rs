@@ -126,6 +126,10 @@ impl Reading<'_> {
                 }
             }
         });
+        let malformed = |_| {
+            let broken = broken.lock().take();
+            broken.unwrap_or_else(|| bad(400, "the form is not well formed"))
+        };
         let unused = AtomicUsize::new(0);
         let mut parts = multer::Multipart::new(paced(pieces, &unused), boundary);
         let mut form = Form {
@@ -136,16 +140,7 @@ impl Reading<'_> {
         loop {
             let next = parts.next_field().await;
             unused.store(0, Relaxed);
-            let next = match next {
-                Ok(next) => next,
-                Err(_) => {
-                    return Err(broken
-                        .lock()
-                        .take()
-                        .unwrap_or_else(|| bad(400, "the form is not well formed")));
-                }
-            };
-            let Some(mut part) = next else {
+            let Some(mut part) = next.map_err(malformed)? else {
                 return Ok(form);
             };
             let name = part.name().unwrap_or_default().to_owned();
@@ -164,15 +159,8 @@ impl Reading<'_> {
             loop {
                 let piece = part.chunk().await;
                 unused.store(0, Relaxed);
-                let piece = match piece {
-                    Ok(Some(piece)) => piece,
-                    Ok(None) => break,
-                    Err(_) => {
-                        return Err(broken
-                            .lock()
-                            .take()
-                            .unwrap_or_else(|| bad(400, "the form is not well formed")));
-                    }
+                let Some(piece) = piece.map_err(malformed)? else {
+                    break;
                 };
                 read += piece.len() as u64;
                 if read > limit {
