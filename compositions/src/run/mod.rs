@@ -36,7 +36,7 @@ pub use report::{
     Answer, AnswerBody, Ran, RunFailed, StepFailed, StepOutcome, StepReport, UndoOutcome, Undone,
 };
 pub use slot::Slot;
-pub use undo::recover;
+pub use undo::{pause, recover};
 
 pub(crate) use graph::Graph;
 use graph::steps_of;

@@ -23,7 +23,7 @@ use crate::{
 
 /// Tries within the run that failed; further ones come later.
 const TRIES: u32 = 3;
-/// Tries in all, before a person must look: those after a run are at most five minutes apart, and last for a working day.
+/// Tries in all, before a person must look: with [`pause`] between them, for some seven hours.
 const MOST_TRIES: u32 = 100;
 /// Pause after a failed try, within the run.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -31,6 +31,16 @@ const PAUSE: Duration = Duration::from_millis(200);
 const AT_ONCE: usize = 16;
 /// Time for one undo.
 const TIME: Duration = Duration::from_secs(15);
+
+/// How long taking an effect back waits after so many tries that failed: not at all after those of its run, then twice as long each
+/// time, up to five minutes. A vendor that is down for an hour needs no person.
+pub fn pause(tries: u32) -> Duration {
+    Duration::from_secs(match tries.saturating_sub(TRIES) {
+        0 => 0,
+        later @ 1..=8 => 1 << later,
+        _ => 300,
+    })
+}
 
 /// An effect of this run.
 #[derive(Debug, Clone)]
@@ -395,5 +405,20 @@ fn render(work: &Work, look: &Look<'_>) -> Result<UndoCall, NoValue> {
         Work::Composition { .. } | Work::Race(_) => {
             Err(NoValue::because("an undo is an operation or a request"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST_TRIES, pause};
+
+    #[test]
+    fn an_undo_is_tried_ever_later_and_for_hours() {
+        let seconds = |tries| pause(tries).as_secs();
+        assert_eq!(
+            [0, 3, 4, 5, 11, 12, 99].map(seconds),
+            [0, 0, 2, 4, 256, 300, 300]
+        );
+        assert_eq!((0..MOST_TRIES).map(seconds).sum::<u64>() / 3600, 7);
     }
 }
