@@ -79,7 +79,7 @@ impl Gateway {
         };
         let id = uuid(cx.trace.unique());
         let store = if plan.has_undo() || given.is_some() {
-            match self.registry.store(&snapshot.config.state).await {
+            match self.registry.store().await {
                 Ok(store) => Some(store),
                 Err(_) => {
                     let why = "the store of effects cannot be used, so none may happen";

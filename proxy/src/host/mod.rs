@@ -32,7 +32,7 @@ use crate::{
     edge::{access_log::AccessLog, door::Door, front::Front, gateway::Gateway, pipeline::Hooks},
     pool::probe,
     route::{compile, registry::Registry, snapshot::Snapshot},
-    serve::{body::Space, trust, vendors::Checked},
+    serve::{trust, vendors::Checked},
     telemetry,
 };
 
@@ -179,8 +179,7 @@ impl Host {
         let trust = trust.map_err(|error| StartError::Setup(error.to_string()))?;
         let metrics = Metrics::new().map_err(|error| StartError::Setup(error.to_string()))?;
         let log = Arc::new(AccessLog::open(&config.log.access).map_err(StartError::AccessLog)?);
-        let space = Space::new(&config.state);
-        let registry = Registry::new(metrics, space, Arc::clone(&trust.client));
+        let registry = Registry::new(metrics, &config.state, Arc::clone(&trust.client));
         let own = sockets.iter().chain(&admin_socket);
         let own = own.map(|(address, _)| *address).collect();
         registry.resolver.set_own(own);

@@ -7,7 +7,7 @@ use isobar_compositions::{Plan, plan::Work, run::recover};
 use parking_lot::Mutex;
 
 use crate::{
-    journal::{Store, exists},
+    journal::Store,
     route::{registry::Registry, snapshot::Snapshot},
     serve::composing::Composer,
 };
@@ -22,10 +22,9 @@ pub(super) async fn run(registry: Arc<Registry>, plan: Arc<ArcSwap<Snapshot>>) {
     let mut told = (0, 0);
     loop {
         let snapshot = plan.load_full();
-        let state = &snapshot.config.state;
         let mut pause = PERIOD;
-        if registry.has_store() || exists(state) || needs_store(&snapshot) {
-            if let Ok(store) = registry.store(state).await {
+        if registry.has_store() || needs_store(&snapshot) {
+            if let Ok(store) = registry.store().await {
                 round(&store, &registry, &snapshot).await;
                 match store.count_effects().await {
                     Ok(count) => {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -26,7 +26,7 @@ use crate::{
         shared::Link,
         token::issuer::{Fetching, Issuer},
     },
-    journal::{Store, StoreError},
+    journal::{Store, StoreError, exists},
     pool::{budget::Budget, health::Health},
     serve::{
         body::Space,
@@ -52,6 +52,7 @@ pub(crate) struct Registry {
     pub(crate) failures: Failures,
     pub(crate) resolver: Resolver,
     pub(crate) space: Space,
+    state: PathBuf,
     /// Tokens that vendors' keys were exchanged for.
     pub(crate) tokens: isobar_adapters::Tokens,
     /// Answers that may be given again.
@@ -80,14 +81,16 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(metrics: Metrics, space: Space, tls: Arc<rustls::ClientConfig>) -> Self {
+    /// `state` is the folder of the start, and stays it until a restart.
+    pub(crate) fn new(metrics: Metrics, state: &Path, tls: Arc<rustls::ClientConfig>) -> Self {
         Self {
+            state: state.to_owned(),
+            space: Space::new(state),
             unrouted: metrics.route("unrouted"),
             spans: Queue::new(metrics.telemetry()),
             metrics,
             failures: Failures::default(),
             resolver: Resolver::from_system(),
-            space,
             tokens: isobar_adapters::Tokens::default(),
             answers: Answers::default(),
             cache: Mutex::default(),
@@ -116,10 +119,9 @@ impl Registry {
         Arc::clone(health)
     }
 
-    /// The store of the state folder; what folder that is stays the same until a restart.
-    /// Where it cannot be opened, an operator is told.
-    pub(crate) async fn store(&self, state: &Path) -> Result<Store, StoreError> {
-        let open = || Store::open(state, self.metrics.store_outages());
+    /// The store of the state folder. Where it cannot be opened, an operator is told.
+    pub(crate) async fn store(&self) -> Result<Store, StoreError> {
+        let open = || Store::open(&self.state, self.metrics.store_outages());
         let store = self.store.get_or_try_init(open).await.cloned();
         store.inspect_err(|error| self.metrics.store_outages().tell(error))
     }
@@ -135,8 +137,9 @@ impl Registry {
         Duration::from_millis(self.linger.load(Relaxed))
     }
 
+    /// Whether the state folder has a store, opened or not.
     pub(crate) fn has_store(&self) -> bool {
-        self.store.initialized()
+        self.store.initialized() || exists(&self.state)
     }
 
     /// The account's connections, kept while its address and settings stay the same.

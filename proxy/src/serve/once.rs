@@ -13,7 +13,6 @@ use isobar_config::Config;
 use serde_json::{Map, Value, json};
 
 use super::{
-    body::Space,
     capability::{self, Asked},
     transport::Wire,
     trust::Trust,
@@ -66,8 +65,7 @@ pub async fn call(
     }
     let trust = Trust::load().map_err(|error| error.to_string())?;
     let metrics = Metrics::new().map_err(|error| error.to_string())?;
-    let space = Space::new(&config.state);
-    let mut registry = Registry::new(metrics, space, Arc::clone(&trust.client));
+    let mut registry = Registry::new(metrics, &config.state, Arc::clone(&trust.client));
     registry.progress = Some(progress);
     let plan = compile::compile(config.into(), &registry, 1).map_err(|error| error.to_string())?;
     let serving = plan.routes.iter().find_map(|route| match &route.action {

@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::{
-    body::Space,
     composing::{Composer, uuid},
     trust::Trust,
     vendors::Checked,
@@ -53,17 +52,11 @@ pub async fn run(
     let inputs = plan.accept(fields, blobs).map_err(|bad| bad.to_string())?;
     let trust = Trust::load().map_err(|error| error.to_string())?;
     let metrics = Metrics::new().map_err(|error| error.to_string())?;
-    let state = checked.config.state.clone();
-    let space = Space::new(&state);
-    let registry = Arc::new(Registry::new(metrics, space, Arc::clone(&trust.client)));
+    let state = &checked.config.state;
+    let registry = Arc::new(Registry::new(metrics, state, Arc::clone(&trust.client)));
     let snapshot = compile::compile(checked, &registry, 1).map_err(|error| error.to_string())?;
     let store: Option<Store> = if plan.has_undo() {
-        Some(
-            registry
-                .store(&state)
-                .await
-                .map_err(|error| error.to_string())?,
-        )
+        Some(registry.store().await.map_err(|error| error.to_string())?)
     } else {
         None
     };

@@ -21,7 +21,6 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::{
-    body::Space,
     composing::Composer,
     compositions::System,
     trust::Trust,
@@ -73,10 +72,9 @@ impl Bench {
             narrow(&mut config, accounts);
         }
         let metrics = Metrics::new().map_err(|error| error.to_string())?;
-        let space = Space::new(&config.state);
         let registry = Arc::new(Registry::new(
             metrics,
-            space,
+            &config.state,
             Arc::clone(&self.trust.client),
         ));
         let checked = Checked {
